@@ -1,0 +1,19 @@
+"""dlrepair: shared libraries that fail to load are diagnosed, found, repaired and retried.
+
+Importing this package imports nothing else: public names are resolved on first
+use (PEP 562), because the hook lives in processes that never see a failure.
+"""
+
+__version__ = "0.1.0"
+
+__all__ = ["__version__", "diagnose", "disabled", "find", "install_hook", "loaders", "repair"]
+
+_API = ("diagnose", "disabled", "find", "install_hook", "repair", "loaders")
+
+
+def __getattr__(name):  # type: ignore[no-untyped-def]
+    if name in _API:
+        from dlrepair import api
+
+        return getattr(api, name)
+    raise AttributeError("module {!r} has no attribute {!r}".format(__name__, name))

@@ -1,0 +1,40 @@
+"""What a strategy intends to do, before anything is done."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Step:
+    """One action: ``preload`` (RTLD_LOCAL), ``promote`` (RTLD_NOLOAD|RTLD_GLOBAL), ``link`` or ``load``."""
+
+    kind: str
+    path: str
+    #: ``link``: the file that the new link points to
+    target: str = ""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Steps in order; the last one is the load that answers the caller."""
+
+    strategy: str
+    steps: tuple[Step, ...]
+    why: str  #: one clause: "roi_pooling.so exists in build/"
+    summary: str  #: what the user reads: "loaded build/roi_pooling.so instead"
+    applicability: str = "safe"  #: ``safe``, ``needs-consent`` or ``advice-only``
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How an incident ended."""
+
+    repaired: bool
+    cause: str
+    incident: str
+    strategy: str = ""
+    path: str = ""
+    ms: float = 0.0
+    next_step: str = ""
+    summary: str = ""
