@@ -1,0 +1,288 @@
+"""The one use case: a failing load in, its result through a repair out, or nothing.
+
+``handle`` is called by the hooks, inside the ``except`` branch of a failed load. A repair
+that is remembered is replayed without the diagnosis being loaded at all; everything
+else goes request -> diagnosis -> candidates -> plan -> outcome, and into the journal.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+
+from dlrepair.journal import writer
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any, Callable
+
+    from dlrepair.model.diagnosis import Diagnosis
+    from dlrepair.model.plan import Outcome
+    from dlrepair.model.requests import Guard, LoadRequest
+    from dlrepair.settings import Settings
+
+#: most lines that one process prints about loads that it could not repair
+LAST_WORDS = 20
+
+_settings: dict[str, Settings] = {}
+_said: set[tuple[str, str]] = set()
+
+
+def settings_for(script: str, cwd: str) -> Settings:
+    """The settings that hold for a program; read once per process and place."""
+    from dlrepair import settings
+
+    start = os.path.dirname(script) if script else cwd
+    known = _settings.get(start)
+    if known is None:
+        known = _settings[start] = settings.load(start or None)
+        for problem in known.problems:
+            say("dlrepair: " + problem, known)
+    return known
+
+
+def main_script(start_cwd: str) -> str:
+    """Absolute path of the program's main file, or "" (``-c``, standard input, a prompt)."""
+    main = sys.modules.get("__main__")
+    name = getattr(main, "__file__", None)
+    if not isinstance(name, str):
+        argv = getattr(sys, "argv", None) or [""]
+        name = argv[0] if argv[0] not in ("", "-c", "-", "-m") else ""
+    if not name:
+        return ""
+    path = os.path.join(start_cwd, name)
+    return os.path.normpath(path) if os.path.isfile(path) else ""
+
+
+def handle(ask: Any) -> tuple[tuple[Any] | None, str | None, tuple[str, ...], str]:
+    """(answer, redirect, directories whose change is worth another look, mode)."""
+    began = time.perf_counter()
+    script = main_script(ask.state.cwd)
+    settings = settings_for(script, ask.state.cwd)
+    if settings.mode == "off" or _is_secure():
+        return None, None, (), "off"
+    if settings.mode == "repair":
+        from dlrepair.repair import replay
+
+        replayed = replay.replay(ask, script, settings)
+        if replayed is not None:
+            record, answer = replayed
+            _close_replayed(ask, record, settings, began)
+            return answer, record["redirect"] or None, (), settings.mode
+    return _Incident(ask, script, settings, began).run()
+
+
+def _is_secure() -> bool:
+    """Whether the kernel started this process with AT_SECURE set (getauxval(3)): then we stay out."""
+    try:
+        with open("/proc/self/auxv", "rb") as stream:
+            data = stream.read(4096)
+    except OSError:
+        return False
+    words = memoryview(data[: len(data) // 16 * 16]).cast("Q")
+    return any(words[at] == 23 and words[at + 1] for at in range(0, len(words), 2))
+
+
+def say(line: str, settings: Settings) -> None:
+    """One line on standard error, unless the user wants quiet. Never raises."""
+    if settings.verbosity == "quiet":
+        return
+    try:
+        stream = sys.stderr
+        if stream is not None:
+            stream.write(line + "\n")
+            stream.flush()
+    except Exception:
+        return
+
+
+def _report_journal(settings: Settings) -> None:
+    """Says once that nothing can be journalled, and why: a person can do something about it."""
+    problem = writer.problem()
+    if problem and ("journal", problem) not in _said:
+        _said.add(("journal", problem))
+        say("dlrepair: the journal is not written: {}".format(problem), settings)
+
+
+def _close_replayed(ask: Any, record: dict[str, str], settings: Settings, began: float) -> None:
+    incident = writer.new_incident()
+    ms = round((time.perf_counter() - began) * 1000, 2)
+    writer.emit(
+        "load-failed", incident, loader=ask.loader, requested=ask.requested, resolved=None, caller=None,
+        cwd=_cwd(), exception=_type_name(ask.error), dlerror=ask.text, refused=ask.refused,
+    )  # fmt: skip
+    writer.emit(
+        "load-repaired", incident, cause=record["cause"], strategy=record["strategy"], path=record["path"], ms=ms,
+        summary=record["summary"], remembered=True,
+    )  # fmt: skip
+    say(
+        "dlrepair[{}]: {}: {} (incident {})".format(
+            record["cause"], os.path.basename(ask.requested), record["summary"], incident
+        ),
+        settings,
+    )
+    _report_journal(settings)
+
+
+def _cwd() -> str:
+    try:
+        return os.getcwd()
+    except OSError:
+        return ""
+
+
+def _type_name(error: BaseException | None) -> str:
+    return "" if error is None else "{}.{}".format(type(error).__module__, type(error).__qualname__)
+
+
+class _Incident(object):
+    """One failing load on its way through the stages."""
+
+    def __init__(self, ask: Any, script: str, settings: Settings, began: float) -> None:
+        self.ask = ask
+        self.script = script
+        self.settings = settings
+        self.began = began
+        self.incident = writer.new_incident()
+        self.emit: Callable[..., None] = self._emit
+
+    def _emit(self, event: str, **fields: Any) -> None:
+        writer.emit(event, self.incident, **fields)
+
+    def run(self) -> tuple[tuple[Any] | None, str | None, tuple[str, ...], str]:
+        from dlrepair.diagnose import rules
+        from dlrepair.repair import ladder
+
+        guard = self._guard()
+        request = self._request()
+        self._journal_request(request, guard)
+        if guard.kind == "probe":
+            self.emit("load-unrepaired", cause="unknown", next_step="", reason="build probe: " + guard.reason)
+            return None, None, (), self.settings.mode
+        target = resolved(request)
+        view = rules.view()
+        diagnosis = rules.diagnose(request, target=target, process=view)
+        self._journal_diagnosis(diagnosis)
+        watched = _watched(request, target)
+        refusal = self._not_now(guard)
+        if refusal:
+            self.emit("load-unrepaired", cause=diagnosis.cause, next_step=diagnosis.next_step, reason=refusal)
+            return None, None, watched, self.settings.mode
+        context = ladder.Context(self.ask, request, diagnosis, guard, self.settings, view, target, self.emit)
+        answer, outcome = ladder.climb(context, self.incident, self.began)
+        self._close(outcome, context)
+        if answer is None:
+            return None, None, watched, self.settings.mode
+        self._remember(context, outcome)
+        return answer, outcome.path or None, watched, self.settings.mode
+
+    def _guard(self) -> Guard:
+        from dlrepair.diagnose import callsite
+
+        if self.ask.loader == "find_library":
+            from dlrepair.diagnose import usage
+
+            return usage.classify(self.ask.frame)
+        error = self.ask.error
+        if error is None:
+            error = self.ask.refusal(self.ask.refused)
+        return callsite.classify(self.ask.frame, error)
+
+    def _request(self) -> LoadRequest:
+        from dlrepair.diagnose import callsite
+        from dlrepair.model.requests import LoadRequest
+
+        ask = self.ask
+        text = ask.text or (str(ask.refusal(ask.refused)) if ask.refused else "")
+        return LoadRequest(
+            ask.loader, ask.requested, _cwd(), ask.state.cwd, self.script, callsite.find_caller(ask.frame),
+            ask.mode, text, _type_name(ask.error), ask.op_loader,
+        )  # fmt: skip
+
+    def _journal_request(self, request: LoadRequest, guard: Guard) -> None:
+        caller = request.caller
+        self.emit(
+            "load-failed", loader=request.loader, requested=request.requested, resolved=resolved(request),
+            caller=None if caller is None else "{}:{}".format(caller.file, caller.line), cwd=request.cwd,
+            exception=request.exception, dlerror=request.error, refused=self.ask.refused,
+            guard={"kind": guard.kind, "reason": guard.reason},
+        )  # fmt: skip
+
+    def _journal_diagnosis(self, diagnosis: Diagnosis) -> None:
+        self.emit(
+            "diagnosed", cause=diagnosis.cause, symptom=diagnosis.symptom.kind,
+            evidence=[{"key": one.key, "text": one.text, "value": one.value} for one in diagnosis.evidence],
+            failing_object=diagnosis.failing_object, missing=[one.name for one in diagnosis.missing],
+            symbols=list(diagnosis.symbols[:50]),
+        )  # fmt: skip
+
+    def _not_now(self, guard: Guard) -> str:
+        """Why this failure is left as it is, or ""."""
+        if self.settings.mode == "observe":
+            return "mode is observe"
+        if guard.kind == "optional" and self.settings.optional != "repair":
+            return "optional: " + guard.reason
+        if guard.kind == "alternative" and not _alternative_is_lost(guard, _cwd()):
+            return "the caller has an alternative: " + guard.reason
+        return ""
+
+    def _close(self, outcome: Outcome, context: Any) -> None:
+        from dlrepair.render import text
+
+        if outcome.repaired:
+            self.emit(
+                "load-repaired", cause=outcome.cause, strategy=outcome.strategy, path=outcome.path,
+                ms=outcome.ms, summary=outcome.summary,
+            )  # fmt: skip
+            say(text.repaired_line(outcome, context.diagnosis, context.request), self.settings)
+        else:
+            self.emit("load-unrepaired", cause=outcome.cause, next_step=outcome.next_step, ms=outcome.ms)
+            once = (context.request.requested, outcome.cause)
+            if context.guard.kind in ("none", "reraise") and once not in _said and len(_said) < LAST_WORDS:
+                _said.add(once)
+                lines = text.failure_lines(
+                    outcome, context.diagnosis, context.request, context.verdicts, self.settings.verbosity
+                )
+                for line in lines:
+                    say(line, self.settings)
+        _report_journal(self.settings)
+
+    def _remember(self, context: Any, outcome: Outcome) -> None:
+        if context.guard.kind not in ("none", "reraise"):
+            return  # whether such a repair is wanted depends on what surrounds the call: look again
+        from dlrepair.repair import replay
+
+        replay.remember(self.ask, self.script, context.plan_done, outcome)
+
+
+def resolved(request: LoadRequest) -> str | None:
+    """The absolute path that was asked for, or None for a leaf name, which ld.so searches (dlopen(3))."""
+    if "/" not in request.requested:
+        return None
+    return os.path.normpath(os.path.join(request.cwd, request.requested))
+
+
+def _alternative_is_lost(guard: Guard, cwd: str) -> bool:
+    """Whether the handler's own alternative provably cannot work: a path that does not exist.
+
+    Only then may its first attempt be repaired, and only with the very same file name;
+    a script's own fallback comes first.
+    """
+    path = guard.alternative
+    if not path or "/" not in path:
+        return False
+    return not os.path.exists(os.path.join(cwd, path))
+
+
+def _watched(request: LoadRequest, target: str | None) -> tuple[str, ...]:
+    """Directories where a new file would be worth another look at the same failure."""
+    places = [request.cwd]
+    if target:
+        folder = os.path.dirname(target)
+        places += [folder, os.path.join(folder, "build"), target]
+    if request.caller is not None:
+        places.append(os.path.dirname(request.caller.file))
+    if request.script:
+        places.append(os.path.dirname(request.script))
+    return tuple(dict.fromkeys(places))

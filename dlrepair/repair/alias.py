@@ -1,0 +1,79 @@
+"""Strategy *alias*: the library is there, but not under the name that is expected.
+
+A versioned file without its SONAME link (``libfoo.so.1.2.3`` for ``libfoo.so.1``), or a
+development name without the file behind it (``libfoo.so`` for ``libfoo.so.1``). A link of
+the expected name is kept in the store and opened; the user's directories are left alone.
+Only a file whose SONAME is the name that is wanted serves as a dependency.
+"""
+
+from __future__ import annotations
+
+import os
+
+from dlrepair.repair import dependencies
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Iterator
+
+    from dlrepair.model.plan import Plan, Step
+    from dlrepair.repair.ladder import Context
+
+KIND = "alias"
+
+
+def applies(context: Context) -> bool:
+    """Whether a name is missing: the request's own, or a dependency's; never a free step."""
+    return not context.exact and (context.diagnosis.cause == "file-missing" or bool(context.diagnosis.missing))
+
+
+def plan(context: Context) -> Iterator[Plan]:
+    """Links for what lacks its name, then the load."""
+    return _of_dependencies(context) if context.diagnosis.missing else _of_request(context)
+
+
+def _of_dependencies(context: Context) -> Iterator[Plan]:
+    from dlrepair.model.plan import Plan, Step
+
+    chosen = dependencies.choose(context)
+    if chosen is None:
+        return
+    steps: list[Step] = []
+    named = []
+    for missing, candidate, _ in chosen:
+        if os.path.basename(candidate.path) != missing.name:
+            steps.append(Step("link", missing.name, candidate.path))
+            named.append("{} -> {}".format(missing.name, candidate.path))
+    if not named:
+        return
+    steps += [Step("preload", path) for path in dependencies.order(chosen)]
+    steps.append(Step("load", context.request.requested))
+    yield Plan(KIND, tuple(steps), "the SONAME is right, the file name is not", "aliased " + ", ".join(named))
+
+
+def _of_request(context: Context) -> Iterator[Plan]:
+    from dlrepair.model.candidate import Wanted
+    from dlrepair.model.plan import Plan, Step
+    from dlrepair.search import rank, sources, vet
+
+    request = context.request
+    name = os.path.basename(request.requested)
+    want = Wanted(name, "substitute", request.requested, request.loader, request.op_loader)
+    found = sources.find_candidates(want, request, context.settings, context.deadline)
+    for candidate in rank.nearest_first(found, want, request):
+        if candidate.rule != "soname-version":
+            continue
+        verdict = vet.vet(
+            candidate, want, request, settings=context.settings, process=context.view,
+            registered=context.registered_ops(),
+        )  # fmt: skip
+        context.note(candidate, verdict)
+        if not verdict.accepted:
+            continue
+        steps = [Step("preload", path) for path in verdict.preload]
+        if request.op_loader:
+            steps.append(Step("load", context.opened_as(candidate.path)))
+        else:
+            steps += [Step("link", name, candidate.path), Step("load", candidate.path)]
+        summary = "loaded {} under that name".format(candidate.path)
+        yield Plan(KIND, tuple(steps), "{} is {}".format(candidate.path, verdict.reason), summary)

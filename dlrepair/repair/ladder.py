@@ -1,0 +1,219 @@
+"""The runner: strategies in order, cheapest and safest first, until one answers the load.
+
+A strategy is a module with ``KIND``, ``applies(context) -> bool`` and
+``plan(context) -> iterator of Plan``; it looks and decides, and never acts. The runner
+alone executes steps and writes events. A library that was loaded by a step that
+failed in the end stays loaded: the process has no way back, and the event says so.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+
+from dlrepair.repair import alias, preload, substitute
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any, Callable
+
+    from dlrepair.model.candidate import Candidate, Verdict
+    from dlrepair.model.diagnosis import Diagnosis
+    from dlrepair.model.plan import Outcome, Plan, Step
+    from dlrepair.model.requests import Guard, LoadRequest
+    from dlrepair.settings import Settings
+
+LADDER = (substitute, preload, alias)
+
+#: a load that fails differently after a repair is diagnosed again, at most this often
+ROUNDS = 4
+#: plans tried in one round
+PLANS = 8
+
+
+class Context(object):
+    """What the strategies look at, and where they note what they saw."""
+
+    def __init__(
+        self,
+        ask: Any,
+        request: LoadRequest,
+        diagnosis: Diagnosis,
+        guard: Guard,
+        settings: Settings,
+        view: Any,
+        target: str | None,
+        emit: Callable[..., None],
+    ) -> None:
+        self.ask = ask
+        self.request = request
+        self.diagnosis = diagnosis
+        self.guard = guard
+        self.settings = settings
+        self.view = view
+        self.target = target
+        self.emit = emit
+        self.deadline = time.monotonic() + settings.budget_ms / 1000.0
+        self.verdicts: list[tuple[Candidate, Verdict]] = []
+        self.plan_done: Plan | None = None
+        self.preloaded: list[str] = []
+        self._registered: frozenset[str] | None = None
+
+    @property
+    def exact(self) -> bool:
+        """Whether only the very same file name may serve: the caller deals with the failure itself."""
+        return self.guard.kind in ("alternative", "compile")
+
+    def note(self, candidate: Candidate, verdict: Verdict) -> None:
+        """Journals what was thought of a candidate."""
+        self.verdicts.append((candidate, verdict))
+        self.emit(
+            "candidate", path=candidate.path, verdict="accepted" if verdict.accepted else "rejected",
+            reason=verdict.reason, detail=verdict.detail, source=candidate.source, rule=candidate.rule,
+            distance=candidate.distance, trial=verdict.trial, facts=dict(verdict.facts),
+        )  # fmt: skip
+        if verdict.reason.startswith("untrusted"):
+            self.emit("trust-refused", path=candidate.path, reason=verdict.detail or verdict.reason)
+
+    def registered_ops(self) -> frozenset[str]:
+        """Names of the ops that libraries loaded through TensorFlow so far have registered."""
+        if self._registered is None:
+            self._registered = frozenset()
+            if self.ask.op_loader and self.ask.state.opened:
+                from dlrepair.binary import ops
+
+                self._registered = ops.registered_by(self.ask.state.opened)
+        return self._registered
+
+    def opened_as(self, path: str) -> str:
+        """The name under which TensorFlow has opened this very file already, or ``path``.
+
+        TensorFlow knows libraries by name: a second name for one file gives a module without ops.
+        """
+        for name in self.ask.state.opened:
+            try:
+                if os.path.samefile(name, path):
+                    return os.fsdecode(name)
+            except OSError:
+                continue
+        return path
+
+    def out_of_time(self) -> bool:
+        return time.monotonic() > self.deadline
+
+
+def climb(context: Context, incident: str, began: float) -> tuple[tuple[Any] | None, Outcome]:
+    """The result of the repaired load, or None, and how the incident ended."""
+    from dlrepair.model.plan import Outcome
+
+    diagnosis = context.diagnosis
+    answer = None
+    for _ in range(ROUNDS):
+        answer, again = _round(context)
+        if answer is not None or again is None or again == context.diagnosis:
+            break
+        context.diagnosis = again
+    ms = round((time.perf_counter() - began) * 1000, 2)
+    done = context.plan_done
+    if answer is None or done is None:
+        if context.out_of_time():
+            context.emit("repair-failed", strategy="search", reason="budget_ms is used up", budget_ms=context.settings.budget_ms)
+        return None, Outcome(False, diagnosis.cause, incident, ms=ms, next_step=diagnosis.next_step)
+    path = done.steps[-1].path
+    return answer, Outcome(True, diagnosis.cause, incident, done.strategy, path, ms, "", done.summary)
+
+
+def _round(context: Context) -> tuple[tuple[Any] | None, Diagnosis | None]:
+    """(answer, new diagnosis when a plan changed the failure)."""
+    tried = 0
+    for strategy in LADDER:
+        if not strategy.applies(context):
+            continue
+        for plan in strategy.plan(context):
+            tried += 1
+            answer, error = _execute(context, plan)
+            if answer is not None:
+                context.plan_done = _whole(context, plan)
+                return answer, None
+            if any(step.kind in ("preload", "promote") for step in plan.steps):
+                return None, _diagnose_again(context, error)
+            if tried >= PLANS or context.out_of_time():
+                return None, None
+    return None, None
+
+
+def _whole(context: Context, plan: Plan) -> Plan:
+    """The plan with what earlier rounds had preloaded: that is what has to be replayed."""
+    from dlrepair.model.plan import Plan, Step
+
+    own = {step.path for step in plan.steps}
+    before = tuple(Step("preload", path) for path in context.preloaded if path not in own)
+    return Plan(plan.strategy, before + plan.steps, plan.why, plan.summary, plan.applicability)
+
+
+def _diagnose_again(context: Context, error: BaseException | None) -> Diagnosis | None:
+    from dataclasses import replace
+
+    from dlrepair.binary import process
+    from dlrepair.diagnose import rules
+
+    if error is None:
+        return None
+    request = replace(context.request, error=str(error))
+    context.view = process.view()
+    diagnosis = rules.diagnose(request, target=context.target, process=context.view)
+    context.emit(
+        "diagnosed", cause=diagnosis.cause, symptom=diagnosis.symptom.kind, again=True,
+        evidence=[{"key": one.key, "text": one.text, "value": one.value} for one in diagnosis.evidence],
+        failing_object=diagnosis.failing_object, missing=[one.name for one in diagnosis.missing],
+    )  # fmt: skip
+    return diagnosis
+
+
+def _execute(context: Context, plan: Plan) -> tuple[tuple[Any] | None, BaseException | None]:
+    """((result,), None), or (None, the error of the step that failed)."""
+    context.emit(
+        "repair-tried", strategy=plan.strategy, why=plan.why, applicability=plan.applicability,
+        steps=[{"kind": step.kind, "path": step.path, "target": step.target} for step in plan.steps],
+    )  # fmt: skip
+    loaded: list[str] = []
+    links: dict[str, str] = {}
+    result: Any = None
+    done: Step | None = None
+    try:
+        for done in plan.steps:
+            if done.kind == "link":
+                links[done.target] = _link(done)
+                continue
+            path = links.get(done.path, done.path)
+            if done.kind == "load":
+                result = context.ask.retry(path)
+            else:
+                open_library(context.ask, done.kind, path)
+                loaded.append(path)
+                if done.kind == "preload":
+                    context.preloaded.append(path)
+    except Exception as error:
+        context.emit(
+            "repair-failed", strategy=plan.strategy, step=None if done is None else done.kind,
+            path=None if done is None else done.path, error=str(error), stays_loaded=loaded,
+        )  # fmt: skip
+        return None, error
+    return (result,), None
+
+
+def open_library(ask: Any, kind: str, path: str) -> None:
+    """Loads ``path`` as a step says: local to what needs it, or promoted to the global scope (dlopen(3))."""
+    if kind == "promote":
+        ask.dlopen(path, os.RTLD_NOW | os.RTLD_GLOBAL | os.RTLD_NOLOAD)
+    else:
+        ask.dlopen(path, os.RTLD_NOW | os.RTLD_LOCAL)
+
+
+def _link(step: Step) -> str:
+    from dlrepair import store
+
+    path = store.add_link(step.path, step.target)
+    if path is None:
+        raise OSError("no store to keep the link {} in".format(step.path))
+    return path

@@ -1,0 +1,143 @@
+"""A repair that worked is remembered, and replayed first next time.
+
+The record names every file that the repair used, with its signature; a file that has changed,
+or is no longer trusted, ends the replay, and the load is diagnosed anew. This is the
+hot path of every later run: no dataclass, no diagnosis, no search.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+
+from dlrepair import store, trust
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from dlrepair.model.plan import Outcome, Plan
+    from dlrepair.settings import Settings
+
+#: bumped when records change their meaning
+FORMAT = "1"
+
+
+def signature(path: str) -> str:
+    """Device, inode, size and mtime of what the path leads to, or ``-``."""
+    try:
+        info = os.stat(path)
+    except (OSError, ValueError):
+        return "-"
+    return "{}.{}.{}.{}".format(info.st_dev, info.st_ino, info.st_size, info.st_mtime_ns)
+
+
+def _key(ask: Any, script: str) -> str:
+    """Who asks for what, in which interpreter, under which search path."""
+    requested = ask.requested
+    if "/" in requested:
+        requested = os.path.abspath(requested)
+    frame = _outer(ask.frame)
+    where = "" if frame is None else frame.f_code.co_filename
+    line = "" if frame is None else str(frame.f_lineno)
+    parts = [
+        FORMAT, ask.loader, requested, script, where, signature(where), line, sys.executable or "", sys.version,
+        os.environ.get("LD_LIBRARY_PATH", ""), ask.state.home,
+    ]  # fmt: skip
+    if ask.loader == "tensorflow":
+        for name in ("tensorflow.python.client._pywrap_tf_session", "_pywrap_tensorflow_internal"):
+            module = sys.modules.get(name)
+            if module is not None:
+                parts.append(signature(getattr(module, "__file__", "") or ""))
+    return store.key_of(*parts)
+
+
+def _outer(frame: Any) -> Any:
+    """The innermost frame that is not a loader's own Python layer, without reading any source."""
+    while frame is not None:
+        name = frame.f_globals.get("__name__", "")
+        if not isinstance(name, str) or name.partition(".")[0] not in ("ctypes", "cffi", "importlib", "_frozen_importlib"):
+            if not (isinstance(name, str) and name.startswith(("numpy.ctypeslib", "tensorflow.python.framework.load_"))):
+                return frame
+        frame = frame.f_back
+    return None
+
+
+def replay(ask: Any, script: str, settings: Settings) -> tuple[dict[str, str], tuple[Any]] | None:
+    """(record, (result,)) if the remembered repair still holds and works; forgets it otherwise."""
+    key = _key(ask, script)
+    record = store.recall(key)
+    if record is None:
+        return None
+    steps = _steps(record)
+    if steps is None or not _still_holds(record, steps, script):
+        store.forget(key)
+        return None
+    result: Any = None
+    try:
+        for kind, path, _ in steps:
+            if kind == "load":
+                result = ask.retry(path)
+            elif kind == "promote":
+                ask.dlopen(path, os.RTLD_NOW | os.RTLD_GLOBAL | os.RTLD_NOLOAD)
+            else:
+                ask.dlopen(path, os.RTLD_NOW | os.RTLD_LOCAL)
+    except Exception:
+        store.forget(key)
+        return None
+    return record, (result,)
+
+
+def _steps(record: dict[str, str]) -> list[tuple[str, str, str]] | None:
+    """(kind, path, signature) of each step, or None for a record that makes no sense."""
+    steps = []
+    for at in range(64):
+        kind = record.get("step{}.kind".format(at))
+        if kind is None:
+            break
+        path, seen = record.get("step{}.path".format(at)), record.get("step{}.signature".format(at))
+        if kind not in ("load", "preload", "promote") or not path or not seen:
+            return None
+        steps.append((kind, path, seen))
+    for needed in ("cause", "strategy", "path", "summary", "redirect", "target", "target.signature"):
+        if needed not in record:
+            return None
+    return steps or None
+
+
+def _still_holds(record: dict[str, str], steps: list[tuple[str, str, str]], script: str) -> bool:
+    if signature(record["target"]) != record["target.signature"]:
+        return False
+    for kind, path, seen in steps:
+        if path == record["target"]:
+            continue  # what the user named is theirs
+        if signature(path) != seen or (kind != "promote" and trust.check(path, script) is not None):
+            return False
+    return True
+
+
+def remember(ask: Any, script: str, plan: Plan | None, outcome: Outcome) -> None:
+    """Writes the record of a repair that answered its load."""
+    if plan is None or ask.state.opened and ask.loader != "tensorflow" and ask.op_loader:
+        return
+    target = os.path.abspath(ask.requested) if "/" in ask.requested else ask.requested
+    links = {step.target: step.path for step in plan.steps if step.kind == "link"}
+    redirect = outcome.path if outcome.path != ask.requested else ""
+    record = {
+        "cause": outcome.cause, "strategy": outcome.strategy, "path": outcome.path, "summary": outcome.summary,
+        "redirect": redirect, "target": target, "target.signature": signature(target),
+    }  # fmt: skip
+    at = 0
+    for step in plan.steps:
+        if step.kind == "link":
+            continue
+        path = step.path
+        if path in links:
+            path = store.add_link(links[path], path) or path
+        if step.kind == "load" and step.path == ask.requested:
+            path = target if "/" in ask.requested else ask.requested
+        record["step{}.kind".format(at)] = step.kind
+        record["step{}.path".format(at)] = path
+        record["step{}.signature".format(at)] = signature(path)
+        at += 1
+    store.remember(_key(ask, script), record)

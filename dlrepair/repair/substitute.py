@@ -1,0 +1,81 @@
+"""Strategy *substitute*: the same library lies elsewhere, or a good twin of a broken file does."""
+
+from __future__ import annotations
+
+import os
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Iterator
+
+    from dlrepair.model.plan import Plan
+    from dlrepair.repair.ladder import Context
+
+KIND = "substitute"
+
+#: causes that lie in the file that the user named: another file of that name may be sound
+CAUSES = frozenset((
+    "file-missing", "wrong-cwd", "truncated", "not-a-library", "wrong-arch", "wrong-os", "permission", "noexec",
+    "python-abi", "undefined-symbol-link", "undefined-symbol-abi", "undefined-symbol-version", "code-signature",
+    "symbol-version-missing", "libstdcxx-too-old", "libc-too-old", "dependency-missing", "unknown",
+))  # fmt: skip
+
+#: the same, where the file itself is sound: its dependencies are cured first, by the strategies below
+LATER = frozenset(("dependency-missing", "undefined-symbol-link"))
+
+
+def applies(context: Context) -> bool:
+    """Whether the fault lies in the requested file itself."""
+    cause = context.diagnosis.cause
+    if cause not in CAUSES or cause in LATER:
+        return False
+    if context.guard.kind == "compile" and cause not in ("file-missing", "wrong-cwd"):
+        return False  # the script is about to build it: the failure tells it how
+    return True
+
+
+def wanted(context: Context) -> object:
+    """What the search is asked for."""
+    from dlrepair.model.candidate import Wanted
+
+    request = context.request
+    broken = () if context.target is None else (context.target, os.path.realpath(context.target))
+    name = os.path.basename(request.requested)
+    return Wanted(
+        name, "substitute", request.requested, request.loader, request.op_loader, exclude=broken,
+        exact_name=context.exact,
+    )  # fmt: skip
+
+
+def shown(path: str, context: Context) -> str:
+    """The path as a person would name it: relative to where they are, if that is shorter."""
+    try:
+        relative = os.path.relpath(path, context.request.cwd or os.curdir)
+    except (ValueError, OSError):
+        return path
+    return relative if len(relative) < len(path) and not relative.startswith("../../..") else path
+
+
+def plan(context: Context) -> Iterator[Plan]:
+    """A plan for every candidate that ``vet`` accepts, best first."""
+    from dlrepair.model.plan import Plan, Step
+    from dlrepair.search import rank, sources, vet
+
+    want = wanted(context)
+    found = sources.find_candidates(want, context.request, context.settings, context.deadline)
+    for candidate in rank.nearest_first(found, want, context.request):
+        if candidate.rule == "soname-version":
+            continue  # another version of the name: the alias strategy
+        verdict = vet.vet(
+            candidate, want, context.request, settings=context.settings, process=context.view,
+            registered=context.registered_ops(),
+        )  # fmt: skip
+        context.note(candidate, verdict)
+        if not verdict.accepted:
+            continue
+        path = context.opened_as(candidate.path)
+        steps = tuple(Step("preload", each) for each in verdict.preload) + (Step("load", path),)
+        yield Plan(
+            KIND, steps, "{} {} ({})".format(path, verdict.reason, candidate.source),
+            "loaded {} instead".format(shown(path, context)),
+        )  # fmt: skip
