@@ -1,0 +1,203 @@
+"""Files of this Python's environment and of the system that bear the wanted name.
+
+Site-packages are not walked: each wheel's RECORD (PEP 376) lists its files, and reading those lists takes
+a fraction of the time. System directories are asked for names, not listed; ld.so.cache is read as
+glibc's ``elf/cache.c`` lays it out: a table of strings in which names and paths end in NUL.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Iterator, List, Tuple
+
+    from dlrepair.search.names import Names
+    from dlrepair.search.walk import Reader
+
+    #: (path, name rule, source, steps within the source)
+    Found = Tuple[str, str, str, int]
+
+_LD_CACHE = "/etc/ld.so.cache"
+_MAX_RECORD = 16 << 20
+
+
+def find_files(names: Names, reader: Reader, requested: str) -> Iterator[Found]:
+    """Yield (path, rule, source, step): site-packages, the loader's path at start, prefixes, CUDA, ld.so's cache."""
+    for site in site_packages():
+        if reader.expired():
+            return
+        yield from _in_site(site, names, reader, requested)
+    for step, directory in enumerate(library_directories()):
+        for name, rule in names.plain():
+            path = os.path.join(directory, name)
+            if os.path.lexists(path):
+                yield path, rule, "environment", min(step, 20)
+        if not names.exact and step < 12 and not reader.expired():
+            for path, rule in _ladder(directory, names):
+                yield path, rule, "environment", min(step, 20) + 1
+    for directory in cuda_directories():
+        for name, rule in names.plain():
+            path = os.path.join(directory, name)
+            if os.path.lexists(path):
+                yield path, rule, "environment", 30
+    if not reader.expired():
+        for path, rule in cached_libraries(names):
+            yield path, rule, "system", 0
+
+
+def site_packages() -> List[str]:
+    """Return this interpreter's existing site-packages and dist-packages directories, in ``sys.path`` order."""
+    found: List[str] = []
+    for entry in list(sys.path):
+        if isinstance(entry, str) and entry.rstrip("/").endswith(("site-packages", "dist-packages")):
+            entry = os.path.abspath(entry)
+            if entry not in found:
+                found.append(entry)
+    return found
+
+
+def _in_site(site: str, names: Names, reader: Reader, requested: str) -> Iterator[Found]:
+    from dlrepair.search import roots
+
+    for at, tail in enumerate(roots.tails(requested)):
+        below = os.path.dirname(tail)
+        if below and at < 7:
+            yield from _listed(os.path.join(site, below), names, reader, 0)
+    try:
+        top = sorted(os.listdir(site))
+    except OSError:
+        return
+    for name in top:
+        if name.endswith(".libs"):
+            yield from _listed(os.path.join(site, name), names, reader, 1)
+    try:
+        nvidia = sorted(os.listdir(os.path.join(site, "nvidia"))) if "nvidia" in top else []
+    except OSError:
+        nvidia = []
+    places = [os.path.join(site, "nvidia", name, "lib") for name in nvidia]
+    places += [os.path.join(site, "torch", "lib")] if "torch" in top else []
+    places += [os.path.join(site, name) for name in ("tensorflow", "tensorflow_core") if name in top]
+    for place in places:
+        yield from _listed(place, names, reader, 2)
+    for name in top:
+        if reader.expired():
+            return
+        if name.endswith(".dist-info"):
+            for path, rule in recorded_libraries(site, name, names):
+                yield path, rule, "site-packages", 3
+    for name in top:
+        # What no RECORD knows: eggs, editable links, what somebody copied there. One level only.
+        if "." not in name and name not in ("__pycache__", "bin") and not reader.expired():
+            yield from _listed(os.path.join(site, name), names, reader, 4)
+
+
+def _listed(directory: str, names: Names, reader: Reader, step: int) -> Iterator[Found]:
+    listing = reader.listing(directory)
+    if listing is not None:
+        for name, rule in sorted(listing.matches):
+            yield os.path.join(directory, name), rule, "site-packages", step
+
+
+def recorded_libraries(site: str, info: str, names: Names) -> List[Tuple[str, str]]:
+    """Return (path, rule) of the files in one wheel's RECORD that match; empty where there is no RECORD."""
+    try:
+        with open(os.path.join(site, info, "RECORD"), "rb") as stream:
+            data = stream.read(_MAX_RECORD)
+    except OSError:
+        return []
+    found: List[Tuple[str, str]] = []
+    at = data.find(b".so")
+    while at >= 0:
+        start = data.rfind(b"\n", 0, at) + 1
+        end = data.find(b"\n", at)
+        line = data[start : end if end >= 0 else len(data)].decode("utf-8", "surrogateescape")
+        path = line[1:].split('"')[0] if line.startswith('"') else line.split(",")[0]
+        rule = names.match(path.rsplit("/", 1)[-1])
+        if rule is not None:
+            found.append((os.path.normpath(os.path.join(site, path)), rule))
+        at = data.find(b".so", end) if end >= 0 else -1
+    return sorted(found)
+
+
+def library_directories() -> List[str]:
+    """Return existing directories of libraries: LD_LIBRARY_PATH at start, LIBRARY_PATH, Python's and conda's prefix."""
+    from dlrepair.binary import process
+
+    found: List[str] = []
+    places = process.start_env("LD_LIBRARY_PATH").replace(";", ":").split(":")
+    places += process.start_env("LIBRARY_PATH").split(":")
+    prefixes = [sys.prefix, sys.base_prefix, process.start_env("CONDA_PREFIX")]
+    places += [os.path.join(prefix, "lib") for prefix in prefixes if prefix]
+    places += ["/usr/local/lib", "/usr/lib/wsl/lib", "/usr/lib64-nvidia"]
+    for place in places:
+        if os.path.isabs(place):
+            place = os.path.normpath(place)
+            if place not in found and os.path.isdir(place):
+                found.append(place)
+    return found
+
+
+def cuda_directories() -> List[str]:
+    """Return the library directories of installed CUDA toolkits, newest first, without their ``stubs``."""
+    from dlrepair.binary import process
+
+    homes = [process.start_env(name) for name in ("CUDA_HOME", "CUDA_PATH", "EBROOTCUDA")]
+    for parent in ("/usr/local", "/opt"):
+        try:
+            homes += [os.path.join(parent, name) for name in sorted(os.listdir(parent), reverse=True) if "cuda" in name]
+        except OSError:
+            continue
+    found: List[str] = []
+    for home in homes:
+        if not home or not os.path.isabs(home):
+            continue
+        places = [os.path.join(home, "lib64"), os.path.join(home, "extras", "CUPTI", "lib64")]
+        try:
+            targets = sorted(os.listdir(os.path.join(home, "targets")))
+        except OSError:
+            targets = []
+        places += [os.path.join(home, "targets", target, "lib") for target in targets]
+        found += [place for place in places if place not in found and os.path.isdir(place)]
+    return found
+
+
+def _ladder(directory: str, names: Names) -> List[Tuple[str, str]]:
+    """Return (path, rule) of versioned files in one directory; reads its names only."""
+    try:
+        entries = os.listdir(directory)
+    except OSError:
+        return []
+    found = []
+    for name in entries:
+        if name.startswith(names.stem) and name not in names.table:
+            rule = names.match(name)
+            if rule is not None and "affix" not in rule:
+                found.append((os.path.join(directory, name), rule))
+    return sorted(found)
+
+
+def cached_libraries(names: Names, cache: str = _LD_CACHE) -> List[Tuple[str, str]]:
+    """Return (path, rule) of the libraries in ld.so.cache whose file name matches, in the cache's order."""
+    try:
+        with open(cache, "rb") as stream:
+            data = stream.read(_MAX_RECORD)
+    except OSError:
+        return []
+    wanted = [name for name, _ in names.plain()] + ([] if names.exact else [names.stem + ".so"])
+    found: List[Tuple[str, str]] = []
+    for name in wanted:
+        needle = b"/" + os.fsencode(name)
+        at = data.find(needle)
+        while at >= 0:
+            end = data.find(b"\0", at)
+            start = data.rfind(b"\0", 0, at) + 1
+            if end > 0 and data[start : start + 1] == b"/":
+                path = os.fsdecode(data[start:end])
+                rule = names.match(path.rsplit("/", 1)[-1])
+                if rule is not None and (path, rule) not in found:
+                    found.append((path, rule))
+            at = data.find(needle, at + 1)
+    return found

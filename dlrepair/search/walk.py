@@ -1,0 +1,187 @@
+"""Read directories within bounds: each one at most once in a search, directories of data hardly at all."""
+
+from __future__ import annotations
+
+import os
+import time
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Callable, Dict, Iterator, List, Optional, Set, Tuple
+
+    from dlrepair.search.names import Names
+
+#: Never entered: they hold no built library of the project, or another environment's.
+SKIPPED = frozenset(
+    (".git", ".hg", ".svn", "node_modules", "__pycache__", ".tox", ".nox", ".mypy_cache", ".pytest_cache",
+     ".ruff_cache", ".ipynb_checkpoints", "site-packages", "dist-packages", "CMakeFiles", "stubs")
+)  # fmt: skip
+
+#: Entered last: they seldom hold libraries and often a million files.
+LATE = frozenset(
+    ("data", "dataset", "datasets", "checkpoints", "checkpoint", "logs", "log", "images", "imgs", "results", "output",
+     "outputs", "wandb", "runs", "models", "weights", "docs", "doc", "samples", "tmp", "temp")
+)  # fmt: skip
+
+MAX_DEPTH = 8
+MAX_DIRECTORIES = 20000
+#: This many entries without one library make a directory one of data.
+DATA_ENTRIES = 2000
+
+
+class Listing:
+    """What one directory holds that matters: names that match, directories to enter."""
+
+    __slots__ = ("matches", "subdirs", "links", "reason", "venv")
+
+    def __init__(self) -> None:
+        self.matches: List[Tuple[str, str]] = []
+        self.subdirs: List[str] = []
+        self.links: List[str] = []  #: symbolic links, of which some may lead to directories
+        self.reason = ""  #: why it was not read to its end
+        self.venv = False
+
+
+class Reader:
+    """Reads directories for one search; what was read once is not read again.
+
+    ``deadline`` is ``time.monotonic()`` seconds. Directories that vanish or cannot be read are
+    empty, with the reason kept in ``notes`` for the journal.
+    """
+
+    def __init__(self, names: Names, deadline: float, excluded: Callable[[str], bool]) -> None:
+        self.names = names
+        self.deadline = deadline
+        self.excluded = excluded
+        self.notes: List[Tuple[str, str]] = []
+        self.directories = 0
+        self._cache: Dict[str, Optional[Listing]] = {}
+
+    def expired(self) -> bool:
+        """Tell whether the time budget is used up."""
+        return time.monotonic() >= self.deadline
+
+    def listing(self, directory: str) -> Optional[Listing]:
+        """Return what ``directory`` holds, None when it is no readable directory, is excluded or time is up."""
+        if directory in self._cache:
+            return self._cache[directory]
+        if self.expired():
+            return None
+        if self.excluded(directory):
+            self.notes.append((directory, "excluded by the settings"))
+            found = None
+        else:
+            found = self._read(directory)
+        self._cache[directory] = found
+        return found
+
+    def _read(self, directory: str) -> Optional[Listing]:
+        try:
+            entries = os.scandir(directory)
+        except (OSError, ValueError) as error:
+            if not isinstance(error, (FileNotFoundError, NotADirectoryError)):
+                self.notes.append((directory, getattr(error, "strerror", None) or str(error)))
+            return None
+        self.directories += 1
+        found = Listing()
+        with entries:
+            try:
+                self._sort_entries(entries, found)
+            except OSError as error:
+                found.reason = error.strerror or str(error)
+        if found.reason:
+            self.notes.append((directory, found.reason))
+            self._try_names(directory, found)
+        return found
+
+    def _sort_entries(self, entries: Iterator[os.DirEntry[str]], found: Listing) -> None:
+        exact = self.names.table
+        match = self.names.match
+        count = libraries = 0
+        for entry in entries:
+            name = entry.name
+            count += 1
+            rule = exact.get(name)
+            if rule is None and ".so" in name:
+                libraries += 1
+                rule = match(name)
+            if rule is not None:
+                libraries += 1
+                found.matches.append((name, rule))
+            elif entry.is_symlink():
+                found.links.append(name)
+            elif entry.is_dir(follow_symlinks=False):
+                found.subdirs.append(name)
+            elif name == "pyvenv.cfg":
+                found.venv = True
+            if count >= DATA_ENTRIES and not libraries:
+                found.reason = "more than {} entries and no library among them: data".format(DATA_ENTRIES)
+                found.subdirs = []
+                found.links = []
+                return
+            if not count & 511 and self.expired():
+                found.reason = "search budget used up"
+                return
+
+    def _try_names(self, directory: str, found: Listing) -> None:
+        """Look the wanted names up where the directory was not read to its end."""
+        have = {name for name, _ in found.matches}
+        for name, rule in self.names.table.items():
+            if name not in have and os.path.lexists(os.path.join(directory, name)):
+                found.matches.append((name, rule))
+
+    def walk(self, root: str, depth: int = MAX_DEPTH) -> Iterator[Tuple[str, str, int]]:
+        """Yield (path, rule, levels below ``root``) of files that match, breadth first, late directories last.
+
+        Virtual environments, version control and caches are not entered; a directory reached twice
+        through links is read once. Bounded by depth, ``MAX_DIRECTORIES`` and the deadline.
+        """
+        queue: List[Tuple[str, int]] = [(root, 0)]
+        late: List[Tuple[str, int]] = []
+        followed: Set[Tuple[int, int]] = set()
+        at = 0
+        while True:
+            if at >= len(queue):
+                if not late:
+                    return
+                queue, late, at = late, [], 0
+            directory, level = queue[at]
+            at += 1
+            if self.directories >= MAX_DIRECTORIES:
+                self.notes.append((root, "more than {} directories: not walked to its end".format(MAX_DIRECTORIES)))
+                return
+            if self.expired():
+                self.notes.append((root, "search budget used up: not walked to its end"))
+                return
+            listing = self.listing(directory)
+            if listing is None or (listing.venv and level):
+                continue
+            for name, rule in listing.matches:
+                yield os.path.join(directory, name), rule, level
+            if level >= depth:
+                continue
+            for name in listing.subdirs:
+                if name not in SKIPPED and not name.endswith((".dist-info", ".egg-info")):
+                    (late if name.lower() in LATE else queue).append((os.path.join(directory, name), level + 1))
+            for name in listing.links:
+                target = self._linked_directory(root, os.path.join(directory, name), followed)
+                if target:
+                    late.append((target, level + 1))
+
+    def _linked_directory(self, root: str, path: str, followed: Set[Tuple[int, int]]) -> str:
+        """Return ``path`` if it links to a directory outside ``root`` that is not followed yet and not too wide."""
+        from dlrepair.search.roots import never_walked
+
+        name = os.path.basename(path)
+        if name in SKIPPED:
+            return ""
+        try:
+            status = os.stat(path)
+            if status.st_mode & 0o170000 != 0o040000 or (status.st_dev, status.st_ino) in followed:
+                return ""
+            followed.add((status.st_dev, status.st_ino))
+            real = os.path.realpath(path)
+        except (OSError, ValueError):
+            return ""
+        inside = (real + "/").startswith(os.path.realpath(root) + "/")
+        return "" if inside or never_walked(real) or (root + "/").startswith(real + "/") else path
