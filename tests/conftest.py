@@ -8,17 +8,6 @@ from typing import Callable, Iterator
 
 import pytest
 
-TESTS = os.path.dirname(os.path.abspath(__file__))
-ROOT = os.path.dirname(TESTS)
-for _place in (ROOT, TESTS):
-    if _place not in sys.path:
-        sys.path.insert(0, _place)
-
-
-def pytest_configure(config: pytest.Config) -> None:
-    for line in ("compile: needs a C compiler", "tensorflow: needs a real TensorFlow", "gpu: needs a GPU"):
-        config.addinivalue_line("markers", line)
-
 
 @pytest.fixture(autouse=True)
 def no_outside_settings(monkeypatch: pytest.MonkeyPatch) -> None:

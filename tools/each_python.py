@@ -8,7 +8,6 @@ Prints one line an interpreter, the whole output of those that failed, and exits
 from __future__ import annotations
 
 import concurrent.futures
-import os
 import subprocess
 import sys
 import time
@@ -22,14 +21,14 @@ def run_pytest(env: envs.Env, arguments: list[str]) -> tuple[int, str, float]:
     command = [envs.make(env), "-B", "-m", "pytest", "-q", "-p", "no:cacheprovider", *arguments]
     done = subprocess.run(
         command, cwd=envs.ROOT, env=envs.bare_env(), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT, universal_newlines=True,
+        stderr=subprocess.STDOUT, text=True,
     )  # fmt: skip
     return done.returncode, done.stdout, time.monotonic() - start
 
 
 def main(arguments: list[str]) -> int:
     try:
-        chosen = envs.select(["py"]) if len(envs.find_envs()) > len(envs.SPECS) else []
+        chosen = [env for env in envs.find_envs() if env.name.startswith("py")]
     except envs.EnvError as error:
         sys.stderr.write("each_python: %s\n" % error)
         return 1

@@ -100,7 +100,8 @@ def find_envs() -> list[Env]:
             envs.append(Env(full, by_minor[minor], requirements))
         elif name != "tf115" or os.environ.get("CI"):
             wanted = " or ".join("3.%d" % one for one in minors)
-            raise EnvError("no CPython %s was found, which %s need\nhelp: pyenv install %s" % (wanted, why, wanted[:4].strip()))
+            help_ = "help: pyenv install 3.%d" % minors[0]
+            raise EnvError("no CPython %s was found, which %s need\n%s" % (wanted, why, help_))
     main_minor = envs[0].interpreter.minor[1]
     envs += [Env("py3%d" % minor, by_minor[minor], "light.txt") for minor in sorted(by_minor) if minor != main_minor]
     return envs
@@ -164,7 +165,7 @@ def _interpreter_of(directory: str) -> tuple[int, ...]:
 def _run(env: Env, command: list[str]) -> None:
     done = subprocess.run(
         command, env=bare_env(), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-        universal_newlines=True,
+        text=True,
     )  # fmt: skip
     if done.returncode:
         text = done.stdout.strip()
@@ -195,7 +196,8 @@ def _say(text: str) -> None:
 
 def _make_all(envs: list[Env], jobs: int) -> int:
     with concurrent.futures.ThreadPoolExecutor(max_workers=jobs) as pool:
-        failures = [str(future.exception()) for future in [pool.submit(make, env) for env in envs] if future.exception()]
+        errors = [future.exception() for future in [pool.submit(make, env) for env in envs]]
+    failures = [str(error) for error in errors if error]
     for text in failures:
         _say(text)
     return 1 if failures else 0

@@ -1,0 +1,69 @@
+"""Sources and steps that several labs share."""
+
+from __future__ import annotations
+
+import struct
+from typing import Callable
+
+from lab import World
+
+#: One function and enough constant data that a cut through the middle lies inside a segment.
+ROI = """
+const unsigned char table[65536] = {1, 2, 3};
+int roi_pool(int height, int width) { return height * width + table[1]; }
+"""
+
+#: The same, but it takes its answer from a helper library.
+ROI_WITH_HELPER = """
+extern int helper_scale(int);
+int roi_pool(int height, int width) { return helper_scale(height * width); }
+"""
+
+HELPER = "int helper_scale(int value) { return value * 3; }\n"
+HELPER_WITH_BASE = "extern int base_value(void);\nint helper_scale(int value) { return value * base_value(); }\n"
+BASE = "int base_value(void) { return 7; }\n"
+
+SCRIPT = """\
+import ctypes
+import os
+
+here = os.path.dirname(os.path.abspath(__file__))
+roi = ctypes.CDLL(os.path.join(here, "NAME"))
+print("roi_pool says", roi.roi_pool(6, 7))
+"""
+
+
+def script(name: str) -> str:
+    """A training script that loads the library of this name from beside itself."""
+    return SCRIPT.replace("NAME", name)
+
+
+def roi(name: str = "libroi.so") -> Callable[[World], object]:
+    """Builds one self-contained library."""
+    return lambda world: world.library(name, ROI)
+
+
+def move(name: str, to: str) -> Callable[[World], object]:
+    return lambda world: world.move(name, to)
+
+
+def spoil(change: Callable[[bytes], bytes]) -> Callable[[World], None]:
+    """Moves the good libroi.so to build/ and leaves in its place what ``change`` makes of its bytes."""
+
+    def apply(world: World) -> None:
+        good = world.read("libroi.so")
+        world.move("libroi.so", "build/libroi.so")
+        world.write("libroi.so", change(good))
+
+    return apply
+
+
+def set_byte(offset: int, value: int) -> Callable[[bytes], bytes]:
+    return lambda data: data[:offset] + bytes([value]) + data[offset + 1 :]
+
+
+def other_machine(data: bytes) -> bytes:
+    """The same ELF file for a processor that is not this one: e_machine is changed, nothing else."""
+    aarch64, x86_64 = 183, 62
+    machine = struct.unpack_from("<H", data, 18)[0]
+    return data[:18] + struct.pack("<H", aarch64 if machine == x86_64 else x86_64) + data[20:]
