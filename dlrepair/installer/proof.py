@@ -1,0 +1,66 @@
+"""Whether the hook is live in an interpreter, and whether anything else changed there."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from dlrepair.installer.environment import InstallError, ask, child_environment, run_python
+from dlrepair.installer.places import find_template
+
+_BARE = "import sys; sys.stdout.write('to stdout\\n'); sys.stderr.write('to stderr\\n')"
+
+#: Imports what a failing load would import, by the way that a failing load takes.
+_LIVE = r"""
+import sys, json, _imp
+answer = {"file": None, "home": None, "problem": ""}
+wrapper = _imp.create_dynamic
+if hasattr(wrapper, "__dlrepair__"):
+    names = wrapper.__globals__
+    answer["file"], answer["home"] = names.get("__file__"), names.get("HOME")
+    try:
+        names["_import_hooks"](names["HOME"])
+        import dlrepair.hooks._guard, dlrepair.engine
+    except Exception as error:
+        answer["problem"] = "%s: %s" % (type(error).__name__, error)
+sys.stdout.write("\n" + MARK + json.dumps(answer) + "\n")
+"""
+
+
+@dataclass(frozen=True)
+class Bare:
+    """What one trivial script showed of an interpreter: exit status and both outputs, None where they vary."""
+
+    status: int
+    stdout: bytes | None
+    stderr: bytes | None
+
+
+def run_bare(python: str) -> Bare:
+    """Runs the trivial script twice; an output that differs between the two is not compared later."""
+    env = child_environment(find_template())
+    first, second = (run_python(python, ["-c", _BARE], env) for _ in range(2))
+    return Bare(
+        first.returncode,
+        first.stdout if first.stdout == second.stdout else None,
+        first.stderr if first.stderr == second.stderr else None,
+    )
+
+
+def prove(python: str, before: Bare, hook: str) -> None:
+    """Raises InstallError unless the file ``hook`` is what arms the interpreter, and nothing else changed."""
+    env = child_environment(find_template())
+    answer = ask(python, _LIVE, env, "no longer answers")
+    if answer["file"] is None:
+        raise InstallError("the hook did not come alive in {}".format(python))
+    if answer["file"] != hook:
+        raise InstallError("the hook of {} came alive instead of {}".format(answer["file"], hook))
+    if answer["problem"]:
+        raise InstallError("dlrepair in {} cannot be imported there: {}".format(answer["home"], answer["problem"]))
+    after = run_python(python, ["-c", _BARE], env)
+    for name, old, new in (
+        ("exit status", before.status, after.returncode),
+        ("output", before.stdout, after.stdout),
+        ("error output", before.stderr, after.stderr),
+    ):
+        if old is not None and old != new:
+            raise InstallError("the {} of a bare script changed: {!r} became {!r}".format(name, old, new))
