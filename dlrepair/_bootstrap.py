@@ -43,11 +43,12 @@ _SEARCHERS = {
 class Stage0(object):
     """What stage 0 knows: handed to the hooks, which keep all further state themselves."""
 
-    __slots__ = ("checked", "cwd", "home", "hooks", "opened", "originals", "pid")
+    __slots__ = ("checked", "cwd", "home", "hooks", "natives", "opened", "originals", "pid")
 
     def __init__(self, home: "str") -> "None":
         self.home = home  #: directory that holds the dlrepair package
         self.hooks: "Any" = None
+        self.natives = _NATIVE  #: loaders can be added: ``dlrepair.loaders.register``
         self.checked: "set[Any]" = set()  #: absolute paths and leaf names that loaded, hence need no check again
         self.opened: "list[Any]" = []  #: names that TensorFlow loaded, in order
         self.originals: "dict[tuple[str, str], Any]" = {}  #: (module name, entry) -> the native function
@@ -236,7 +237,7 @@ def _arm_searchers(state: "Stage0") -> "None":
                     return spec
             return None
 
-    sys.meta_path.insert(0, Watch)  # type: ignore[arg-type]
+    sys.meta_path.insert(0, Watch)
 
 
 def _after_exec(state: "Stage0", loader: "Any") -> "None":
@@ -317,8 +318,8 @@ def _wrap_imports(state: "Stage0", imp: "Any") -> "None":
 
     state.originals["_imp", "create_dynamic"] = create
     state.originals["_imp", "exec_dynamic"] = execute
-    create_dynamic.__dlrepair__ = create  # type: ignore[attr-defined]
-    exec_dynamic.__dlrepair__ = execute  # type: ignore[attr-defined]
+    create_dynamic.__dlrepair__ = state  # type: ignore[attr-defined]
+    exec_dynamic.__dlrepair__ = state  # type: ignore[attr-defined]
     imp.create_dynamic = _hide(create_dynamic)
     imp.exec_dynamic = _hide(exec_dynamic)
     if "_ctypes" in sys.builtin_module_names:  # python-build-standalone

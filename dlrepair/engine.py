@@ -151,6 +151,7 @@ class _Incident(object):
         writer.emit(event, self.incident, **fields)
 
     def run(self) -> tuple[tuple[Any] | None, str | None, tuple[str, ...], str]:
+        from dlrepair.binary import process
         from dlrepair.diagnose import rules
         from dlrepair.repair import ladder
 
@@ -161,7 +162,7 @@ class _Incident(object):
             self.emit("load-unrepaired", cause="unknown", next_step="", reason="build probe: " + guard.reason)
             return None, None, (), self.settings.mode
         target = resolved(request)
-        view = rules.view()
+        view = process.view()
         diagnosis = rules.diagnose(request, target=target, process=view)
         self._journal_diagnosis(diagnosis)
         watched = _watched(request, target)
@@ -175,7 +176,8 @@ class _Incident(object):
         if answer is None:
             return None, None, watched, self.settings.mode
         self._remember(context, outcome)
-        return answer, outcome.path or None, watched, self.settings.mode
+        redirect = outcome.path if outcome.path != self.ask.requested else None
+        return answer, redirect, watched, self.settings.mode
 
     def _guard(self) -> Guard:
         from dlrepair.diagnose import callsite

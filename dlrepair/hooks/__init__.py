@@ -17,6 +17,18 @@ if TYPE_CHECKING:
     from dlrepair._bootstrap import Stage0
 
 
+#: loader -> the module that speaks for it; loaders that users register have ``custom``
+_MODULES = {
+    "ctypes": "ctypes_",
+    "cffi": "cffi_",
+    "import": "imports",
+    "tensorflow": "tensorflow",
+    "tensorflow-path": "tensorflow",
+    "find_library": "searchers",
+    "numpy": "searchers",
+}
+
+
 class Ask(object):
     """One failing load, in the words of its loader. Light: no dataclass before it is known to matter."""
 
@@ -55,6 +67,14 @@ class Ask(object):
             native = getattr(_ctypes.dlopen, "__dlrepair__", _ctypes.dlopen)
         return int(native(path, mode))
 
+    def registered_ops(self) -> frozenset[str]:
+        """Names of the ops that libraries opened through TensorFlow so far have registered."""
+        if not self.state.opened:
+            return frozenset()
+        from dlrepair.hooks import tensorflow
+
+        return tensorflow.registered_ops(self.state)
+
 
 def _text(error: BaseException | None) -> str:
     """``str(error)``, which may itself fail (errors of Python 2 era libraries)."""
@@ -70,17 +90,11 @@ def _ask(
     state: Stage0, loader: str, native: Any, args: Any, kwargs: Any, error: BaseException | None, refused: str | None
 ) -> Ask | None:
     """The request, or None where it is none of our business."""
-    if loader == "ctypes":
-        from dlrepair.hooks import ctypes_ as module
-    elif loader == "cffi":
-        from dlrepair.hooks import cffi_ as module
-    elif loader == "import":
-        from dlrepair.hooks import imports as module
-    elif loader.startswith("tensorflow"):
-        from dlrepair.hooks import tensorflow as module
-    else:
-        from dlrepair.hooks import searchers as module
-    return module.ask(state, loader, native, args, kwargs, error, refused)
+    name = "dlrepair.hooks." + _MODULES.get(loader, "custom")
+    if name not in sys.modules:
+        __import__(name)
+    answer: Ask | None = sys.modules[name].ask(state, loader, native, args, kwargs, error, refused)
+    return answer
 
 
 def on_failure(
@@ -90,7 +104,7 @@ def on_failure(
 
     Raises nothing of ours but the report for a file that must not be handed to ld.so.
     """
-    report = None
+    report: BaseException | None = None
     try:
         ask = _ask(state, loader, native, args, kwargs, error, refused)
         if ask is None:

@@ -48,7 +48,7 @@ def only_watching() -> bool:
 
 def busy() -> bool:
     """Whether this thread is inside a repair: its own loads are nobody's failure."""
-    return getattr(_local, "busy", False)
+    return bool(getattr(_local, "busy", False))
 
 
 def disabled(on: bool) -> bool:

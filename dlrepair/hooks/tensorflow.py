@@ -66,3 +66,49 @@ def _is_failed_load(error: BaseException) -> bool:
     if type(error).__name__ == "AlreadyExistsError":
         return False
     return is_loader_text(_text(error)) or isinstance(error, UnicodeDecodeError)
+
+
+def registered_ops(state: Stage0) -> frozenset[str]:
+    """Names of the ops that the libraries opened through TensorFlow have registered in this process.
+
+    Asks TensorFlow itself: loading a library again by the very same name only gives its handle.
+    """
+    names: set[str] = set()
+    for module_name, (loader, _) in state.natives.items():
+        module = sys.modules.get(module_name)
+        native = state.originals.get((module_name, "TF_LoadLibrary"))
+        if loader != "tensorflow" or module is None or native is None or not hasattr(module, "TF_GetOpList"):
+            continue
+        for opened in tuple(state.opened):
+            try:
+                names.update(_op_names(module.TF_GetOpList(native(opened))))
+            except Exception:  # opened through another entry: a plug-in without ops
+                continue
+    return frozenset(names)
+
+
+def _varint(data: bytes, at: int) -> tuple[int, int]:
+    value = shift = 0
+    while True:
+        byte = data[at]
+        value |= (byte & 127) << shift
+        at += 1
+        shift += 7
+        if byte < 128:
+            return value, at
+
+
+def _op_names(data: bytes) -> list[str]:
+    """``name`` of every ``OpDef`` in a serialised ``OpList`` (tensorflow/core/framework/op_def.proto).
+
+    Both are field 1, length-delimited, and TensorFlow writes fields in order.
+    """
+    names, at = [], 0
+    while at < len(data) and data[at] == 0x0A:
+        size, at = _varint(data, at + 1)
+        end = at + size
+        if data[at] == 0x0A:
+            length, start = _varint(data, at + 1)
+            names.append(data[start : start + length].decode("utf-8", "replace"))
+        at = end
+    return names

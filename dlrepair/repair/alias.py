@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import os
 
-from dlrepair.repair import dependencies
+from dlrepair.repair import choice
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ def plan(context: Context) -> Iterator[Plan]:
 def _of_dependencies(context: Context) -> Iterator[Plan]:
     from dlrepair.model.plan import Plan, Step
 
-    chosen = dependencies.choose(context)
+    chosen = choice.choose(context)
     if chosen is None:
         return
     steps: list[Step] = []
@@ -46,7 +46,7 @@ def _of_dependencies(context: Context) -> Iterator[Plan]:
             named.append("{} -> {}".format(missing.name, candidate.path))
     if not named:
         return
-    steps += [Step("preload", path) for path in dependencies.order(chosen)]
+    steps += [Step("preload", path) for path in choice.order(chosen)]
     steps.append(Step("load", context.request.requested))
     yield Plan(KIND, tuple(steps), "the SONAME is right, the file name is not", "aliased " + ", ".join(named))
 
@@ -54,21 +54,12 @@ def _of_dependencies(context: Context) -> Iterator[Plan]:
 def _of_request(context: Context) -> Iterator[Plan]:
     from dlrepair.model.candidate import Wanted
     from dlrepair.model.plan import Plan, Step
-    from dlrepair.search import rank, sources, vet
 
     request = context.request
     name = os.path.basename(request.requested)
     want = Wanted(name, "substitute", request.requested, request.loader, request.op_loader)
-    found = sources.find_candidates(want, request, context.settings, context.deadline)
-    for candidate in rank.nearest_first(found, want, request):
+    for candidate, verdict in choice.accepted(context, want):
         if candidate.rule != "soname-version":
-            continue
-        verdict = vet.vet(
-            candidate, want, request, settings=context.settings, process=context.view,
-            registered=context.registered_ops(),
-        )  # fmt: skip
-        context.note(candidate, verdict)
-        if not verdict.accepted:
             continue
         steps = [Step("preload", path) for path in verdict.preload]
         if request.op_loader:

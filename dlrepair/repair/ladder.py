@@ -17,7 +17,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any, Callable
 
-    from dlrepair.model.candidate import Candidate, Verdict
+    from dlrepair.model.candidate import Candidate, Verdict, Wanted
     from dlrepair.model.diagnosis import Diagnosis
     from dlrepair.model.plan import Outcome, Plan, Step
     from dlrepair.model.requests import Guard, LoadRequest
@@ -55,6 +55,8 @@ class Context(object):
         self.emit = emit
         self.deadline = time.monotonic() + settings.budget_ms / 1000.0
         self.verdicts: list[tuple[Candidate, Verdict]] = []
+        self._known: dict[tuple[str, str, str], Verdict] = {}
+        self._notes: set[tuple[str, str]] = set()
         self.plan_done: Plan | None = None
         self.preloaded: list[str] = []
         self._registered: frozenset[str] | None = None
@@ -64,9 +66,21 @@ class Context(object):
         """Whether only the very same file name may serve: the caller deals with the failure itself."""
         return self.guard.kind in ("alternative", "compile")
 
-    def note(self, candidate: Candidate, verdict: Verdict) -> None:
+    def known_verdict(self, candidate: Candidate, wanted: Wanted) -> Verdict | None:
+        """What was thought of the same file for the same purpose before, in this incident."""
+        return self._known.get((candidate.path, wanted.name, wanted.role))
+
+    def search_notes(self, notes: list[tuple[str, str]]) -> None:
+        """Journals places that the search skipped or left early, each once."""
+        for place, reason in notes:
+            if (place, reason) not in self._notes:
+                self._notes.add((place, reason))
+                self.emit("candidate", path=place, verdict="rejected", reason="not-searched", detail=reason)
+
+    def note(self, candidate: Candidate, wanted: Wanted, verdict: Verdict) -> None:
         """Journals what was thought of a candidate."""
         self.verdicts.append((candidate, verdict))
+        self._known[candidate.path, wanted.name, wanted.role] = verdict
         self.emit(
             "candidate", path=candidate.path, verdict="accepted" if verdict.accepted else "rejected",
             reason=verdict.reason, detail=verdict.detail, source=candidate.source, rule=candidate.rule,
@@ -78,11 +92,7 @@ class Context(object):
     def registered_ops(self) -> frozenset[str]:
         """Names of the ops that libraries loaded through TensorFlow so far have registered."""
         if self._registered is None:
-            self._registered = frozenset()
-            if self.ask.op_loader and self.ask.state.opened:
-                from dlrepair.binary import ops
-
-                self._registered = ops.registered_by(self.ask.state.opened)
+            self._registered = self.ask.registered_ops() if self.ask.op_loader else frozenset()
         return self._registered
 
     def opened_as(self, path: str) -> str:

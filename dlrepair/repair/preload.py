@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 
-from dlrepair.repair import dependencies
+from dlrepair.repair import choice
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -44,10 +44,10 @@ def target_of(context: Context) -> str:
 def _preloads(context: Context) -> Iterator[Plan]:
     from dlrepair.model.plan import Plan, Step
 
-    chosen = dependencies.choose(context)
+    chosen = choice.choose(context)
     if chosen is None or any(os.path.basename(candidate.path) != missing.name for missing, candidate, _ in chosen):
         return
-    paths = dependencies.order(chosen)
+    paths = choice.order(chosen)
     steps = tuple(Step("preload", path) for path in paths) + (Step("load", target_of(context)),)
     names = ", ".join(missing.name for missing, _, _ in chosen)
     yield Plan(KIND, steps, "{} found".format(names), "preloaded {}".format(", ".join(paths)))

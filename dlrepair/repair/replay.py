@@ -52,6 +52,11 @@ def _key(ask: Any, script: str) -> str:
     return store.key_of(*parts)
 
 
+def _path_key(path: str) -> str:
+    """What a repair made ahead of the run is found by."""
+    return store.key_of(FORMAT, "path", os.path.abspath(path) if "/" in path else path, sys.executable or "", sys.version)
+
+
 def _outer(frame: Any) -> Any:
     """The innermost frame that is not a loader's own Python layer, without reading any source."""
     while frame is not None:
@@ -67,6 +72,9 @@ def replay(ask: Any, script: str, settings: Settings) -> tuple[dict[str, str], t
     """(record, (result,)) if the remembered repair still holds and works; forgets it otherwise."""
     key = _key(ask, script)
     record = store.recall(key)
+    if record is None:  # ``dlrepair fix`` does not know who will ask
+        key = _path_key(ask.requested)
+        record = store.recall(key)
     if record is None:
         return None
     steps = _steps(record)
@@ -118,14 +126,24 @@ def _still_holds(record: dict[str, str], steps: list[tuple[str, str, str]], scri
 
 def remember(ask: Any, script: str, plan: Plan | None, outcome: Outcome) -> None:
     """Writes the record of a repair that answered its load."""
-    if plan is None or ask.state.opened and ask.loader != "tensorflow" and ask.op_loader:
-        return
-    target = os.path.abspath(ask.requested) if "/" in ask.requested else ask.requested
+    if plan is None or (ask.op_loader and ask.loader != "tensorflow"):
+        return  # whether an op library may be opened again depends on what this process has registered
+    store.remember(_key(ask, script), _record(ask.requested, plan, outcome))
+
+
+def remember_for_path(path: str, plan: Plan | None, outcome: Outcome) -> None:
+    """Writes the record of a repair that was proved ahead of the run."""
+    if plan is not None:
+        store.remember(_path_key(path), _record(path, plan, outcome))
+
+
+def _record(requested: str, plan: Plan, outcome: Outcome) -> dict[str, str]:
+    target = os.path.abspath(requested) if "/" in requested else requested
     links = {step.target: step.path for step in plan.steps if step.kind == "link"}
-    redirect = outcome.path if outcome.path != ask.requested else ""
     record = {
         "cause": outcome.cause, "strategy": outcome.strategy, "path": outcome.path, "summary": outcome.summary,
-        "redirect": redirect, "target": target, "target.signature": signature(target),
+        "redirect": outcome.path if outcome.path != requested else "", "target": target,
+        "target.signature": signature(target),
     }  # fmt: skip
     at = 0
     for step in plan.steps:
@@ -134,10 +152,10 @@ def remember(ask: Any, script: str, plan: Plan | None, outcome: Outcome) -> None
         path = step.path
         if path in links:
             path = store.add_link(links[path], path) or path
-        if step.kind == "load" and step.path == ask.requested:
-            path = target if "/" in ask.requested else ask.requested
+        if step.kind == "load" and step.path == requested:
+            path = target
         record["step{}.kind".format(at)] = step.kind
         record["step{}.path".format(at)] = path
         record["step{}.signature".format(at)] = signature(path)
         at += 1
-    store.remember(_key(ask, script), record)
+    return record

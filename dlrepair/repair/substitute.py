@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import os
 
+from dlrepair.repair import choice
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Iterator
 
+    from dlrepair.model.candidate import Wanted
     from dlrepair.model.plan import Plan
     from dlrepair.repair.ladder import Context
 
@@ -34,7 +37,7 @@ def applies(context: Context) -> bool:
     return True
 
 
-def wanted(context: Context) -> object:
+def wanted(context: Context) -> Wanted:
     """What the search is asked for."""
     from dlrepair.model.candidate import Wanted
 
@@ -59,20 +62,10 @@ def shown(path: str, context: Context) -> str:
 def plan(context: Context) -> Iterator[Plan]:
     """A plan for every candidate that ``vet`` accepts, best first."""
     from dlrepair.model.plan import Plan, Step
-    from dlrepair.search import rank, sources, vet
 
-    want = wanted(context)
-    found = sources.find_candidates(want, context.request, context.settings, context.deadline)
-    for candidate in rank.nearest_first(found, want, context.request):
+    for candidate, verdict in choice.accepted(context, wanted(context)):
         if candidate.rule == "soname-version":
             continue  # another version of the name: the alias strategy
-        verdict = vet.vet(
-            candidate, want, context.request, settings=context.settings, process=context.view,
-            registered=context.registered_ops(),
-        )  # fmt: skip
-        context.note(candidate, verdict)
-        if not verdict.accepted:
-            continue
         path = context.opened_as(candidate.path)
         steps = tuple(Step("preload", each) for each in verdict.preload) + (Step("load", path),)
         yield Plan(

@@ -1,0 +1,35 @@
+"""Teaching the hook another loader: public as ``dlrepair.loaders``."""
+
+from __future__ import annotations
+
+import sys
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from dlrepair._bootstrap import Stage0
+
+
+def live_state() -> Stage0 | None:
+    """Stage 0's state if the hook is live in this process, else None."""
+    import _imp
+
+    return getattr(_imp.create_dynamic, "__dlrepair__", None)
+
+
+def register(module: str, *entries: str, loader: str | None = None) -> None:
+    """Covers ``entries`` of an extension module: functions whose first argument is a library's path.
+
+    ``module`` is the extension's full name; it is wrapped when it is imported, or now if it has
+    been. ``loader`` is its name in the journal (default: the module's). Raises ``ValueError``
+    without entries and ``RuntimeError`` when the hook is not live in this process.
+    """
+    if not entries:
+        raise ValueError("name at least one entry of {} that opens a library".format(module))
+    state = live_state()
+    if state is None:
+        raise RuntimeError("the hook is not live in this process: run `dlrepair status`")
+    from dlrepair import _bootstrap
+
+    state.natives[module] = (loader or module, entries)
+    if module in sys.modules:
+        _bootstrap._arm_module(state, sys.modules[module])
