@@ -1,0 +1,1 @@
+"""From a loader's words and the files themselves to a cause with its evidence."""

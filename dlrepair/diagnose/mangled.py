@@ -1,0 +1,126 @@
+"""What a symbol's name tells by itself: who could define it, and whether it was cut in a paste.
+
+Source of the rules: Itanium C++ ABI, chapter 5.1 (name mangling); GCC's dual ABI (inline namespace
+``__cxx11`` and ABI tag ``B5cxx11``); abseil's inline namespaces (``lts_20230802``).
+"""
+
+from __future__ import annotations
+
+#: Old (pre-C++11 ABI) std::string and its reference, as they end or continue a parameter list.
+_OLD_STRING = ("ESs", "RKSs", "PSs", "PKSs", "vSs", "iSs", "bSs", "RSs", "SsRK", "OSs", "ISs", "KcSs")
+
+#: Functions of TensorFlow that return std::string: without an ABI tag they are of the old ABI.
+_RETURNS_STRING = ("9NewStringEv", "11TraceStringE", "24TfCheckOpHelperOutOfLineE", "6ToStringEv", "11DebugStringEv")
+
+#: Names whose signature or existence changed between TensorFlow releases.
+_TF_RELEASE = (
+    "4absl", "3tsl", "3xla", "6Status12empty_string", "14kernel_factory", "2lts", "perftools8gputools",
+    "8StatusOr", "10StatusCode", "TraceString", "DatasetBase", "5error4Code",
+)  # fmt: skip
+
+_FRAMEWORKS = ("10tensorflow", "2at", "3c10", "5torch", "6caffe2", "5mxnet", "6paddle", "5arrow", "4tvm")
+
+
+def plain(symbol: str) -> str:
+    """The ELF spelling of a symbol: Mach-O puts one underscore before every name."""
+    return symbol[1:] if symbol.startswith(("__Z", "__Py", "_Py", "_TF_")) else symbol
+
+
+def is_cut(symbol: str) -> bool:
+    """Whether a mangled name ends inside an identifier (its length prefix promises more)."""
+    at = symbol.find("_Z")
+    if at < 0:
+        return False
+    at += 2
+    size = len(symbol)
+    while at < size:
+        if symbol[at].isdigit() and not (at and symbol[at - 1] in "_STL" and symbol[at - 1] != "N"):
+            end = at
+            while end < size and symbol[end].isdigit():
+                end += 1
+            at = end + int(symbol[at:end][:6])
+            if at > size:
+                return True
+        else:
+            at += 1
+    return False
+
+
+def continues(chunk: str) -> bool:
+    """Whether a word can only be the rest of a mangled name: no English word looks like it."""
+    if len(chunk) < 3 or not chunk.replace("_", "").isalnum() or not chunk.isascii():
+        return False
+    digits = sum(1 for char in chunk if char.isdigit())
+    return digits >= 1 and ("E" in chunk or "_" in chunk) and not chunk[0].isdigit() and any(c.isupper() for c in chunk)
+
+
+def join_cut(symbol: str, rest: str) -> str:
+    """``symbol`` with the pieces that a narrow terminal or a copied page broke off it.
+
+    ``rest`` is the text behind the symbol. A piece is taken while the name is cut (``is_cut``),
+    or where the break is wide or a line end and the piece can only be mangled text.
+    """
+    if not symbol.lstrip("_").startswith("Z"):
+        return symbol
+    for _ in range(16):
+        gap = len(rest) - len(rest.lstrip(" \t\r\n\\"))
+        if not gap:
+            break
+        space, rest = rest[:gap], rest[gap:]
+        end = 0
+        while end < len(rest) and (rest[end].isalnum() or rest[end] in "_$."):
+            end += 1
+        chunk = rest[:end].rstrip(".")
+        if not chunk or not chunk.isascii():
+            break
+        if is_cut(symbol) or (("\n" in space or gap > 1) and continues(chunk)):
+            symbol, rest = symbol + chunk, rest[end:]
+        else:
+            break
+    return symbol
+
+
+def is_old_abi(symbol: str) -> bool:
+    """Whether the name speaks of the old std::string (or of a tagged one without its tag)."""
+    if "__cxx11" in symbol or "B5cxx11" in symbol:
+        return False
+    if symbol.endswith("Ss") or any(mark in symbol for mark in _OLD_STRING):
+        return True
+    return "10tensorflow" in symbol and any(mark in symbol for mark in _RETURNS_STRING)
+
+
+def is_new_abi(symbol: str) -> bool:
+    """Whether the name speaks of std::__cxx11::basic_string (or list)."""
+    return "__cxx11" in symbol or "B5cxx11" in symbol
+
+
+def family(symbol: str) -> str:
+    """Who would define the symbol.
+
+    One of ``libstdc++``, ``libc++``, ``python``, ``tensorflow-release``, ``tensorflow``, ``framework``,
+    ``absl``, ``glibc-fortify``, ``c++`` or ``c``.
+    """
+    name = plain(symbol)
+    if name.startswith("_Z"):
+        if "St3__1" in name[:12] or "NSt3__1" in name[:16]:
+            return "libc++"
+        if name.startswith(("_ZNSt", "_ZNKSt", "_ZSt", "_ZTISt", "_ZTVSt", "_ZTVNSt", "_ZTINSt", "_ZNVSt", "_ZNSs")):
+            return "libstdc++"
+        if "10tensorflow" in name or "3tsl" in name or "3xla" in name:
+            return "tensorflow-release" if any(mark in name for mark in _TF_RELEASE) else "tensorflow"
+        if "4absl" in name:
+            return "absl"
+        if "perftools8gputools" in name:
+            return "tensorflow-release"
+        if any(mark in name[:14] for mark in _FRAMEWORKS) or "6google8protobuf" in name:
+            return "framework"
+        return "c++"
+    if name.startswith(("Py", "_Py", "init")) and "PyInit" not in name:
+        return "python"
+    if name.startswith(("__cxa_", "__gxx_", "_Unwind_")):
+        return "libstdc++"
+    if name.startswith("__") and name.endswith("_chk"):
+        return "glibc-fortify"
+    if name.startswith("TF_") or name.startswith("TFE_"):
+        return "tensorflow-release"
+    return "c"

@@ -1,0 +1,73 @@
+"""Messages of musl's dynamic linker (ldso/dynlink.c)."""
+
+from __future__ import annotations
+
+from dlrepair.diagnose import text as cut
+from dlrepair.diagnose.text import Found
+
+_REASONS = (
+    ("No such file or directory", "not-found"),
+    ("Exec format error", "bad-header"),
+    ("Permission denied", "permission"),
+    ("Operation not permitted", "map-failed"),
+    ("Too many levels of symbolic links", "link-loop"),
+    ("Symbolic link loop", "link-loop"),
+    ("Out of memory", "no-memory"),
+    ("Cannot allocate memory", "no-memory"),
+    ("Input/output error", "cannot-read"),
+    ("I/O error", "cannot-read"),
+)
+
+
+def scan(text: str) -> list[Found]:
+    """Every message of musl in a text."""
+    found = _loading(text) + _relocating(text)
+    if "Dynamic loading not supported" in text:
+        at = text.find("Dynamic loading not supported")
+        found.append(Found("unknown", None, None, at, 8, "musl", static="yes"))
+    return found
+
+
+def _loading(text: str) -> list[Found]:
+    """``Error loading shared library L: REASON (needed by X)``."""
+    found = []
+    words = "Error loading shared library "
+    at = text.find(words)
+    while at >= 0:
+        line = text[at + len(words) : at + 2000].split("\n")[0]
+        name, _, tail = line.partition(": ")
+        name = cut.strip_marks(name)
+        kind = "not-found"
+        for reason, reason_kind in _REASONS:
+            if tail.startswith(reason):
+                kind = reason_kind
+        needer = ""
+        if "(needed by" in line:
+            needer = cut.strip_marks(line.split("(needed by", 1)[1].split(")")[0])
+        broken = kind != "not-found"
+        obj = name if broken or not needer else needer
+        missing = None if broken else cut.base_name(name)
+        found.append(Found(kind, obj, missing, at, 9, "musl", needer=needer, reason=tail[:60]))
+        at = text.find(words, at + 1)
+    return found
+
+
+def _relocating(text: str) -> list[Found]:
+    """``Error relocating X: S: symbol not found`` and its relatives."""
+    found = []
+    words = "Error relocating "
+    at = text.find(words)
+    count = 0
+    while at >= 0 and count < 32:
+        line = text[at + len(words) : at + 4000].split("\n")[0]
+        obj, _, tail = line.partition(": ")
+        symbol = tail.split(": ")[0].strip() if ": " in tail else ""
+        if "initial-exec TLS" in tail:
+            found.append(Found("static-tls", obj, None, at, 10, "musl"))
+        elif "symbol not found" in tail:
+            found.append(Found("undefined-symbol", obj, symbol, at, 10, "musl"))
+        else:
+            found.append(Found("bad-header", obj, None, at, 8, "musl"))
+        at = text.find(words, at + 1)
+        count += 1
+    return found
