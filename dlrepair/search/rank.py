@@ -8,7 +8,7 @@ from dlrepair.search import names as naming
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import List, Sequence, Tuple
+    from typing import Iterable, Iterator, List, Sequence, Tuple
 
     from dlrepair.model.candidate import Candidate, Wanted
     from dlrepair.model.requests import LoadRequest
@@ -28,6 +28,29 @@ def rank(candidates: Sequence[Candidate], wanted: Wanted, request: LoadRequest) 
     if len(candidates) < 2:
         return list(candidates)
     return [one for _, one in sorted((_key(one, wanted), one) for one in candidates)]
+
+
+def nearest_first(candidates: Iterable[Candidate], wanted: Wanted, request: LoadRequest) -> Iterator[Candidate]:
+    """Yield candidates best first without asking for more of them than the order needs.
+
+    One that bears the very name is as good as anything that sources yet to run could propose, for they are
+    farther away; one with a changed name waits until what comes is farther than the change costs.
+    """
+    from dlrepair.search.sources import DISTANCE
+
+    waiting: List[Tuple[Tuple[int, int, int, int, str], Candidate]] = []
+    for candidate in candidates:
+        key = _key(candidate, wanted)
+        reached = DISTANCE.get(candidate.source, candidate.distance)
+        ready = [pair for pair in waiting if pair[0][1] < reached]
+        waiting = [pair for pair in waiting if pair[0][1] >= reached] + [(key, candidate)]
+        for _, one in sorted(ready):
+            yield one
+        if candidate.rule == "exact" and key[0] < 2 and key == min(pair[0] for pair in waiting):
+            waiting.pop()
+            yield candidate
+    for _, one in sorted(waiting):
+        yield one
 
 
 def explain(candidate: Candidate, wanted: Wanted, request: LoadRequest) -> str:

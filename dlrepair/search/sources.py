@@ -50,13 +50,14 @@ class Search:
     """One search: what is wanted, by whom, within which bounds, and what was proposed already."""
 
     def __init__(
-        self, wanted: Wanted, request: LoadRequest, settings: Settings, deadline: float, needed_by: str = ""
+        self, wanted: Wanted, request: LoadRequest, settings: Settings, deadline: float
     ) -> None:
         self.wanted = wanted
         self.request = request
         self.settings = settings
-        self.needed_by = needed_by
-        self.requested = wanted.requested or (request.requested if wanted.role == "substitute" else "")
+        #: the library whose DT_NEEDED names a wanted dependency
+        self.needed_by = wanted.requested if wanted.role == "dependency" else ""
+        self.requested = (wanted.requested or request.requested) if wanted.role == "substitute" else ""
         self.names = naming.Names(wanted.name, wanted.loader, wanted.role, wanted.exact_name)
         self._patterns = tuple(settings.exclude)
         self.reader = walk.Reader(self.names, deadline, self.excluded)
@@ -243,11 +244,14 @@ def from_project(search: Search) -> Iterator[Candidate]:
     """Yield files anywhere in the project, walked live within bounds; distance grows with the steps from the caller."""
     origin = search.anchors[0][0] if search.anchors else ""
     for root in roots.walk_roots(search.request):
-        for path, rule, _ in search.reader.walk(root):
-            distance = DISTANCE["project"] + min(_steps(origin, os.path.dirname(path)), 49)
-            found = search.propose(path, "project", rule, distance)
-            if found:
-                yield found
+        # From the caller outwards; directories that were read are not read again.
+        start = origin if (origin + "/").startswith(root + "/") else root
+        for directory in roots.parents_up_to(start, root):
+            for path, rule, _ in search.reader.walk(directory):
+                distance = DISTANCE["project"] + min(_steps(origin, os.path.dirname(path)), 49)
+                found = search.propose(path, "project", rule, distance)
+                if found:
+                    yield found
 
 
 def _steps(start: str, end: str) -> int:
@@ -298,19 +302,18 @@ def find_candidates(
     settings: Settings,
     deadline: float,
     *,
-    needed_by: str = "",
     notes: Optional[List[Tuple[str, str]]] = None,
 ) -> Iterator[Candidate]:
     """Yield files that may be the wanted library, nearest first, each once, until ``deadline`` (``time.monotonic()``).
 
-    ``needed_by`` is the library whose DT_NEEDED names a wanted dependency. Places that were skipped or
+    For a dependency ``wanted.requested`` is the library whose DT_NEEDED names it. Places that were skipped or
     left early are appended to ``notes`` as (place, reason). Lazy: a source runs when the ones before it
     are used up. Reads directories, opens nothing but the package lists of site-packages, ld.so.cache
-    and ``needed_by``.
+    and that library.
     """
     if not wanted.name.rsplit("/", 1)[-1] or "\0" in wanted.name:
         return
-    search = Search(wanted, request, settings, deadline, needed_by)
+    search = Search(wanted, request, settings, deadline)
     try:
         for source in SOURCES:
             yield from source(search)

@@ -6,7 +6,9 @@ import os
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Tuple
+    from typing import Optional, Tuple
+
+    from dlrepair.binary.process import ProcessView
 
 #: Libraries of which a process can hold one only: a second copy registers everything twice.
 FRAMEWORK = ("libtensorflow_framework.so", "libtensorflow_cc.so", "_pywrap_tensorflow_internal.so")
@@ -18,6 +20,11 @@ KERNEL_TYPEINFO = "_ZTIN10tensorflow8OpKernelE"
 def is_framework_name(name: str) -> bool:
     """Tell whether a file name or SONAME is one of TensorFlow's own libraries."""
     return os.path.basename(name).startswith(FRAMEWORK)
+
+
+def mapped_libraries(process: Optional[ProcessView]) -> Tuple[str, ...]:
+    """Return the real paths of TensorFlow's libraries mapped in a process, in link-map order; none of a fresh one."""
+    return tuple(path for path in process.mapped if is_framework_name(path)) if process is not None else ()
 
 
 def running_libraries() -> Tuple[str, ...]:

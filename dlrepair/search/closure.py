@@ -1,0 +1,91 @@
+"""Whether a candidate's own needs can be met in this process: its DT_NEEDED entries, versions and symbols."""
+
+from __future__ import annotations
+
+import os
+import time
+
+from dlrepair.search.vet import MAX_DEPTH, MAX_PRELOADS, Rejected, Vetting
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import List, Optional, Sequence, Tuple
+
+    from dlrepair.binary.scope import Trace
+    from dlrepair.binary.symbols import Unresolved
+    from dlrepair.model.candidate import Verdict
+    from dlrepair.model.diagnosis import Missing
+
+
+def check(vetting: Vetting) -> None:
+    """Find what the candidate needs, then its versions and symbols; fills ``vetting.preload`` and ``vetting.mapped``.
+
+    Raises ``Rejected`` with ``dependency-missing``, ``versions-missing`` or ``unresolved-symbols``.
+    """
+    from dlrepair.binary import symbols
+
+    trace = _resolve(vetting)
+    paths = [entry.path for entry in trace.entries if entry.path]
+    mapped = set(vetting.process.mapped) if vetting.process is not None else set()
+    system = ("libc.so.6", "ld-linux", "libpthread", "libdl.so", "libm.so", "librt.so")
+    vetting.mapped = tuple(
+        path for path in paths if os.path.realpath(path) in mapped and not os.path.basename(path).startswith(system)
+    )
+    for needed, version, provider in symbols.version_gaps(vetting.path, paths):
+        raise Rejected("versions-missing", "it needs version {} of {}, which {} lacks".format(version, needed, provider))
+    open_ones = [one for one in symbols.unresolved(vetting.path, paths, process=vetting.process) if not one.weak]
+    if open_ones:
+        raise Rejected("unresolved-symbols", _sentence(open_ones))
+
+
+def _resolve(vetting: Vetting) -> Trace:
+    """Return a trace without missing entries; searches for what is missing. Raises ``Rejected``."""
+    from dlrepair.binary import scope
+
+    preload: List[str] = []
+    asked: List[str] = []
+    while True:
+        trace = scope.resolve(vetting.path, process=vetting.process, preloaded=tuple(preload))
+        missing = [one for one in trace.missing if one.name not in asked]
+        if not trace.missing:
+            vetting.preload = tuple(preload)
+            return trace
+        if not missing or len(asked) >= MAX_PRELOADS:
+            raise Rejected("dependency-missing", "it needs {}, which is not found".format(trace.missing[0].name))
+        asked.append(missing[0].name)
+        verdict = _search(vetting, missing[0])
+        if verdict is None:
+            raise Rejected("dependency-missing", "it needs {}, which is not found".format(missing[0].name))
+        preload += [path for path in verdict.preload + (verdict.path,) if path not in preload]
+
+
+def _search(vetting: Vetting, missing: Missing) -> Optional[Verdict]:
+    """Return the accepted verdict of a file that satisfies one DT_NEEDED entry, or None."""
+    from dlrepair.model.candidate import Wanted
+    from dlrepair.search import sources
+
+    if missing.name in vetting.stack or len(vetting.stack) >= MAX_DEPTH or time.monotonic() >= vetting.deadline:
+        return None
+    blocked: Tuple[str, ...] = (missing.blocked_by,) if missing.blocked_by else ()
+    wanted = Wanted(
+        missing.name, "dependency", requested=missing.needed_by, loader=vetting.wanted.loader,
+        versions=missing.versions, exclude=vetting.wanted.exclude + blocked,
+    )  # fmt: skip
+    for candidate in sources.find_candidates(wanted, vetting.request, vetting.settings, vetting.deadline):
+        nested = Vetting(
+            candidate, wanted, vetting.request, vetting.settings, vetting.process, frozenset(), vetting.deadline,
+            vetting.stack + (missing.name,),
+        )  # fmt: skip
+        verdict = nested.run(trial=False)
+        if verdict.accepted:
+            return verdict
+    return None
+
+
+def _sentence(unresolved: Sequence[Unresolved]) -> str:
+    from dlrepair.binary import symbols
+
+    first = unresolved[0]
+    name = symbols.demangle(first.name) + ("@" + first.version if first.version else "")
+    more = " and {} more".format(len(unresolved) - 1) if len(unresolved) > 1 else ""
+    return "nothing in this process defines {}{}".format(name, more)

@@ -1,0 +1,114 @@
+"""The last gate: a trial in a child process that is set up like this one as far as the candidate can tell."""
+
+from __future__ import annotations
+
+import os
+
+from dlrepair.search import tensorflow, trial
+from dlrepair.search.vet import Rejected, Vetting
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Dict, List, Tuple
+
+    from dlrepair.search.trial import TrialResult
+
+#: Seconds: an op library loads TensorFlow's framework first.
+TIMEOUT = 5.0
+OP_TIMEOUT = 15.0
+
+#: How often a trial is repeated with one more library that this process has in its global scope.
+_PROVIDERS = 3
+
+_known: Dict[Tuple[object, ...], TrialResult] = {}
+_KNOWN_LIMIT = 256
+
+
+def try_loading(vetting: Vetting) -> str:
+    """Return ``passed`` or why no trial was possible; raises ``Rejected`` when the library fails to load in a child.
+
+    A substitute does not pass without a trial. A dependency does: its facts were checked, and ld.so would have
+    taken it without us had it lain in its path.
+    """
+    first, before = surroundings(vetting)
+    timeout = OP_TIMEOUT if vetting.wanted.op_library else TIMEOUT
+    result = _run(before + list(vetting.preload) + [vetting.path], first, timeout)
+    for _ in range(_PROVIDERS):
+        provider = _provider(result, vetting, first)
+        if not provider:
+            break
+        first.append(provider)
+        result = _run(before + list(vetting.preload) + [vetting.path], first, timeout)
+    if result.ok:
+        return "passed"
+    if result.possible:
+        raise Rejected("trial-failed", "loading it in a child process {}".format(result.detail), result.detail)
+    if vetting.wanted.role == "substitute":
+        raise Rejected("trial-not-possible", result.detail, result.detail)
+    return result.detail
+
+
+def surroundings(vetting: Vetting) -> Tuple[List[str], List[str]]:
+    """Return (libraries to be loaded RTLD_GLOBAL, RTLD_LOCAL) before a trial, as this process has them.
+
+    Libraries that satisfy the candidate's needs only because they are mapped here; for an op library
+    TensorFlow's own, in the global scope only where this process has them there (TensorFlow 2.21 does, 1.15 to 2.15
+    do not).
+    """
+    from dlrepair.binary import process
+
+    before = list(vetting.mapped)
+    if vetting.process is None or not vetting.wanted.op_library:
+        return [], before
+    framework = [
+        path for path in tensorflow.mapped_libraries(vetting.process)
+        if os.path.basename(path).startswith("libtensorflow_framework.so")
+    ]  # fmt: skip
+    if process.defined_globally(tensorflow.KERNEL_TYPEINFO):
+        return framework, [path for path in before if path not in framework]
+    return [], framework + [path for path in before if path not in framework]
+
+
+def _run(paths: List[str], first: List[str], timeout: float) -> TrialResult:
+    key: Tuple[object, ...] = (tuple(paths), tuple(first), _signature(paths + first))
+    known = _known.get(key)
+    if known is None:
+        known = trial.run(paths, global_first=first, timeout=timeout)
+        if len(_known) >= _KNOWN_LIMIT:
+            _known.clear()
+        if known.possible:
+            _known[key] = known
+    return known
+
+
+def _signature(paths: List[str]) -> Tuple[object, ...]:
+    found: List[object] = []
+    for path in paths:
+        try:
+            status = os.stat(path)
+            found.append((status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns))
+        except (OSError, ValueError):
+            found.append(None)
+    return tuple(found)
+
+
+def _provider(result: TrialResult, vetting: Vetting, first: List[str]) -> str:
+    """Return the mapped library in this process's global scope that defines the symbol a trial lacked, or ""."""
+    from dlrepair.binary import elf, process
+
+    mark = "undefined symbol: "
+    if result.ok or mark not in result.detail or vetting.process is None:
+        return ""
+    symbol = result.detail.split(mark, 1)[1].split(",")[0].split(" ")[0].split("\t")[0]
+    if not process.defined_globally(symbol):
+        return ""
+    for path in vetting.process.mapped:
+        if path in first:
+            continue
+        try:
+            with elf.open_elf(path) as library:
+                if library.defines(symbol):
+                    return path
+        except (OSError, ValueError):
+            continue
+    return ""
