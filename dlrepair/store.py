@@ -11,7 +11,7 @@ import os
 import stat
 import time
 
-from dlrepair import userdirs
+from dlrepair.settings import dirs
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -52,7 +52,7 @@ def location() -> str:
     path = _configured or os.environ.get("DLREPAIR_STORE", "")
     if path:
         return os.path.abspath(os.path.expanduser(path))
-    base = userdirs.cache_home()
+    base = dirs.cache_home()
     return os.path.join(base, "dlrepair") if base else ""
 
 
@@ -72,7 +72,7 @@ def root(create: bool = True) -> str | None:
 
 
 def _prepare(path: str, create: bool) -> str | None:
-    clause = userdirs.make_private(path, create)
+    clause = dirs.make_private(path, create)
     if clause is not None:
         return clause
     tag = os.path.join(path, _TAG)
@@ -131,7 +131,7 @@ def recall(key: str) -> dict[str, str] | None:
         descriptor = os.open(path, flags)
         try:
             found = os.fstat(descriptor)
-            if not stat.S_ISREG(found.st_mode) or found.st_uid != userdirs.effective_uid() or found.st_mode & 0o022:
+            if not stat.S_ISREG(found.st_mode) or found.st_uid != dirs.effective_uid() or found.st_mode & 0o022:
                 return None
             data = os.read(descriptor, MAX_RECORD + 1)
             if time.time() - found.st_mtime > 60.0:

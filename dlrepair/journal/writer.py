@@ -14,7 +14,7 @@ import os
 import stat
 import time
 
-from dlrepair import userdirs
+from dlrepair.settings import dirs
 
 __all__ = ["MAX_FILE", "MAX_LINE", "MAX_TOTAL", "directory", "emit", "new_incident", "parse_name", "problem", "run_id"]
 
@@ -42,7 +42,7 @@ class _TooLong(Exception):
 
 def directory() -> str:
     """Directory of the journal, which need not exist; "" when the user has no home directory."""
-    base = userdirs.state_home()
+    base = dirs.state_home()
     return os.path.join(base, "dlrepair", "journal") if base else ""
 
 
@@ -239,7 +239,7 @@ def _append(line: bytes, now: float) -> str | None:
     utc = time.gmtime(now)
     day = "{:04d}-{:02d}-{:02d}".format(*utc[:3])
     if _sequence[:2] != (place, day):
-        trouble = userdirs.make_private(place)
+        trouble = dirs.make_private(place)
         if trouble is not None:
             return trouble
         _sequence = (place, day, _last_number(place, day))
@@ -248,13 +248,13 @@ def _append(line: bytes, now: float) -> str | None:
         try:
             descriptor = _open(os.path.join(place, _file_name(day, number)))
         except FileNotFoundError:  # the directory was removed meanwhile
-            trouble = userdirs.make_private(place)
+            trouble = dirs.make_private(place)
             if trouble is not None:
                 return trouble
             descriptor = _open(os.path.join(place, _file_name(day, number)))
         try:
             found = os.fstat(descriptor)
-            if not stat.S_ISREG(found.st_mode) or userdirs.effective_uid() not in (-1, found.st_uid):
+            if not stat.S_ISREG(found.st_mode) or dirs.effective_uid() not in (-1, found.st_uid):
                 return "{} in {} is not a file of this user".format(_file_name(day, number), place)
             if found.st_size >= MAX_FILE:
                 number += 1

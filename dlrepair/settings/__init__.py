@@ -11,7 +11,7 @@ from __future__ import annotations
 import os
 import stat
 
-from dlrepair import userdirs
+from dlrepair.settings import dirs
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -110,7 +110,7 @@ def load(
     Never raises for what it reads: see ``Settings.problems``.
     """
     layers = _Layers()
-    base = userdirs.config_home()
+    base = dirs.config_home()
     if base:
         layers.config(os.path.join(base, "dlrepair", "config.toml"))
     try:
@@ -412,7 +412,7 @@ def _find_project(start: str) -> tuple[str, bytes | str | None]:
 
 def _basic_check(path: str) -> str | None:
     found = os.stat(path)
-    if userdirs.effective_uid() >= 0 and found.st_uid not in (0, userdirs.effective_uid()):
+    if dirs.effective_uid() >= 0 and found.st_uid not in (0, dirs.effective_uid()):
         return "it belongs to another user (uid {})".format(found.st_uid)
     if found.st_mode & stat.S_IWOTH:
         return "it is writable by others (mode {:04o})".format(stat.S_IMODE(found.st_mode))
