@@ -1,0 +1,353 @@
+"""ELF files: facts of any path, and symbol look-ups in one that was opened.
+
+``read_facts`` answers for every path and every content; ``open_elf`` is for files that
+``read_facts`` called ELF. Both read only the few pages that they need.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+import sys
+
+from dlrepair.binary.image import (
+    DT_FLAGS, DT_FLAGS_1, DT_INIT, DT_INIT_ARRAY, DT_RPATH, DT_RUNPATH, DT_SONAME, PF_X, PT_GNU_STACK, PT_INTERP,
+    PT_LOAD, PT_TLS, ElfError, Image, text,
+)  # fmt: skip
+from dlrepair.model.facts import ElfFacts, FileFacts
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from types import TracebackType
+    from typing import Iterator
+
+    from dlrepair.binary.symtab import SymbolTable
+
+__all__ = ["NATIVE", "ElfError", "ElfFile", "describe", "fits_here", "libc_family", "open_elf", "read_facts"]
+
+ET_REL, ET_EXEC, ET_DYN, ET_CORE = 1, 2, 3, 4
+DF_1_NODEFLIB, DF_1_NOOPEN, DF_1_PIE = 0x800, 0x40, 0x08000000
+EM_386, EM_MIPS, EM_PPC64, EM_S390, EM_ARM, EM_X86_64, EM_AARCH64, EM_RISCV = 3, 8, 21, 22, 40, 62, 183, 243
+MACHINES = {
+    2: "sparc", 3: "i386", 8: "mips", 20: "ppc", 21: "ppc64", 22: "s390", 40: "arm", 43: "sparcv9", 50: "ia64",
+    62: "x86-64", 183: "aarch64", 190: "cuda", 224: "amdgpu", 243: "riscv", 247: "bpf", 258: "loongarch",
+}  # fmt: skip
+TYPES = {1: "object file (not linked)", 2: "executable", 3: "shared object", 4: "core dump"}
+OPEN_FLAGS = os.O_RDONLY | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_NOCTTY", 0)
+
+try:
+    PAGE_SIZE = os.sysconf("SC_PAGE_SIZE")
+except (AttributeError, ValueError, OSError):
+    PAGE_SIZE = 4096
+
+
+def _native() -> tuple[int, bool, int]:
+    """(bits, little endian, e_machine) of the running interpreter."""
+    bits, little = (64 if sys.maxsize > 2**32 else 32), sys.byteorder == "little"
+    try:
+        fd = os.open("/proc/self/exe", OPEN_FLAGS)
+        try:
+            head = os.pread(fd, 20, 0)
+        finally:
+            os.close(fd)
+        if head[:4] == b"\x7fELF" and len(head) == 20:
+            return bits, little, int.from_bytes(head[18:20], sys.byteorder)
+    except OSError:
+        pass
+    named = {"x86_64": 62, "amd64": 62, "aarch64": 183, "arm64": 183, "riscv64": 243, "s390x": 22, "ppc64le": 21}
+    machine = os.uname().machine.lower() if hasattr(os, "uname") else "x86_64"
+    return bits, little, named.get(machine, 3 if machine.startswith("i") else 40 if machine.startswith("arm") else 0)
+
+
+#: (bits, little endian, e_machine) of the running interpreter
+NATIVE: tuple[int, bool, int] = _native()
+
+
+def machine_name(machine: int) -> str:
+    """``x86-64``, ``aarch64`` … or ``machine N``."""
+    return MACHINES.get(machine, "machine %d" % machine)
+
+
+def describe(elf: ElfFacts) -> str:
+    """``ELF 64-bit aarch64 shared object``, with what is wrong with it."""
+    kind = TYPES.get(elf.etype, "file of type %d" % elf.etype)
+    if elf.etype == ET_DYN and (elf.flags_1 & DF_1_PIE or (elf.interp and elf.soname is None and not elf.flags_1)):
+        kind = "position-independent executable" if elf.flags_1 & DF_1_PIE else kind
+    order = "" if elf.little or elf.machine == EM_S390 else " big-endian"
+    said = "ELF %d-bit%s %s %s" % (elf.bits, order, machine_name(elf.machine), kind)
+    if elf.truncated:
+        said += ", cut short"
+    elif elf.error:
+        said += ", damaged: " + elf.error
+    return said
+
+
+def fits_here(elf: ElfFacts) -> str | None:
+    """Why this machine's ld.so refuses to load the file as a library; None when nothing in its header says so.
+
+    The order is that of glibc's ``open_verify`` and ``_dl_map_object_from_fd`` (elf/dl-load.c).
+    """
+    bits, little, machine = NATIVE
+    here = "%d-bit %s" % (bits, machine_name(machine))
+    if not sys.platform.startswith("linux"):
+        return "it is an ELF file and this is not Linux (%s)" % sys.platform
+    if elf.bits != bits or elf.machine != machine:
+        return "it was built for %d-bit %s and this process is %s" % (elf.bits, machine_name(elf.machine), here)
+    if elf.little != little:
+        return "its byte order is %s-endian and this machine's is not" % ("little" if elf.little else "big")
+    if elf.osabi not in (0, 3):
+        return "its OS ABI is %d and Linux loads 0 (System V) and 3 (GNU) only" % elf.osabi
+    if elf.etype not in (ET_DYN, ET_EXEC):
+        return "it is an ELF %s; only shared objects can be loaded" % TYPES.get(elf.etype, "file of type %d" % elf.etype)
+    if elf.truncated:
+        return "it is cut short: its last %s lie beyond the end of the file" % "loaded pages"
+    if elf.etype == ET_EXEC:
+        return "it is an executable, not a shared object"
+    if elf.flags_1 & DF_1_PIE:
+        return "it is a position-independent executable, not a shared object"
+    if elf.flags_1 & DF_1_NOOPEN:
+        return "it was linked with -z nodlopen"
+    if not elf.load_end and not elf.error:
+        return "it has no loadable segment"
+    if not elf.dynamic:
+        return "it has no dynamic section" + (": " + elf.error if elf.error else "")
+    if elf.error:
+        return "it is damaged: " + elf.error
+    return None
+
+
+def libc_family(elf: ElfFacts) -> str:
+    """``gnu``, ``musl``, ``bionic`` or "": the C library that the file asks for, by its DT_NEEDED and versions."""
+    for name in elf.needed:
+        if name.startswith("libc.musl-") or name.startswith("ld-musl-"):
+            return "musl"
+        if name in ("libc.so.6", "libc.so.6.1", "libpthread.so.0", "libdl.so.2", "libm.so.6"):
+            return "gnu"
+    for _file, version, _weak in elf.verneed:
+        if version.startswith("GLIBC_"):
+            return "gnu"
+    if "libc.so" in elf.needed:  # Android's and, since zig and old musl-gcc link by this name, musl's
+        return "bionic" if "liblog.so" in elf.needed or any(f[1] == "LIBC" for f in elf.verneed) else "musl"
+    return ""
+
+
+def _cut(image: Image) -> bool:
+    """True when a page of a PT_LOAD lies wholly beyond the end of the file (touching it is SIGBUS)."""
+    for kind, _flags, offset, _vaddr, filesz, _memsz in image.segments:
+        if kind == PT_LOAD and filesz and (offset + filesz - 1) // PAGE_SIZE * PAGE_SIZE >= image.size:
+            return True
+    return False
+
+
+def _optional(image: Image, tag: int, what: str) -> str | None:
+    index = image.dyn.get(tag)
+    return None if index is None else image.name(index, what)
+
+
+def facts_of(image: Image) -> ElfFacts:
+    """The facts of an opened image; damage ends up in ``error``, never in an exception."""
+    interp, stack, tls = None, 7, 0  # without PT_GNU_STACK the kernel's default is executable
+    for kind, flags, offset, _vaddr, filesz, memsz in image.segments:
+        if kind == PT_INTERP:
+            interp = text(image.read(offset, min(filesz, 4096)).split(b"\0", 1)[0])
+        elif kind == PT_GNU_STACK:
+            stack = flags
+        elif kind == PT_TLS:
+            tls = memsz
+    dyn = image.dyn
+    names = [image.name(index, "a DT_NEEDED entry") for index in image.needed_at]
+    soname = _optional(image, DT_SONAME, "DT_SONAME")
+    rpath, runpath = _optional(image, DT_RPATH, "DT_RPATH"), _optional(image, DT_RUNPATH, "DT_RUNPATH")
+    verneed = tuple(need[:3] for need in image.version_needs())
+    verdef = tuple(name for name, _index, flags in image.version_definitions() if not flags & 1)
+    return ElfFacts(
+        bits=image.bits, little=image.little, machine=image.machine, osabi=image.osabi, etype=image.etype,
+        soname=soname, needed=tuple(name for name in names if name is not None), rpath=rpath, runpath=runpath,
+        flags=dyn.get(DT_FLAGS, 0), flags_1=dyn.get(DT_FLAGS_1, 0), interp=interp, build_id=image.build_id(),
+        verneed=verneed, verdef=verdef, execstack=bool(stack & PF_X) and image.has_dynamic, tls_size=tls,
+        has_init=DT_INIT in dyn or DT_INIT_ARRAY in dyn, dynamic=image.has_dynamic,
+        load_end=max([seg[2] + seg[4] for seg in image.segments if seg[0] == PT_LOAD] or [0]),
+        truncated=_cut(image) or (image.size < 64 and image.size < (52 if image.bits == 32 else 64)),
+        error=image.problem,
+    )  # fmt: skip
+
+
+_cache: dict[str, FileFacts] = {}
+CACHE_LIMIT = 8192
+
+
+def signature_of(info: os.stat_result) -> tuple[int, int, int, int]:
+    """What changes when the file does: (st_dev, st_ino, st_size, st_mtime_ns)."""
+    return info.st_dev, info.st_ino, info.st_size, info.st_mtime_ns
+
+
+def read_facts(path: str) -> FileFacts:
+    """What lies at ``path``; every path and every content has an answer (``FileFacts.kind``).
+
+    Never opens a fifo, socket or device, never maps the file, reads a few pages. The
+    answer is kept until the file's (device, inode, size, mtime) change.
+    """
+    try:
+        info = os.stat(path)
+    except (OSError, ValueError) as error:
+        return _absent(path, error)
+    known = _cache.get(path)
+    if known is not None and known.signature == signature_of(info) and known.mode == info.st_mode:
+        return known
+    facts = _present(path, info)
+    if len(_cache) >= CACHE_LIMIT:
+        _cache.clear()
+    _cache[path] = facts
+    return facts
+
+
+def _absent(path: str, error: Exception) -> FileFacts:
+    import errno
+
+    code = getattr(error, "errno", None)
+    if code == errno.ELOOP:
+        return FileFacts(path, "link-loop", detail="a loop of symbolic links")
+    if code in (errno.EACCES, errno.EPERM):
+        return FileFacts(path, "unreadable", detail="a directory above it may not be searched")
+    if code == errno.ENOTDIR:
+        return FileFacts(path, "missing", detail="a part of its path is a file, not a directory")
+    if code == errno.ENAMETOOLONG:
+        return FileFacts(path, "missing", detail="its name is longer than the file system allows")
+    if code == errno.ENOENT:
+        try:
+            target = os.readlink(path)
+        except (OSError, ValueError):
+            return FileFacts(path, "missing", detail="no such file")
+        return FileFacts(path, "dangling-link", detail="a symbolic link to %s, which does not exist" % target)
+    if isinstance(error, OSError):
+        return FileFacts(path, "unreadable", detail=error.strerror or "cannot be examined")
+    return FileFacts(path, "missing", detail="no path can have this name")
+
+
+def _present(path: str, info: os.stat_result) -> FileFacts:
+    mode = info.st_mode
+    real = os.path.realpath(path)
+    common = {"size": info.st_size, "realpath": real, "owner": info.st_uid, "mode": mode}
+    if not stat.S_ISREG(mode):
+        kind, detail = (
+            ("directory", "directory") if stat.S_ISDIR(mode)
+            else ("fifo", "named pipe (opening it may block for ever)") if stat.S_ISFIFO(mode)
+            else ("socket", "socket") if stat.S_ISSOCK(mode) else ("device", "device")
+        )  # fmt: skip
+        return FileFacts(path, kind, detail=detail, signature=signature_of(info), **common)  # type: ignore[arg-type]
+    fd = -1
+    try:
+        fd = os.open(path, OPEN_FLAGS)
+        opened = os.fstat(fd)
+        if not stat.S_ISREG(opened.st_mode):
+            return FileFacts(path, "device", detail="replaced while it was examined")
+        common["size"] = opened.st_size
+        kind, detail, elf = _content(fd, opened.st_size)
+    except OSError as error:
+        return FileFacts(
+            path, "unreadable", detail="cannot be read: %s" % error.strerror, signature=signature_of(info), **common  # type: ignore[arg-type]
+        )
+    finally:
+        if fd >= 0:
+            os.close(fd)
+    return FileFacts(path, kind, detail=detail, elf=elf, signature=signature_of(opened), **common)  # type: ignore[arg-type]
+
+
+def _content(fd: int, size: int) -> tuple[str, str, ElfFacts | None]:
+    try:
+        image = Image(fd, size)
+    except ElfError as error:
+        from dlrepair.binary.kinds import classify
+
+        kind, detail = classify(fd, size, str(error))
+        return kind, detail, None
+    elf = facts_of(image)
+    return "elf", describe(elf), elf
+
+
+class ElfFile:
+    """An opened ELF file; use it as a context manager. It holds one descriptor and maps nothing."""
+
+    __slots__ = ("_facts", "_symbols", "fd", "image", "path", "signature")
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+        self._facts: ElfFacts | None = None
+        self._symbols: SymbolTable | None = None
+        self.fd = -1
+        if not stat.S_ISREG(os.stat(path).st_mode):  # never open a fifo
+            raise ElfError("not a regular file")
+        self.fd = os.open(path, OPEN_FLAGS)
+        try:
+            info = os.fstat(self.fd)
+            if not stat.S_ISREG(info.st_mode):
+                raise ElfError("not a regular file")
+            self.signature = signature_of(info)
+            self.image = Image(self.fd, info.st_size)
+        except BaseException:
+            self.close()
+            raise
+
+    def close(self) -> None:
+        """Give the descriptor back; harmless when repeated."""
+        if self.fd >= 0:
+            os.close(self.fd)
+            self.fd = -1
+
+    def __enter__(self) -> ElfFile:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def __del__(self) -> None:
+        self.close()
+
+    @property
+    def facts(self) -> ElfFacts:
+        """Header and dynamic section."""
+        if self._facts is None:
+            self._facts = facts_of(self.image)
+        return self._facts
+
+    @property
+    def symbols(self) -> SymbolTable:
+        """The dynamic symbol table."""
+        if self._symbols is None:
+            from dlrepair.binary.symtab import SymbolTable
+
+            self._symbols = SymbolTable(self.image)
+        return self._symbols
+
+    @property
+    def wants_gnu_libc(self) -> bool:
+        """True when a DT_NEEDED entry or a symbol version is glibc's."""
+        return libc_family(self.facts) == "gnu"
+
+    def undefined(self) -> list[tuple[str, str | None, bool]]:
+        """(name, version or None, weak) of every undefined symbol."""
+        return [row[:3] for row in self.symbols.undefined()]
+
+    def defines(self, name: str, version: str | None = None) -> bool:
+        """True when ld.so would bind a reference to ``name`` (of ``version``) to this object."""
+        return self.symbols.defines(name.encode("utf-8", "surrogateescape"), version)
+
+    def exported(self) -> Iterator[str]:
+        """Names that other objects may bind to."""
+        return self.symbols.exported()
+
+    def strings_contain(self, names: set[str]) -> set[str]:
+        """Which of ``names`` occur as NUL-terminated strings in the read-only segments."""
+        from dlrepair.binary.strings import find_strings
+
+        return find_strings(self.image, names)
+
+
+def open_elf(path: str) -> ElfFile:
+    """The ELF file at ``path``, opened for look-ups.
+
+    Raises ``ElfError`` when it is not an ELF file, ``OSError`` when it cannot be opened.
+    """
+    return ElfFile(path)

@@ -1,0 +1,294 @@
+"""ld.so's search for everything that a library needs, reconstructed step by step; nothing is loaded.
+
+Breadth first, as ``_dl_map_object_deps`` does it (glibc, elf/dl-deps.c): the first loader
+in that order decides whose RPATH serves an object that several need.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+
+from dlrepair.binary.elf import libc_family, read_facts
+from dlrepair.binary.process import ProcessView, main_program
+from dlrepair.binary.search_path import FITS, Node, SearchPath, loader_of, verify
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Sequence
+
+    from dlrepair.binary.musl import MuslPath
+    from dlrepair.model.diagnosis import Missing
+
+MAX_OBJECTS = 10000
+
+
+class Entry:
+    """One DT_NEEDED name at its first appearance, and where ld.so finds it.
+
+    ``how``: ``loaded`` (already in the process), ``rpath``, ``ld-library-path``, ``runpath``,
+    ``cache``, ``default``, ``path`` (the name has a slash), ``same-file`` (another name of an
+    object that is there), ``missing`` or ``refused`` (a file is found at which ld.so gives up).
+    """
+
+    __slots__ = ("blocked_by", "depth", "how", "name", "needed_by", "path", "tried")
+
+    def __init__(
+        self, name: str, needed_by: str, path: str | None, how: str,
+        tried: tuple[tuple[str, str], ...] = (), depth: int = 1, blocked_by: str = "",
+    ) -> None:  # fmt: skip
+        self.name = name
+        self.needed_by = needed_by
+        self.path = path  #: as ld.so names it; links are not resolved
+        self.how = how
+        self.tried = tried
+        self.depth = depth
+        self.blocked_by = blocked_by
+
+    def __repr__(self) -> str:
+        return "Entry(%r, needed_by=%r, path=%r, how=%r)" % (self.name, self.needed_by, self.path, self.how)
+
+
+class Trace:
+    """The answer of ``resolve``."""
+
+    __slots__ = ("_missing", "edges", "entries", "path", "refused")
+
+    def __init__(self, path: str, refused: str | None = None) -> None:
+        self.path = path
+        self.refused = refused  #: why ld.so does not load the file itself; None if it would
+        self.entries: tuple[Entry, ...] = ()
+        #: (needed_by, name, path or None) of every DT_NEEDED entry met
+        self.edges: tuple[tuple[str, str, str | None], ...] = ()
+        self._missing: tuple[Missing, ...] | None = None
+
+    @property
+    def closure(self) -> tuple[str, ...]:
+        """Paths of everything that it needs, in ld.so's order, each once, without the file itself."""
+        found: dict[str, None] = {}
+        for entry in self.entries:
+            if entry.path is not None and entry.path != self.path:
+                found[entry.path] = None
+        return tuple(found)
+
+    @property
+    def failures(self) -> tuple[Entry, ...]:
+        """Entries without a file, in the order in which ld.so meets them: its message names the first."""
+        return tuple(entry for entry in self.entries if entry.path is None)
+
+    @property
+    def missing(self) -> tuple[Missing, ...]:
+        """The DT_NEEDED entries that the search does not reach, deepest first."""
+        if self._missing is None:
+            from dlrepair.model.diagnosis import Missing
+
+            deepest = sorted(self.failures, key=lambda entry: -entry.depth)
+            self._missing = tuple(
+                Missing(entry.name, entry.needed_by, entry.tried, _versions(entry), entry.blocked_by) for entry in deepest
+            )
+        return self._missing
+
+
+def _versions(entry: Entry) -> tuple[str, ...]:
+    elf = read_facts(entry.needed_by).elf
+    return tuple(row[1] for row in elf.verneed if row[0] == entry.name) if elf is not None else ()
+
+
+class _Walk:
+    """The state of one resolution: the link map so far and the search."""
+
+    def __init__(self, view: ProcessView, path: str, facts_path: str) -> None:
+        self.view = view
+        self.names: dict[str, Node] = {}
+        self.files: dict[tuple[int, int], Node] = {}
+        main = Node(view.main, read_facts(view.main), None, view.cwd, reused=True) if view.main else None
+        self.root = Node(path, read_facts(facts_path), None, view.cwd)
+        self.search: SearchPath | MuslPath
+        self.musl = False
+        top = main if main is not None else self.root
+        if _is_musl(top):
+            from dlrepair.binary.musl import MuslPath
+
+            self.musl = True
+            self.search = MuslPath(top, view.library_path, view.cwd)
+        else:
+            self.search = SearchPath(top, view.library_path, view.cwd)
+        self._reused: dict[str, Node] = {}
+        if main is not None and main.file is not None:
+            self.files[main.file] = main
+
+    def loaded(self, path: str) -> Node:
+        """The node of an object that the process holds already."""
+        node = self._reused.get(path)
+        if node is None:
+            node = self._reused[path] = Node(path, read_facts(path), None, self.view.cwd, reused=True)
+        return node
+
+    def known(self, name: str) -> Node | None:
+        """The object in the link map that answers to ``name``."""
+        if self.musl:  # no SONAMEs: only the names under which a search found objects
+            path = next((p for p in self.view.loaded if "/" not in name and os.path.basename(p) == name), None)
+        else:
+            path = self.view.find(name)
+        return self.loaded(path) if path is not None else self.names.get(name)
+
+    def same_file(self, file: tuple[int, int] | None) -> Node | None:
+        """The object in the link map with this device and inode."""
+        if file is None:
+            return None
+        path = self.view.by_file.get(file)
+        return self.loaded(path) if path is not None else self.files.get(file)
+
+    def join(self, node: Node, name: str) -> None:
+        """Put ``node`` into the link map, under the name asked for, its path and its SONAME."""
+        soname = node.elf.soname if node.elf is not None else None
+        for known in (name,) if self.musl else (name, node.path, soname):
+            if known and not (self.musl and "/" in known):
+                self.names.setdefault(known, node)
+        if node.file is not None:
+            self.files.setdefault(node.file, node)
+
+
+def _is_musl(top: Node) -> bool:
+    if top.elf is None:
+        return False
+    if top.elf.interp:
+        return "ld-musl" in top.elf.interp
+    return libc_family(top.elf) == "musl" and not os.path.exists(loader_of(None))
+
+
+def resolve(path: str, *, process: ProcessView | None = None, preloaded: Sequence[str] = ()) -> Trace:
+    """Where ld.so would find everything that ``path`` needs, were it loaded by ``dlopen``.
+
+    ``process`` is the process that loads; None stands for a fresh interpreter like this
+    one, started with this process's present environment. ``preloaded`` are loaded before.
+    Reads files only. Rules: glibc 2.36 and ld.so(8); musl's ldso/dynlink.c for musl programs.
+    """
+    view = process if process is not None else fresh_process()
+    if preloaded:
+        view = _with_preloaded(view, preloaded)
+    return _resolve(path, view)
+
+
+def _resolve(path: str, view: ProcessView, program: bool = False) -> Trace:
+    whole = path if path.startswith("/") else os.path.join(view.cwd, path)
+    verdict, reason, facts = verify(whole)
+    trace = Trace(path, None if verdict == FITS or program else reason)
+    if facts.elf is None or trace.refused is not None:
+        return trace
+    walk = _Walk(view, path, whole)
+    walk.join(walk.root, path)
+    entries: list[Entry] = []
+    edges: list[tuple[str, str, str | None]] = []
+    queue, queued, decided = [walk.root], {id(walk.root)}, {}  # type: list[Node], set[int], dict[str, str | None]
+    for node in queue:  # grows while it is walked
+        if node.elf is None or len(queue) > MAX_OBJECTS:
+            continue
+        for need in node.elf.needed:
+            name = walk.search.expand(need, node.origin) if "$" in need else need
+            known = walk.known(name)
+            if known is None:
+                if name in decided:  # missing before: ld.so would have stopped there
+                    edges.append((node.path, need, None))
+                    continue
+                known, entry = _search(walk, node, name)
+                entries.append(entry)
+                if known is None:
+                    decided[name] = None
+            elif id(known) not in queued:
+                entries.append(Entry(name, node.path, known.path, "loaded", depth=node.depth + 1))
+            edges.append((node.path, need, known.path if known is not None else None))
+            if known is not None and id(known) not in queued:
+                queued.add(id(known))
+                queue.append(known)
+    trace.entries, trace.edges = tuple(entries), tuple(edges)
+    return trace
+
+
+def _search(walk: _Walk, node: Node, name: str) -> tuple[Node | None, Entry]:
+    """Look for ``name`` as ld.so would; the object (new, or one that is the same file) and its entry."""
+    if node.reused:  # its needs are in the process, under a name that cannot be seen from outside
+        leaf = next((path for path in walk.view.loaded if os.path.basename(path) == name), None)
+        if leaf is not None:
+            return walk.loaded(leaf), Entry(name, node.path, leaf, "loaded", depth=node.depth + 1)
+    found = walk.search.find(name, node)
+    tried = tuple(found.tried)
+    if found.path is None or found.facts is None:
+        return None, Entry(name, node.path, None, found.how, tried, node.depth + 1, found.refused)
+    signature = found.facts.signature
+    same = walk.same_file(signature[:2] if signature is not None else None)
+    if same is not None:
+        walk.names.setdefault(name, same)
+        return same, Entry(name, node.path, same.path, "same-file", tried, node.depth + 1)
+    made = Node(found.path, found.facts, node, walk.view.cwd)
+    walk.join(made, name)
+    return made, Entry(name, node.path, made.path, found.how, tried, node.depth + 1)
+
+
+def bare_process(library_path: str = "", cwd: str | None = None) -> ProcessView:
+    """A process whose program is the library itself, as ``ld.so --list LIBRARY`` makes it."""
+    view = ProcessView("", library_path, cwd)
+    interpreter = loader_of(None)
+    if os.path.exists(interpreter):
+        view.add(interpreter)
+    return view
+
+
+_fresh: dict[tuple[str, str, str], ProcessView] = {}
+
+
+def fresh_process(program: str | None = None, library_path: str | None = None, cwd: str | None = None) -> ProcessView:
+    """A process that just started ``program`` (this interpreter) and holds its libraries and ``_ctypes``'s."""
+    main = os.path.realpath(program) if program is not None else main_program()
+    path = os.environ.get("LD_LIBRARY_PATH", "") if library_path is None else library_path
+    here = os.getcwd() if cwd is None else cwd
+    known = _fresh.get((main, path, here))
+    if known is not None:
+        return known
+    empty = ProcessView("", path, here)
+    interpreter = loader_of(read_facts(main).elf)
+    if os.path.exists(interpreter):
+        empty.add(interpreter)
+    view = ProcessView(main, path, here)
+    for entry in _resolve(main, empty, program=True).entries:
+        if entry.path is not None and entry.path not in view.loaded:
+            view.add(entry.path, (entry.name,))
+    extension = _ctypes_extension(main) if program is None else None
+    if extension is not None:
+        for entry in _resolve(extension, view).entries:
+            if entry.path is not None and entry.path not in view.loaded:
+                view.add(entry.path, (entry.name,))
+    if len(_fresh) > 64:
+        _fresh.clear()
+    _fresh[main, path, here] = view
+    return view
+
+
+def _ctypes_extension(main: str) -> str | None:
+    """Path of the interpreter's ``_ctypes`` extension, found without importing it."""
+    module = sys.modules.get("_ctypes")
+    path = getattr(module, "__file__", None)
+    if isinstance(path, str):
+        return path
+    from importlib.machinery import EXTENSION_SUFFIXES
+
+    for directory in sys.path:
+        for suffix in EXTENSION_SUFFIXES:
+            if directory.endswith("lib-dynload") and os.path.exists(os.path.join(directory, "_ctypes" + suffix)):
+                return os.path.join(directory, "_ctypes" + suffix)
+    return None
+
+
+def _with_preloaded(view: ProcessView, preloaded: Sequence[str]) -> ProcessView:
+    """``view`` after ``preloaded`` were loaded into it, one after another."""
+    grown = ProcessView(view.main, view.library_path, view.cwd, view.live)
+    grown.loaded, grown.by_name, grown.by_file = list(view.loaded), dict(view.by_name), dict(view.by_file)
+    for path in preloaded:
+        trace = _resolve(path, grown)
+        if trace.refused is not None or trace.failures:
+            continue  # dlopen takes all or nothing
+        grown.add(path)
+        for entry in trace.entries:
+            if entry.path is not None and entry.path not in grown.loaded:
+                grown.add(entry.path, (entry.name,))
+    return grown

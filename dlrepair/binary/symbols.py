@@ -1,0 +1,142 @@
+"""Which symbols and versions of a library would stay unresolved, and why."""
+
+from __future__ import annotations
+
+from dlrepair.binary.elf import ElfError, ElfFile, open_elf, read_facts
+from dlrepair.binary.process import ProcessView, defined_globally
+from dlrepair.binary.symtab import gnu_hash
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Iterable, Sequence
+
+
+class Unresolved:
+    """An undefined symbol that nothing in the search scope defines.
+
+    ``klass``: ``link`` (a library that defines it is there, but not in the scope), ``abi``
+    (the other C++ ABI of the same function is there), ``version`` (the function is there with
+    another signature or namespace: another release), ``other``.
+    """
+
+    __slots__ = ("klass", "name", "provider_hint", "version", "weak")
+
+    def __init__(self, name: str, version: str | None, weak: bool, provider_hint: str = "", klass: str = "other") -> None:
+        self.name = name
+        self.version = version
+        self.weak = weak
+        self.provider_hint = provider_hint  #: path of the library that defines it, or nearly does; or ""
+        self.klass = klass
+
+    def __repr__(self) -> str:
+        return "Unresolved(%r, %r, klass=%r, provider_hint=%r)" % (
+            self.name, self.version, self.klass, self.provider_hint,
+        )  # fmt: skip
+
+
+def demangle(name: str) -> str:
+    """The C++ declaration that ``name`` stands for, or ``name`` itself where it is none."""
+    from dlrepair.binary.demangle import demangle as decode
+
+    return decode(name)
+
+
+def _open_all(paths: Iterable[str]) -> list[ElfFile]:
+    opened: list[ElfFile] = []
+    for path in paths:
+        try:
+            opened.append(open_elf(path))
+        except (OSError, ElfError):
+            continue
+    return opened
+
+
+def global_scope(process: ProcessView | None) -> tuple[str, ...]:
+    """Paths whose symbols a fresh interpreter offers to every library: its own and its DT_NEEDED closure's."""
+    from dlrepair.binary.scope import fresh_process
+
+    view = process if process is not None else fresh_process()
+    return (view.main, *view.loaded) if view.main else tuple(view.loaded)
+
+
+def unresolved(path: str, closure: Sequence[str], *, process: ProcessView | None = None) -> tuple[Unresolved, ...]:
+    """The undefined symbols of ``path`` that neither it, ``closure`` nor the process's global scope defines.
+
+    Weak ones are left out: they may stay undefined. ``process`` None stands for a fresh
+    interpreter. Raises ``OSError`` or ``ElfError`` when ``path`` itself cannot be read.
+    """
+    with open_elf(path) as elf:
+        wanted = [row for row in elf.symbols.undefined() if not row[2]]
+        left = _left(wanted, _scope_paths(path, closure, process))
+        if process is not None and process.live:
+            left = [row for row in left if not defined_globally(row[0])]
+        if left:
+            left = _referenced(elf, left)
+    if not left:
+        return ()
+    from dlrepair.binary.classify import classify
+
+    return classify(path, [(name, version, weak) for name, version, weak, _row in left], closure, process)
+
+
+Row = "tuple[str, str | None, bool, int]"
+
+
+def _scope_paths(path: str, closure: Sequence[str], process: ProcessView | None) -> list[str]:
+    found = dict.fromkeys(closure)
+    if process is None or not process.live:
+        found.update(dict.fromkeys(global_scope(process)))
+    found.pop(path, None)
+    return [path, *found]
+
+
+def _left(
+    wanted: list[tuple[str, str | None, bool, int]], paths: Sequence[str]
+) -> list[tuple[str, str | None, bool, int]]:
+    """The rows that no file of ``paths`` defines."""
+    rows = [(row, row[0].encode("utf-8", "surrogateescape")) for row in wanted]
+    hashed = [(row, name, gnu_hash(name)) for row, name in rows]
+    for provider in paths:
+        if not hashed:
+            break
+        for elf in _open_all((provider,)):
+            with elf:
+                defines = elf.symbols.defines
+                hashed = [item for item in hashed if not defines(item[1], item[0][1], item[2])]
+    return [item[0] for item in hashed]
+
+
+def _referenced(
+    elf: ElfFile, rows: list[tuple[str, str | None, bool, int]]
+) -> list[tuple[str, str | None, bool, int]]:
+    """The rows that a relocation names: ld.so looks for no others. All of them where none can be read."""
+    from dlrepair.binary.relocations import referenced_symbols
+
+    used = referenced_symbols(elf.image)
+    return rows if used is None else [row for row in rows if row[3] in used]
+
+
+def version_gaps(path: str, closure: Sequence[str]) -> tuple[tuple[str, str, str], ...]:
+    """(needed file, version, provider's path) of every symbol version that the provider in ``closure`` lacks.
+
+    As ``_dl_check_map_versions`` does it (glibc, elf/dl-version.c): weak needs, and
+    providers without any version definitions, are let pass.
+    """
+    elf = read_facts(path).elf
+    if elf is None or not elf.verneed:
+        return ()
+    by_name: dict[str, str] = {}
+    for provider in closure:
+        facts = read_facts(provider).elf
+        if facts is not None and facts.soname:
+            by_name.setdefault(facts.soname, provider)
+    for provider in closure:
+        by_name.setdefault(provider.rpartition("/")[2], provider)
+    gaps: list[tuple[str, str, str]] = []
+    for file, version, weak in elf.verneed:
+        provider = by_name.get(file, "")
+        facts = read_facts(provider).elf if provider else None
+        if facts is None or weak or not facts.verdef or version in facts.verdef:
+            continue
+        gaps.append((file, version, provider))
+    return tuple(gaps)
