@@ -104,7 +104,7 @@ def _digest(data: bytes) -> str:
 
 
 def _fnv(data: bytes) -> str:
-    """FNV-1a, 128 bits: for an interpreter whose hash modules are what is broken. Keys need no more: all is re-vetted."""
+    """FNV-1a, 128 bits: for an interpreter whose hash modules are what is broken. What a key leads to is re-vetted."""
     value = 0x6C62272E07BB014262B821756295C58D
     for byte in data:
         value = ((value ^ byte) * 0x1000000000000000000013B) & ((1 << 128) - 1)

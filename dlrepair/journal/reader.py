@@ -199,5 +199,7 @@ def parse_since(text: str, now: float | None = None) -> float:
     if given is None and ":" in word:
         given = parse_ts("{}T{}".format(today, text.strip()))
     if given is None:
-        raise ValueError("{!r} is not a time: use 30m, 2h, 1d, today, 14:30, 2026-11-23 or 2026-11-23T14:30:00+01:00".format(text))
+        raise ValueError(
+            "{!r} is not a time: use 30m, 2h, 1d, today, 14:30, 2026-11-23 or 2026-11-23T14:30:00+01:00".format(text)
+        )
     return given

@@ -174,9 +174,8 @@ def _stamp(now: float) -> str:
     local = time.localtime(milliseconds // 1000)
     minutes = (local.tm_gmtoff or 0) // 60
     sign = "-" if minutes < 0 else "+"
-    return "{:04d}-{:02d}-{:02d}T{:02d}:{:02d}:{:02d}.{:03d}{}{:02d}:{:02d}".format(
-        *local[:6], milliseconds % 1000, sign, abs(minutes) // 60, abs(minutes) % 60
-    )
+    clock = "{:04d}-{:02d}-{:02d}T{:02d}:{:02d}:{:02d}".format(*local[:6])
+    return "{}.{:03d}{}{:02d}:{:02d}".format(clock, milliseconds % 1000, sign, abs(minutes) // 60, abs(minutes) % 60)
 
 
 def _line(event: str, incident: str, fields: dict[str, object], now: float) -> bytes:

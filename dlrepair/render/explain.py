@@ -78,7 +78,12 @@ def _field(name: str, value: object, indent: int) -> list[str]:
     if isinstance(value, dict):
         if indent > 8:
             return []
-        parts = [line for key, item in value.items() for line in _field(str(key), item, indent + 2) if item not in (None, "", [], {})]
+        parts = [
+            line
+            for key, item in value.items()
+            for line in _field(str(key), item, indent + 2)
+            if item not in (None, "", [], {})
+        ]
         return ["{}{}:".format(pad, name)] + parts
     if isinstance(value, list):
         lines = ["{}{}:".format(pad, name)]

@@ -30,7 +30,10 @@ def sentence(event: dict[str, object]) -> str:
         caller = caller_text(event.get("caller"))
         told = get(event, "dlerror", "exception")
         return "{} asked for {}{}{}".format(
-            get(event, "loader"), get(event, "requested") or '""', " at " + caller if caller else "", ": " + told if told else ""
+            get(event, "loader"),
+            get(event, "requested") or '""',
+            " at " + caller if caller else "",
+            ": " + told if told else "",
         )
     if kind == "diagnosed":
         return get(event, "cause")

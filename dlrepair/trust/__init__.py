@@ -120,7 +120,7 @@ class Walk:
         self.place = os.sep  #: real path of the directory reached
         self.looking_at = ""
         self._descriptor = -1
-        self._sticky = ""  # why a file directly in the directory reached is not trusted, though a directory in it may be
+        self._sticky = ""  # why a file (not a directory) directly in the directory reached is not trusted
 
     def close(self) -> None:
         if self._descriptor >= 0:

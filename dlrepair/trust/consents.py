@@ -202,7 +202,7 @@ def refuse(path: str) -> str:
 
 
 def listing() -> list[dict[str, Any]]:
-    """Every decision: ``path``, ``decision`` (``allowed``, ``changed`` or ``refused``), ``kind`` and ``changed`` scripts."""
+    """Every decision: ``path``, ``decision`` (``allowed``, ``changed``, ``refused``), ``kind``, ``changed`` scripts."""
     held = Consents(_current())
     out = []
     for entry in held.allowed:

@@ -80,7 +80,9 @@ def private_group(gid: int, trusted: frozenset[int]) -> bool:
     local = {line[2] for line in _table("/etc/passwd") if line[3] == str(gid)}
     if local - {str(uid) for uid in trusted}:
         return False
-    return any(user is not None and user[1] == gid and (user[0] == name or str(uid) in local) for uid, user in users.items())
+    return any(
+        user is not None and user[1] == gid and (user[0] == name or str(uid) in local) for uid, user in users.items()
+    )
 
 
 def user_name(uid: int) -> str:
