@@ -47,13 +47,13 @@ def move(name: str, to: str) -> Callable[[World], object]:
     return lambda world: world.move(name, to)
 
 
-def spoil(change: Callable[[bytes], bytes]) -> Callable[[World], None]:
-    """Moves the good libroi.so to build/ and leaves in its place what ``change`` makes of its bytes."""
+def spoil(change: Callable[[bytes], bytes], name: str = "libroi.so") -> Callable[[World], None]:
+    """Moves the good file to build/ and leaves in its place what ``change`` makes of its bytes."""
 
     def apply(world: World) -> None:
-        good = world.read("libroi.so")
-        world.move("libroi.so", "build/libroi.so")
-        world.write("libroi.so", change(good))
+        good = world.read(name)
+        world.move(name, "build/" + name.split("/")[-1])
+        world.write(name, change(good))
 
     return apply
 

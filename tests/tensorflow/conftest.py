@@ -1,0 +1,43 @@
+from __future__ import annotations
+
+import os
+from typing import Callable
+
+import opkit
+import pytest
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Every test that asks for a ``world`` runs once for each TensorFlow (a test with a ``lab`` says which itself)."""
+    if "env" in metafunc.fixturenames and "lab" not in metafunc.fixturenames:
+        chosen = opkit.envs.select(["tf"])
+        metafunc.parametrize("env", chosen, ids=[one.name for one in chosen], scope="session")
+
+
+@pytest.fixture(scope="session")
+def kit(env: opkit.envs.Env) -> opkit.OpKit:
+    return opkit.OpKit(env)
+
+
+@pytest.fixture
+def world(tmp_path: object, kit: opkit.OpKit) -> opkit.TfWorld:
+    return opkit.TfWorld(str(tmp_path), kit)
+
+
+@pytest.fixture(scope="session")
+def hooked(kit: opkit.OpKit, hooked_python: Callable[[str], str]) -> str:
+    return hooked_python(kit.python)
+
+
+@pytest.fixture(scope="session")
+def pooled(kit: opkit.OpKit, tmp_path_factory: pytest.TempPathFactory) -> str:
+    """What the common script prints in a working world, from a bare interpreter."""
+    from lab import run_script
+    from scripts import LOAD, script
+
+    world = opkit.TfWorld(str(tmp_path_factory.mktemp("working")), kit)
+    world.op(own_helper=True)
+    world.write(world.script, script(LOAD))
+    run = run_script(world, kit.python, os.path.join(world.top, "home"))
+    assert run.status == 0 and run.out.startswith("pooled "), run.story()
+    return run.out
