@@ -48,14 +48,11 @@ class EnvError(Exception):
 class Env:
     """One virtualenv: its directory, the interpreter below it and what is installed in it."""
 
-    def __init__(self, name: str, interpreter: Interpreter, requirements: str) -> None:
+    def __init__(self, name: str, interpreter: Interpreter, requirements: str, directory: str = "") -> None:
         self.name = name
         self.interpreter = interpreter
         self.requirements = os.path.join(REQUIREMENTS, requirements)
-
-    @property
-    def directory(self) -> str:
-        return os.path.join(ENVS, self.name)
+        self.directory = directory or os.path.join(ENVS, name)
 
     @property
     def python(self) -> str:
@@ -78,26 +75,42 @@ class Env:
             return False
 
 
+def interpreters_by_minor() -> dict[int, Interpreter]:
+    """minor version -> the interpreter to use; a distribution's own Python only where there is no other."""
+    by_minor: dict[int, Interpreter] = {}
+    for found in find_interpreters():
+        if found.minor[1] not in by_minor or by_minor[found.minor[1]].debian:
+            by_minor[found.minor[1]] = found
+    return by_minor
+
+
+def find_env(name: str, full: str = "", directory: str = "") -> Env | None:
+    """The environment of ``SPECS[name]`` on the best interpreter for it, None where there is none."""
+    minors, requirements, _ = SPECS[name]
+    by_minor = interpreters_by_minor()
+    for minor in minors:
+        if minor in by_minor:
+            full = full or ("%s-py3%d" % (name, minor) if name.startswith("tf") else name)
+            return Env(full, by_minor[minor], requirements, directory)
+    return None
+
+
 def find_envs() -> list[Env]:
     """Every environment that this machine's interpreters allow.
 
     Raises EnvError where ``CI`` is set and TensorFlow 1.15's Python 3.7 is missing: there it is no choice.
     """
-    by_minor: dict[int, Interpreter] = {}
-    for found in find_interpreters():
-        if found.minor[1] not in by_minor or by_minor[found.minor[1]].debian:
-            by_minor[found.minor[1]] = found
+    by_minor = interpreters_by_minor()
     if not by_minor:
         raise EnvError(
             "no CPython from 3.7 to 3.13 was found in PATH, pyenv or /usr/bin\nhelp: apt-get install %s"
             % PACKAGES["python3"]
         )
     envs = []
-    for name, (minors, requirements, why) in SPECS.items():
-        minor = next((minor for minor in minors if minor in by_minor), None)
-        if minor is not None:
-            full = "%s-py3%d" % (name, minor) if name.startswith("tf") else name
-            envs.append(Env(full, by_minor[minor], requirements))
+    for name, (minors, _, why) in SPECS.items():
+        env = find_env(name)
+        if env is not None:
+            envs.append(env)
         elif name != "tf115" or os.environ.get("CI"):
             wanted = " or ".join("3.%d" % one for one in minors)
             help_ = "help: pyenv install 3.%d" % minors[0]
