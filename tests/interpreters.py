@@ -70,7 +70,7 @@ def site_packages(python: str) -> str:
     """The site-packages directory (purelib) of the environment of ``python``, asked of it."""
     done = subprocess.run(
         [python, "-I", "-c", "import sysconfig; print(sysconfig.get_paths()['purelib'])"],
-        check=True, env=bare_env(), stdout=subprocess.PIPE, universal_newlines=True,
+        check=True, env=bare_env(), stdout=subprocess.PIPE, text=True,
     )  # fmt: skip
     return done.stdout.strip()
 
@@ -118,7 +118,7 @@ def _probe(path: str) -> Interpreter | None:
     try:
         done = subprocess.run(
             [path, "-I", "-c", _PROBE], env=bare_env(), cwd=tempfile.gettempdir(), timeout=60,
-            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, universal_newlines=True,
+            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
         )  # fmt: skip
     except (OSError, subprocess.SubprocessError):
         return None

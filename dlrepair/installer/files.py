@@ -117,7 +117,8 @@ class Transaction:
         done = run_python(python, ["-I", "-S", "-c", _COMPILE, source, mode], dict(os.environ))
         if done.returncode:
             words = done.stderr.decode("utf-8", "replace").strip().splitlines()
-            raise InstallError("{} cannot compile {}: {}".format(python, source, words[-1] if words else "no reason given"))
+            reason = words[-1] if words else "exit status {}".format(done.returncode)
+            raise InstallError("{} cannot compile {}: {}".format(python, source, reason))
 
     def _prepare_undo(self, path: str) -> None:
         try:

@@ -148,7 +148,7 @@ def _install_locked(env: Environment, home: str, notes: tuple[str, ...], transac
     proof.prove(env.python, before, path)
     shadow = env.shadowed_by()
     if route == "pth" and shadow:
-        notes += ("{} comes before a sitecustomize in site-packages, so the hook starts from a .pth line".format(shadow),)
+        notes += ("{} comes before site-packages, so the hook starts from a .pth line".format(shadow),)
     return Result(action, env.python, env.label, route, path, home, kept, notes)
 
 
@@ -308,7 +308,7 @@ def status(python: str | None = None) -> Status:
             problems.append("{} was edited between dlrepair's two marked lines".format(hook.path))
         version = hook.block.state.get("version")
         if hook.block.intact and not (version == dlrepair.__version__ and _is_current(hook, home or find_home())):
-            problems.append("the hook is not that of this dlrepair, {}: run dlrepair install".format(dlrepair.__version__))
+            problems.append("it is not the hook of dlrepair {}: run dlrepair install".format(dlrepair.__version__))
         if env.live is None:
             problems.append(
                 "{} is found first".format(shadow) if shadow
@@ -340,4 +340,5 @@ def _switched_off() -> str:
 
 
 def _explain(error: OSError, directory: str) -> str:
-    return "{} cannot be written: {}; everything is as it was".format(error.filename or directory, error.strerror or error)
+    place, reason = error.filename or directory, error.strerror or error
+    return "{} cannot be written: {}; everything is as it was".format(place, reason)

@@ -1,0 +1,51 @@
+"""``dlrepair cache``."""
+
+from __future__ import annotations
+
+import argparse
+
+from dlrepair.cli import output
+
+NAME = "cache"
+HELP = "list, tidy or empty the store of repairs"
+EXAMPLE = """\
+example:
+  dlrepair cache ls
+  dlrepair cache gc          removes what leads nowhere or exceeds the bounds
+  dlrepair cache clear       everything in it can be made again"""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("action", choices=("ls", "gc", "clear"), help="what to do")
+    parser.add_argument("--json", action="store_true", help="answer with one JSON document")
+
+
+def execute(arguments: argparse.Namespace) -> int:
+    from dlrepair import settings, store, trust
+
+    store.use(settings.load(check=trust.check).store)
+    if arguments.action == "ls":
+        return _list(arguments.json)
+    files, size = store.gc() if arguments.action == "gc" else store.clear()
+    if arguments.json:
+        output.say_json({"store": store.location(), "removed_files": files, "removed_bytes": size})
+    else:
+        output.say("removed {} files, {}".format(files, output.size_text(size)))
+    return output.FINE
+
+
+def _list(as_json: bool) -> int:
+    from dlrepair import store
+
+    entries = list(store.entries())
+    if as_json:
+        keys = ("part", "path", "target", "bytes", "modified")
+        rows = [dict(zip(keys, entry)) for entry in entries]
+        output.say_json({"store": store.location(), "entries": rows})
+        return output.FINE
+    for part, path, target, size, _ in entries:
+        link = " -> " + target if target else ""
+        output.say("{:11} {:>10}  {}".format(part, output.size_text(size), output.escape(path + link)))
+    held = output.size_text(sum(entry[3] for entry in entries))
+    output.say("{}: {} files, {}".format(store.location(), len(entries), held))
+    return output.FINE

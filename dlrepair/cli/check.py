@@ -1,0 +1,111 @@
+"""``dlrepair check``."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from typing import Any, Iterator
+
+from dlrepair.cli import output, search
+
+NAME = "check"
+HELP = "diagnose libraries, directories of them or a script's load sites, loading nothing"
+EXAMPLE = """\
+example:
+  dlrepair check build/roi_pooling.so --loader tf
+  dlrepair check build/
+  dlrepair check train.py
+
+Of a script the calls with a path that can be told without running it are checked.
+Exit status 0: all of them would load; 1: at least one would not."""
+
+
+def add_loader(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--loader", choices=("tf", "ctypes", "import"), help="who would load it (default: by its name)")
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("paths", nargs="+", metavar="PATH", help="a library, a directory or a Python script")
+    add_loader(parser)
+    parser.add_argument("--json", action="store_true", help="answer with one JSON document")
+
+
+def likely_loader(path: str) -> str:
+    """The loader that a file name speaks of: CPython's own suffixes mean ``import`` (PEP 3149)."""
+    name = os.path.basename(path)
+    return "import" if ".cpython-" in name or ".abi3." in name else "ctypes"
+
+
+def execute(arguments: argparse.Namespace) -> int:
+    from dlrepair import api
+    from dlrepair.render.progress import Progress
+
+    reports = []
+    with Progress("checking") as progress:
+        for path, loader, site in _targets(arguments.paths, arguments.loader):
+            progress.step(path)
+            diagnosis, outcome, candidates = api.preview(path, loader)
+            reports.append(
+                {
+                    "path": path,
+                    "loader": loader,
+                    "site": site,
+                    "loads": diagnosis.cause == "none",
+                    "diagnosis": diagnosis,
+                    "repair": outcome,
+                    "candidates": [search.candidate_row(*one) for one in candidates],
+                }
+            )
+    if arguments.json:
+        output.say_json({"reports": reports})
+    else:
+        for report in reports:
+            _say(report)
+        broken = sum(not report["loads"] for report in reports)
+        output.say("{} checked, {} would not load".format(len(reports), broken))
+    return output.FINE if all(report["loads"] for report in reports) else output.FOUND
+
+
+def _targets(paths: list[str], loader: str | None) -> Iterator[tuple[str, str, str]]:
+    """(path as asked for, loader, call site or "")."""
+    for path in paths:
+        if path.endswith(".py") and os.path.isfile(path):
+            from dlrepair.cli import loadsites
+
+            for site in loadsites.find(path):
+                yield site.requested, loader or site.loader, "{}:{}".format(path, site.line)
+        elif os.path.isdir(path):
+            for one in find_libraries(path):
+                yield one, loader or likely_loader(one), ""
+        else:
+            yield path, loader or likely_loader(path), ""
+
+
+def find_libraries(directory: str) -> Iterator[str]:
+    """Files named like shared objects below ``directory``, sorted; links to directories are not followed."""
+    for place, directories, names in os.walk(directory):
+        directories.sort()
+        for name in sorted(names):
+            if name.endswith((".so", ".dylib")) or ".so." in name:
+                yield os.path.join(place, name)
+
+
+def _say(report: dict[str, Any]) -> None:
+    diagnosis, outcome = report["diagnosis"], report["repair"]
+    where = " ({})".format(output.escape(report["site"])) if report["site"] else ""
+    name = output.escape(report["path"]) + where
+    if report["loads"]:
+        output.say("{}: {}".format(name, output.paint("loads", "green")))
+        return
+    from dlrepair.model.causes import CAUSES
+
+    output.say("{}: {}: {}".format(name, output.paint(diagnosis.cause, "red"), CAUSES.get(diagnosis.cause, "")))
+    for evidence in diagnosis.evidence:
+        output.say("  fact: " + output.escape(evidence.text))
+    for row in report["candidates"][:10]:
+        word = "accepted" if row["accepted"] else "rejected"
+        output.say("  {} {}".format(word, output.escape("{}: {}".format(row["path"], row["detail"] or row["reason"]))))
+    if outcome.repaired:
+        output.say("  repair: {}".format(output.escape(outcome.summary)))
+    else:
+        output.say("  help: {}".format(output.escape(outcome.next_step or diagnosis.next_step)))

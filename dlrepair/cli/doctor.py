@@ -1,0 +1,67 @@
+"""``dlrepair doctor``."""
+
+from __future__ import annotations
+
+import argparse
+from typing import TYPE_CHECKING, Iterator
+
+from dlrepair.cli import check, output
+
+if TYPE_CHECKING:
+    from dlrepair.model.diagnosis import Diagnosis
+
+NAME = "doctor"
+HELP = "find every shared object of this environment that would fail to load, and why"
+EXAMPLE = """\
+example:
+  dlrepair doctor
+  dlrepair doctor --json > before-the-long-run.json
+
+Reads, and loads nothing. Exit status 0: all would load; 1: at least one would not."""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--json", action="store_true", help="answer with one JSON document")
+
+
+def execute(arguments: argparse.Namespace) -> int:
+    from dlrepair import api
+    from dlrepair.model.causes import CAUSES
+    from dlrepair.render.progress import Progress
+
+    broken: list[tuple[str, str, Diagnosis]] = []
+    count = 0
+    with Progress("doctor") as progress:
+        for path in _libraries():
+            count += 1
+            progress.step(path)
+            loader = check.likely_loader(path)
+            diagnosis = api.diagnose(path, loader)
+            if diagnosis.cause != "none":
+                broken.append((path, loader, diagnosis))
+    if arguments.json:
+        keys = ("path", "loader", "diagnosis")
+        output.say_json({"checked": count, "broken": [dict(zip(keys, one)) for one in broken]})
+        return output.FOUND if broken else output.FINE
+    for path, _, diagnosis in broken:
+        word = output.paint(diagnosis.cause, "red")
+        output.say("{}: {}: {}".format(output.escape(path), word, CAUSES.get(diagnosis.cause, "")))
+        for evidence in diagnosis.evidence:
+            output.say("  fact: " + output.escape(evidence.text))
+    output.say("{} shared objects, {} would not load".format(count, len(broken)))
+    return output.FOUND if broken else output.FINE
+
+
+def _libraries() -> Iterator[str]:
+    """Every shared object of the running environment, each real file once."""
+    import os
+    import sysconfig
+
+    seen = set()
+    paths = sysconfig.get_paths()
+    for place in sorted({paths["purelib"], paths["platlib"]}):
+        for path in check.find_libraries(place):
+            real = os.path.realpath(path)
+            if real not in seen:
+                seen.add(real)
+                yield path

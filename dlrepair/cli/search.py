@@ -1,0 +1,64 @@
+"""``dlrepair search``."""
+
+from __future__ import annotations
+
+import argparse
+from typing import TYPE_CHECKING, Any
+
+from dlrepair.cli import output
+
+if TYPE_CHECKING:
+    from dlrepair.model.candidate import Candidate, Verdict
+
+NAME = "search"
+HELP = "list every candidate for a library's name, with what speaks for or against it"
+EXAMPLE = """\
+example:
+  dlrepair search libcudart.so.11.0
+  dlrepair search roi_pooling.so --loader tf
+
+Exit status 0: at least one candidate is accepted; 1: none."""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("name", metavar="NAME", help="a file name, a path or a SONAME")
+    parser.add_argument("--loader", choices=("tf", "ctypes", "import"), default="ctypes", help="who would load it")
+    parser.add_argument("--json", action="store_true", help="answer with one JSON document")
+
+
+def execute(arguments: argparse.Namespace) -> int:
+    from dlrepair import api
+
+    if not arguments.name:
+        raise output.CommandError("the name is empty", "dlrepair search libfoo.so.1", output.USAGE)
+    found = api.find_all(arguments.name, arguments.loader)
+    accepted = [one for one, verdict in found if verdict.accepted]
+    if arguments.json:
+        rows = [candidate_row(candidate, verdict) for candidate, verdict in found]
+        output.say_json({"name": arguments.name, "candidates": rows})
+    else:
+        for number, (candidate, verdict) in enumerate(found, 1):
+            output.say(candidate_line(candidate, verdict, "{:3}. ".format(number)))
+        output.say("{} candidates, {} accepted".format(len(found), len(accepted)))
+    return output.FINE if accepted else output.FOUND
+
+
+def candidate_row(candidate: Candidate, verdict: Verdict) -> dict[str, Any]:
+    """One candidate for JSON."""
+    return {
+        "path": candidate.path,
+        "source": candidate.source,
+        "rule": candidate.rule,
+        "accepted": verdict.accepted,
+        "reason": verdict.reason,
+        "detail": verdict.detail,
+        "trial": verdict.trial,
+        "facts": dict(verdict.facts),
+    }
+
+
+def candidate_line(candidate: Candidate, verdict: Verdict, indent: str) -> str:
+    """One candidate for people."""
+    word = output.paint("accepted", "green") if verdict.accepted else output.paint("rejected", "red")
+    reason = output.escape(verdict.detail or verdict.reason)
+    return "{}{} {} ({}): {}".format(indent, word, output.escape(candidate.path), candidate.source, reason)
