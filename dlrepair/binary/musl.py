@@ -92,8 +92,7 @@ class MuslPath:
         bare = words.replace("${ORIGIN}", "").replace("$ORIGIN", "")
         if "$" in bare:
             return ""
-        origin = os.path.realpath(node.path).rpartition("/")[0] if node is self.main else node.origin
-        return words.replace("${ORIGIN}", origin).replace("$ORIGIN", origin)
+        return words.replace("${ORIGIN}", node.origin).replace("$ORIGIN", node.origin)
 
 
 def _verify(path: str) -> tuple[str, str, FileFacts]:

@@ -101,7 +101,9 @@ class _Walk:
         self.view = view
         self.names: dict[str, Node] = {}
         self.files: dict[tuple[int, int], Node] = {}
-        main = Node(view.main, read_facts(view.main), None, view.cwd, reused=True) if view.main else None
+        main = None
+        if view.main:  # ld.so takes the origin of a program from /proc/self/exe (_dl_get_origin), links resolved
+            main = Node(os.path.realpath(view.main), read_facts(view.main), None, view.cwd, reused=True)
         self.root = Node(path, read_facts(facts_path), None, view.cwd)
         self.search: SearchPath | MuslPath
         self.musl = False

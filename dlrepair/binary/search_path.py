@@ -126,8 +126,7 @@ class SearchPath:
         self.interpreter = loader_of(main.elf if main is not None else None)
         self._subdirectories: dict[str, tuple[str, ...] | None] = {}
         self._lists: dict[tuple[str, str], tuple[str, ...]] = {}
-        self._main_origin = os.path.realpath(main.path).rpartition("/")[0] if main is not None else ""
-        self.environment = self.split(library_path, self._main_origin, ":;") if library_path else ()
+        self.environment = self.split(library_path, main.origin if main is not None else "", ":;")
 
     def expand(self, words: str, origin: str) -> str:
         """``words`` with ``$ORIGIN``, ``$LIB`` and ``$PLATFORM`` replaced, with or without braces; others stay."""
@@ -157,6 +156,8 @@ class SearchPath:
 
     def split(self, words: str, origin: str, separators: str = ":") -> tuple[str, ...]:
         """Directories of a path list, each with a slash at its end; "" is the working directory. Twice counts once."""
+        if not words:
+            return ()
         key = (words, origin)
         known = self._lists.get(key)
         if known is not None:
@@ -209,14 +210,11 @@ class SearchPath:
         if self.environment:
             yield "ld-library-path", self.environment
         if elf is not None and elf.runpath:
-            yield "runpath", self.split(elf.runpath, self._origin(loader))
-
-    def _origin(self, node: Node) -> str:
-        return self._main_origin if node is self.main else node.origin
+            yield "runpath", self.split(elf.runpath, loader.origin)
 
     def _rpath(self, node: Node) -> Iterator[tuple[str, tuple[str, ...]]]:
         if node.elf is not None and node.elf.runpath is None and node.elf.rpath:
-            yield "rpath", self.split(node.elf.rpath, self._origin(node))
+            yield "rpath", self.split(node.elf.rpath, node.origin)
 
     def find(self, name: str, loader: Node) -> Found:
         """Where ld.so finds ``name`` for ``loader``: the first place that fits, with every place before it."""

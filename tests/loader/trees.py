@@ -7,6 +7,8 @@ import sysconfig
 
 SYSTEM = ("/usr/lib/x86_64-linux-gnu", "/usr/lib/aarch64-linux-gnu", "/usr/lib64", "/usr/lib")
 SYSTEM_LIMIT = 150
+#: read when the module is imported: the fixtures take such variables out of each test's environment
+GIVEN = os.environ.get("DLREPAIR_TEST_TREES", "")
 
 
 def is_elf(path):
@@ -31,9 +33,8 @@ def below(root):
 
 def shared_objects():
     """Every shared object to compare on."""
-    trees = os.environ.get("DLREPAIR_TEST_TREES")
-    if trees:
-        return [path for root in trees.split(os.pathsep) for path in below(root)]
+    if GIVEN:
+        return [path for root in GIVEN.split(os.pathsep) for path in below(root)]
     own = [os.path.join(sysconfig.get_path("stdlib"), "lib-dynload"), sysconfig.get_path("platlib")]
     found = [path for root in own for path in below(root)]
     for root in SYSTEM:
