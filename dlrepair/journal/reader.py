@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 __all__ = ["files", "follow", "parse_since", "parse_ts", "read", "size"]
 
 _LONGEST = 1024 * 1024  # a longer line is not ours
+_FRAGMENTS = 20
+_BEGINNING = b'{"v":'  # within a string the quotation marks would be escaped
 
 
 def files(directory: str | None = None) -> list[tuple[str, str, int]]:
@@ -141,10 +143,17 @@ def _event(line: bytes, since: float | None, incident: str | None) -> dict[str, 
 
     if len(line) < 3 or (incident and incident.encode("utf-8", "replace") not in line):
         return None
-    try:
-        event = json.loads(line.decode("utf-8", "replace"))
-    except (ValueError, RecursionError):
-        return None
+    event = None
+    start = 0
+    for _ in range(_FRAGMENTS):
+        try:
+            event = json.loads(line[start:].decode("utf-8", "replace"))
+            break
+        except (ValueError, RecursionError):
+            # a full disk may have cut a line short: the next one follows without a line feed
+            start = line.find(_BEGINNING, start + 1)
+            if start < 0:
+                return None
     if not isinstance(event, dict) or not isinstance(event.get("event"), str) or "v" not in event:
         return None
     if incident and not str(event.get("incident", "")).startswith(incident):

@@ -268,7 +268,7 @@ def _append(line: bytes, now: float) -> str | None:
 
 def _open(path: str) -> int:
     # O_NOFOLLOW and O_NONBLOCK: neither a planted link nor a fifo may divert or block the write
-    flags = os.O_RDWR | os.O_APPEND | os.O_CREAT
+    flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT
     for name in ("O_CLOEXEC", "O_NOFOLLOW", "O_NONBLOCK", "O_NOCTTY"):
         flags |= getattr(os, name, 0)
     return os.open(path, flags, 0o600)
@@ -279,12 +279,15 @@ def _write(descriptor: int, line: bytes, found: os.stat_result, place: str) -> s
         if found.st_mode & 0o600 != 0o600:
             os.fchmod(descriptor, 0o600)  # an odd umask; the next writer must be able to open it
         _prune(place)
-    elif os.pread(descriptor, 1, found.st_size - 1) != b"\n":
-        line = b"\n" + line  # a full disk cut the line before: do not let it swallow this one
-    written = os.write(descriptor, line)
-    if written != len(line):
-        return "{}: {}".format(place, os.strerror(errno.ENOSPC))
-    return None
+    if os.write(descriptor, line) == len(line):
+        return None
+    # The disk is full. Whether the file's end is torn cannot be seen by looking at it, since another
+    # writer may be half way through; so only who tore it ends the line, and the reader does the rest.
+    try:
+        os.write(descriptor, b"\n")
+    except OSError:
+        pass
+    return "{}: {}".format(place, os.strerror(errno.ENOSPC))
 
 
 def _last_number(place: str, day: str) -> int:

@@ -64,9 +64,13 @@ def _base(path: str) -> str:
     return shorten(escape(os.path.basename(path.rstrip(os.sep)) or path)) or '""'
 
 
-def repaired_line(outcome: Outcome, diagnosis: Diagnosis) -> str:
-    """``dlrepair[file-missing]: roi_pooling.so: loaded build/roi_pooling.so instead (incident 7f3a9c12)``."""
-    subject = diagnosis.failing_object or diagnosis.symptom.failing_object or outcome.path
+def repaired_line(outcome: Outcome, diagnosis: Diagnosis, request: LoadRequest | None = None) -> str:
+    """``dlrepair[file-missing]: roi_pooling.so: loaded build/roi_pooling.so instead (incident 7f3a9c12)``.
+
+    The library named is the one that was asked for, where ``request`` tells; else the one at fault.
+    """
+    asked = request.requested if request is not None else ""
+    subject = asked or diagnosis.failing_object or diagnosis.symptom.failing_object or outcome.path
     summary = outcome.summary or "loaded {} instead".format(outcome.path)
     return "dlrepair[{}]: {}: {} (incident {})".format(
         outcome.cause, _base(subject), shorten(escape(summary), 4 * _NAME), outcome.incident

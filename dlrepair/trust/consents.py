@@ -202,16 +202,21 @@ def refuse(path: str) -> str:
 
 
 def listing() -> list[dict[str, Any]]:
-    """Every decision: ``path``, ``decision`` (``allowed``, ``changed``, ``refused``), ``kind``, ``changed`` scripts."""
+    """Every decision: ``path``, ``kind``, ``decision`` (``allow`` or ``refuse``), ``state`` and ``changed`` scripts.
+
+    ``state`` is ``in force``, or ``changed`` when a permission has lapsed because its path is not what it was.
+    """
     held = Consents(_current())
     out = []
     for entry in held.allowed:
         scripts = entry.get("scripts", {})
         changed = sorted(name for name in scripts if not _same(os.path.join(entry["path"], name), scripts[name]))
-        decision = "allowed" if held.unchanged(entry) else "changed"
-        out.append({"path": entry["path"], "decision": decision, "kind": entry["kind"], "changed": changed})
+        state = "in force" if held.unchanged(entry) else "changed"
+        out.append(
+            {"path": entry["path"], "kind": entry["kind"], "decision": "allow", "state": state, "changed": changed}
+        )
     for path in held.refused:
-        out.append({"path": path, "decision": "refused", "kind": "", "changed": []})
+        out.append({"path": path, "kind": "", "decision": "refuse", "state": "in force", "changed": []})
     return sorted(out, key=lambda item: str(item["path"]))
 
 
