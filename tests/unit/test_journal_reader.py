@@ -45,8 +45,8 @@ def test_what_is_not_an_event_is_passed_over():
     put(
         "2026-11-23.jsonl",
         b"\n"
-        + b"not json\n"
-        + b'{"v":1,"event":"learned","incident":"torn\n'
+         b"not json\n"
+         b'{"v":1,"event":"learned","incident":"torn\n'
         + event("a").encode()
         + b"[1,2]\n3\nnull\n"
         + b'{"event":"learned"}\n{"v":1}\n{"v":1,"event":7}\n'
@@ -164,7 +164,10 @@ def test_follow_survives_removal(monkeypatch):
 
 def test_follow_filters(monkeypatch):
     put("2026-11-23.jsonl", event("aa") + event("b"))
-    assert Following(monkeypatch, incident="a").run(lambda: put("2026-11-23.jsonl", event("ab") + event("c"))) == ["aa", "ab"]
+    assert Following(monkeypatch, incident="a").run(lambda: put("2026-11-23.jsonl", event("ab") + event("c"))) == [
+        "aa",
+        "ab",
+    ]
 
 
 def test_follow_repeats_nothing_after_a_torn_line(monkeypatch):
@@ -196,7 +199,9 @@ def test_times(text, moment):
     assert reader.parse_ts(text) == moment
 
 
-@pytest.mark.parametrize("text, ago", [("30m", 1800), ("2h", 7200), ("1d", 86400), ("1.5h", 5400), ("10s", 10), ("1w", 604800)])
+@pytest.mark.parametrize(
+    "text, ago", [("30m", 1800), ("2h", 7200), ("1d", 86400), ("1.5h", 5400), ("10s", 10), ("1w", 604800)]
+)
 def test_since_by_age(text, ago):
     assert reader.parse_since(text, now=1000000.0) == 1000000.0 - ago
 

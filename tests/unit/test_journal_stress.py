@@ -42,8 +42,7 @@ def write_all(lines, largest_file, total):
 def raw():
     for path, _, _ in reader.files():
         with open(path, "rb") as stream:
-            for line in stream:
-                yield line
+            yield from stream
 
 
 def test_no_line_is_torn_or_lost(home):

@@ -9,6 +9,7 @@ import stat
 import subprocess
 import sys
 import textwrap
+import time
 
 import pytest
 
@@ -44,7 +45,7 @@ def child(code, **environment):
         env=dict(os.environ, **environment),
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
-        universal_newlines=True,
+        text=True,
         timeout=120,
     )
     assert done.returncode == 0, done.stderr
@@ -79,7 +80,7 @@ def test_file_and_directory_are_private_and_named_by_the_day():
     ((path, _, _),) = reader.files()
     assert stat.S_IMODE(os.stat(path).st_mode) == 0o600
     assert stat.S_IMODE(os.stat(os.path.dirname(path)).st_mode) == 0o700
-    assert os.path.basename(path) == "{}.jsonl".format(__import__("time").strftime("%Y-%m-%d", __import__("time").gmtime()))
+    assert os.path.basename(path) == "{}.jsonl".format(time.strftime("%Y-%m-%d", time.gmtime()))
 
 
 def test_an_odd_umask_leaves_a_file_that_can_be_written_again():
@@ -247,7 +248,7 @@ def test_a_full_file_has_a_successor_and_the_oldest_go(monkeypatch):
 
 def test_a_new_process_goes_on_with_the_newest_file(monkeypatch):
     os.makedirs(writer.directory(), 0o700)
-    day = __import__("time").strftime("%Y-%m-%d", __import__("time").gmtime())
+    day = time.strftime("%Y-%m-%d", time.gmtime())
     path = os.path.join(writer.directory(), day + ".12.jsonl")
     open(path, "w").close()
     writer.emit("learned", "a")
@@ -371,7 +372,7 @@ def test_nothing_is_made_in_the_home_of_another_user(home, foreign):
 @pytest.mark.parametrize("kind", ["link", "fifo", "directory"])
 def test_something_else_in_place_of_the_file(kind, tmp_path):
     os.makedirs(writer.directory(), 0o700)
-    day = __import__("time").strftime("%Y-%m-%d", __import__("time").gmtime())
+    day = time.strftime("%Y-%m-%d", time.gmtime())
     path = os.path.join(writer.directory(), day + ".jsonl")
     victim = tmp_path / "victim"
     victim.write_text("")
