@@ -9,12 +9,15 @@ from dlrepair.search.vet import MAX_DEPTH, MAX_PRELOADS, Rejected, Vetting
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import List, Optional, Sequence, Tuple
+    from typing import Sequence
 
     from dlrepair.binary.scope import Trace
     from dlrepair.binary.symbols import Unresolved
     from dlrepair.model.candidate import Verdict
     from dlrepair.model.diagnosis import Missing
+
+#: glibc's own: in every child already.
+_EVERYWHERE = ("ld-linux", "libc.so", "libdl.so", "libm.so", "libpthread.so", "librt.so", "libutil.so")
 
 
 def check(vetting: Vetting) -> None:
@@ -25,14 +28,14 @@ def check(vetting: Vetting) -> None:
     from dlrepair.binary import symbols
 
     trace = _resolve(vetting)
-    paths = [entry.path for entry in trace.entries if entry.path]
-    mapped = set(vetting.process.mapped) if vetting.process is not None else set()
-    system = ("libc.so.6", "ld-linux", "libpthread", "libdl.so", "libm.so", "librt.so")
-    vetting.mapped = tuple(
-        path for path in paths if os.path.realpath(path) in mapped and not os.path.basename(path).startswith(system)
-    )
+    paths = trace.closure
+    # Deepest first: what is loaded here may itself have been found only because of what was loaded before it.
+    loaded = [entry.path for entry in reversed(trace.entries) if entry.how == "loaded" and entry.path]
+    vetting.mapped = tuple(path for path in loaded if not os.path.basename(path).startswith(_EVERYWHERE))
     for needed, version, provider in symbols.version_gaps(vetting.path, paths):
-        raise Rejected("versions-missing", "it needs version {} of {}, which {} lacks".format(version, needed, provider))
+        raise Rejected(
+            "versions-missing", "it needs version {} of {}, which {} lacks".format(version, needed, provider)
+        )
     open_ones = [one for one in symbols.unresolved(vetting.path, paths, process=vetting.process) if not one.weak]
     if open_ones:
         raise Rejected("unresolved-symbols", _sentence(open_ones))
@@ -42,8 +45,8 @@ def _resolve(vetting: Vetting) -> Trace:
     """Return a trace without missing entries; searches for what is missing. Raises ``Rejected``."""
     from dlrepair.binary import scope
 
-    preload: List[str] = []
-    asked: List[str] = []
+    preload: list[str] = []
+    asked: list[str] = []
     while True:
         trace = scope.resolve(vetting.path, process=vetting.process, preloaded=tuple(preload))
         missing = [one for one in trace.missing if one.name not in asked]
@@ -59,14 +62,14 @@ def _resolve(vetting: Vetting) -> Trace:
         preload += [path for path in verdict.preload + (verdict.path,) if path not in preload]
 
 
-def _search(vetting: Vetting, missing: Missing) -> Optional[Verdict]:
+def _search(vetting: Vetting, missing: Missing) -> Verdict | None:
     """Return the accepted verdict of a file that satisfies one DT_NEEDED entry, or None."""
     from dlrepair.model.candidate import Wanted
     from dlrepair.search import sources
 
     if missing.name in vetting.stack or len(vetting.stack) >= MAX_DEPTH or time.monotonic() >= vetting.deadline:
         return None
-    blocked: Tuple[str, ...] = (missing.blocked_by,) if missing.blocked_by else ()
+    blocked: tuple[str, ...] = (missing.blocked_by,) if missing.blocked_by else ()
     wanted = Wanted(
         missing.name, "dependency", requested=missing.needed_by, loader=vetting.wanted.loader,
         versions=missing.versions, exclude=vetting.wanted.exclude + blocked,

@@ -12,7 +12,7 @@ import sys
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Iterator, List, Tuple
+    from typing import Iterator, Tuple
 
     from dlrepair.search.names import Names
     from dlrepair.search.walk import Reader
@@ -48,9 +48,9 @@ def find_files(names: Names, reader: Reader, requested: str) -> Iterator[Found]:
             yield path, rule, "system", 0
 
 
-def site_packages() -> List[str]:
+def site_packages() -> list[str]:
     """Return this interpreter's existing site-packages and dist-packages directories, in ``sys.path`` order."""
-    found: List[str] = []
+    found: list[str] = []
     for entry in list(sys.path):
         if isinstance(entry, str) and entry.rstrip("/").endswith(("site-packages", "dist-packages")):
             entry = os.path.abspath(entry)
@@ -101,14 +101,14 @@ def _listed(directory: str, names: Names, reader: Reader, step: int) -> Iterator
             yield os.path.join(directory, name), rule, "site-packages", step
 
 
-def recorded_libraries(site: str, info: str, names: Names) -> List[Tuple[str, str]]:
+def recorded_libraries(site: str, info: str, names: Names) -> list[tuple[str, str]]:
     """Return (path, rule) of the files in one wheel's RECORD that match; empty where there is no RECORD."""
     try:
         with open(os.path.join(site, info, "RECORD"), "rb") as stream:
             data = stream.read(_MAX_RECORD)
     except OSError:
         return []
-    found: List[Tuple[str, str]] = []
+    found: list[tuple[str, str]] = []
     at = data.find(b".so")
     while at >= 0:
         start = data.rfind(b"\n", 0, at) + 1
@@ -122,11 +122,11 @@ def recorded_libraries(site: str, info: str, names: Names) -> List[Tuple[str, st
     return sorted(found)
 
 
-def library_directories() -> List[str]:
+def library_directories() -> list[str]:
     """Return existing directories of libraries: LD_LIBRARY_PATH at start, LIBRARY_PATH, Python's and conda's prefix."""
     from dlrepair.binary import process
 
-    found: List[str] = []
+    found: list[str] = []
     places = process.start_env("LD_LIBRARY_PATH").replace(";", ":").split(":")
     places += process.start_env("LIBRARY_PATH").split(":")
     prefixes = [sys.prefix, sys.base_prefix, process.start_env("CONDA_PREFIX")]
@@ -140,7 +140,7 @@ def library_directories() -> List[str]:
     return found
 
 
-def cuda_directories() -> List[str]:
+def cuda_directories() -> list[str]:
     """Return the library directories of installed CUDA toolkits, newest first, without their ``stubs``."""
     from dlrepair.binary import process
 
@@ -150,7 +150,7 @@ def cuda_directories() -> List[str]:
             homes += [os.path.join(parent, name) for name in sorted(os.listdir(parent), reverse=True) if "cuda" in name]
         except OSError:
             continue
-    found: List[str] = []
+    found: list[str] = []
     for home in homes:
         if not home or not os.path.isabs(home):
             continue
@@ -164,7 +164,7 @@ def cuda_directories() -> List[str]:
     return found
 
 
-def _ladder(directory: str, names: Names) -> List[Tuple[str, str]]:
+def _ladder(directory: str, names: Names) -> list[tuple[str, str]]:
     """Return (path, rule) of versioned files in one directory; reads its names only."""
     try:
         entries = os.listdir(directory)
@@ -179,7 +179,7 @@ def _ladder(directory: str, names: Names) -> List[Tuple[str, str]]:
     return sorted(found)
 
 
-def cached_libraries(names: Names, cache: str = _LD_CACHE) -> List[Tuple[str, str]]:
+def cached_libraries(names: Names, cache: str = _LD_CACHE) -> list[tuple[str, str]]:
     """Return (path, rule) of the libraries in ld.so.cache whose file name matches, in the cache's order."""
     try:
         with open(cache, "rb") as stream:
@@ -187,7 +187,7 @@ def cached_libraries(names: Names, cache: str = _LD_CACHE) -> List[Tuple[str, st
     except OSError:
         return []
     wanted = [name for name, _ in names.plain()] + ([] if names.exact else [names.stem + ".so"])
-    found: List[Tuple[str, str]] = []
+    found: list[tuple[str, str]] = []
     for name in wanted:
         needle = b"/" + os.fsencode(name)
         at = data.find(needle)

@@ -9,8 +9,6 @@ from dlrepair.search.vet import Rejected, Vetting
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Dict, List, Tuple
-
     from dlrepair.search.trial import TrialResult
 
 #: Seconds: an op library loads TensorFlow's framework first.
@@ -20,7 +18,7 @@ OP_TIMEOUT = 15.0
 #: How often a trial is repeated with one more library that this process has in its global scope.
 _PROVIDERS = 3
 
-_known: Dict[Tuple[object, ...], TrialResult] = {}
+_known: dict[tuple[object, ...], TrialResult] = {}
 _KNOWN_LIMIT = 256
 
 
@@ -48,7 +46,7 @@ def try_loading(vetting: Vetting) -> str:
     return result.detail
 
 
-def surroundings(vetting: Vetting) -> Tuple[List[str], List[str]]:
+def surroundings(vetting: Vetting) -> tuple[list[str], list[str]]:
     """Return (libraries to be loaded RTLD_GLOBAL, RTLD_LOCAL) before a trial, as this process has them.
 
     Libraries that satisfy the candidate's needs only because they are mapped here; for an op library
@@ -69,8 +67,8 @@ def surroundings(vetting: Vetting) -> Tuple[List[str], List[str]]:
     return [], framework + [path for path in before if path not in framework]
 
 
-def _run(paths: List[str], first: List[str], timeout: float) -> TrialResult:
-    key: Tuple[object, ...] = (tuple(paths), tuple(first), _signature(paths + first))
+def _run(paths: list[str], first: list[str], timeout: float) -> TrialResult:
+    key: tuple[object, ...] = (tuple(paths), tuple(first), _signature(paths + first))
     known = _known.get(key)
     if known is None:
         known = trial.run(paths, global_first=first, timeout=timeout)
@@ -81,8 +79,8 @@ def _run(paths: List[str], first: List[str], timeout: float) -> TrialResult:
     return known
 
 
-def _signature(paths: List[str]) -> Tuple[object, ...]:
-    found: List[object] = []
+def _signature(paths: list[str]) -> tuple[object, ...]:
+    found: list[object] = []
     for path in paths:
         try:
             status = os.stat(path)
@@ -92,7 +90,7 @@ def _signature(paths: List[str]) -> Tuple[object, ...]:
     return tuple(found)
 
 
-def _provider(result: TrialResult, vetting: Vetting, first: List[str]) -> str:
+def _provider(result: TrialResult, vetting: Vetting, first: list[str]) -> str:
     """Return the mapped library in this process's global scope that defines the symbol a trial lacked, or ""."""
     from dlrepair.binary import elf, process
 
@@ -102,7 +100,7 @@ def _provider(result: TrialResult, vetting: Vetting, first: List[str]) -> str:
     symbol = result.detail.split(mark, 1)[1].split(",")[0].split(" ")[0].split("\t")[0]
     if not process.defined_globally(symbol):
         return ""
-    for path in vetting.process.mapped:
+    for path in vetting.process.loaded:
         if path in first:
             continue
         try:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Dict, List, Optional, Tuple
+    pass
 
 AFFIXES = ("_op", "_ops", "_so", "_kernel", "_kernels", "_module")
 
@@ -38,14 +38,14 @@ _GENERIC = frozenset(
 _FOREIGN = (".dylib", ".dll", ".pyd")
 
 
-def extension_suffixes() -> Tuple[str, ...]:
+def extension_suffixes() -> tuple[str, ...]:
     """Return this interpreter's suffixes of extension modules, e.g. ``.cpython-311-x86_64-linux-gnu.so`` (PEP 3149)."""
     import _imp
 
     return tuple(suffix for suffix in _imp.extension_suffixes() if suffix.endswith(".so"))
 
 
-def split(name: str) -> Tuple[str, str, str, str]:
+def split(name: str) -> tuple[str, str, str, str]:
     """Return (stem, Python tag, extension, version) of a file name; all but the stem may be empty.
 
     ``libfoo.so.1.2`` gives ("libfoo", "", ".so", "1.2"),
@@ -67,7 +67,7 @@ def split(name: str) -> Tuple[str, str, str, str]:
     return name, "", "", ""
 
 
-def _split_tag(stem: str) -> Tuple[str, str]:
+def _split_tag(stem: str) -> tuple[str, str]:
     head, dot, tag = stem.rpartition(".")
     if dot and head and tag.startswith(("cpython-", "abi3", "pypy", "graalpy", "cp3")):
         return head, tag
@@ -84,7 +84,7 @@ def is_library_name(name: str) -> bool:
     return ".so" in name and split(name)[2] == ".so"
 
 
-def variants(name: str, loader: str, role: str = "substitute", exact: bool = False) -> List[Tuple[str, str]]:
+def variants(name: str, loader: str, role: str = "substitute", exact: bool = False) -> list[tuple[str, str]]:
     """Return (name, rule) pairs, best first, starting with the exact one.
 
     Version suffixes are open-ended and not listed: ``Names.match`` knows them. For ``import`` the
@@ -92,7 +92,7 @@ def variants(name: str, loader: str, role: str = "substitute", exact: bool = Fal
     own version ladder is proposed.
     """
     name = name.rsplit("/", 1)[-1]
-    found: Dict[str, str] = {}
+    found: dict[str, str] = {}
     if not name or name in (".", ".."):
         return []
     found[name] = "exact"
@@ -120,11 +120,11 @@ def variants(name: str, loader: str, role: str = "substitute", exact: bool = Fal
     return list(found.items())
 
 
-def _endings(tag: str, extension: str, version: str) -> List[Tuple[str, Tuple[str, ...]]]:
+def _endings(tag: str, extension: str, version: str) -> list[tuple[str, tuple[str, ...]]]:
     """Return (what follows the stem, rules) pairs."""
     if extension and extension != ".so":
         plain = ".so" + ("." + version if version else "")
-        pairs: List[Tuple[str, Tuple[str, ...]]] = [(plain, ("platform-suffix",))]
+        pairs: list[tuple[str, tuple[str, ...]]] = [(plain, ("platform-suffix",))]
         if tag:
             pairs += [(suffix, ("platform-suffix", "python-suffix")) for suffix in extension_suffixes()]
         return pairs
@@ -136,7 +136,7 @@ def _endings(tag: str, extension: str, version: str) -> List[Tuple[str, Tuple[st
     return [(own, ())] + [(suffix, ("python-suffix",)) for suffix in extension_suffixes() if suffix != own]
 
 
-def _stems(stem: str) -> List[Tuple[str, Tuple[str, ...]]]:
+def _stems(stem: str) -> list[tuple[str, tuple[str, ...]]]:
     """Return (stem, rules) pairs: prefixes and affixes added or dropped, at most ``MAX_CHANGES`` of them."""
     lib = stem.startswith("lib") and _says_something(stem[3:].strip("_"))
     rest = stem[3:] if lib else stem
@@ -186,10 +186,10 @@ class Names:
         self.exact = exact
         self.fixed = exact or role == "dependency" or loader == "import"
         pairs = variants(self.name, loader, role, exact)
-        self.table: Dict[str, str] = dict(pairs)
+        self.table: dict[str, str] = dict(pairs)
         self.stem, self.tag, self.extension, self.version = split(self.name)
         self._ladder = not exact and loader != "import" and self.extension in (".so", ".dylib") and not self.tag
-        self._stems: Dict[str, str] = {}
+        self._stems: dict[str, str] = {}
         if not self.fixed:
             for stem, rules in sorted(_stems(self.stem), key=lambda pair: len(pair[1])):
                 if len(rules) < MAX_CHANGES:
@@ -197,7 +197,7 @@ class Names:
         elif self._ladder:
             self._stems[self.stem] = ""
 
-    def match(self, filename: str) -> Optional[str]:
+    def match(self, filename: str) -> str | None:
         """Return the rule by which ``filename`` may be the wanted library, or None."""
         rule = self.table.get(filename)
         if rule is not None or self.exact or ".so" not in filename:
@@ -215,6 +215,6 @@ class Names:
             return change + "+python-tag" if change else "python-tag"
         return None
 
-    def plain(self) -> List[Tuple[str, str]]:
+    def plain(self) -> list[tuple[str, str]]:
         """Return the (name, rule) pairs that are tried in directories of the system: no affixes."""
         return [(name, rule) for name, rule in self.table.items() if "affix" not in rule and "underscore" not in rule]

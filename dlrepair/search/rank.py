@@ -8,7 +8,7 @@ from dlrepair.search import names as naming
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Iterable, Iterator, List, Sequence, Tuple
+    from typing import Iterable, Iterator, Sequence
 
     from dlrepair.model.candidate import Candidate, Wanted
     from dlrepair.model.requests import LoadRequest
@@ -19,7 +19,7 @@ _SOURCES = (".cc", ".cpp", ".cu.cc", ".cu", ".cxx", ".c")
 _BUILT = ("built for this TensorFlow", "", "built for another TensorFlow")
 
 
-def rank(candidates: Sequence[Candidate], wanted: Wanted, request: LoadRequest) -> List[Candidate]:
+def rank(candidates: Sequence[Candidate], wanted: Wanted, request: LoadRequest) -> list[Candidate]:
     """Return the candidates best first; equal input gives equal order whatever order it came in.
 
     In this order: built for the running TensorFlow (DT_NEEDED names its framework), distance and name
@@ -38,7 +38,7 @@ def nearest_first(candidates: Iterable[Candidate], wanted: Wanted, request: Load
     """
     from dlrepair.search.sources import DISTANCE
 
-    waiting: List[Tuple[Tuple[int, int, int, int, str], Candidate]] = []
+    waiting: list[tuple[tuple[int, int, int, int, str], Candidate]] = []
     for candidate in candidates:
         key = _key(candidate, wanted)
         reached = DISTANCE.get(candidate.source, candidate.distance)
@@ -62,7 +62,7 @@ def explain(candidate: Candidate, wanted: Wanted, request: LoadRequest) -> str:
     return "{} (distance {})".format(", ".join(words), near)
 
 
-def tied(ranked: Sequence[Candidate], wanted: Wanted) -> Tuple[Candidate, ...]:
+def tied(ranked: Sequence[Candidate], wanted: Wanted) -> tuple[Candidate, ...]:
     """Return the candidates that are as good as the first one but differ from it in content, the first included.
 
     Fewer than two mean that the first one is the clear choice.
@@ -74,7 +74,7 @@ def tied(ranked: Sequence[Candidate], wanted: Wanted) -> Tuple[Candidate, ...]:
     return (ranked[0], *rivals)
 
 
-def _key(candidate: Candidate, wanted: Wanted) -> Tuple[int, int, int, int, str]:
+def _key(candidate: Candidate, wanted: Wanted) -> tuple[int, int, int, int, str]:
     try:
         newest = -os.stat(candidate.path).st_mtime_ns
     except (OSError, ValueError):

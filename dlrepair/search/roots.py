@@ -6,8 +6,6 @@ import os
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import List, Optional, Set, Tuple
-
     from dlrepair.model.requests import LoadRequest
 
 #: What marks the top of a project. A README lies in subdirectories too, so the first group wins.
@@ -45,7 +43,7 @@ def directory_of(path: str) -> str:
     return directory if os.path.isdir(directory) else ""
 
 
-def project_root(directory: str) -> Optional[str]:
+def project_root(directory: str) -> str | None:
     """Return the project's top directory at or above ``directory``, or None.
 
     Nearest of .git, setup.py, pyproject.toml, WORKSPACE; without any, the nearest requirements.txt or
@@ -71,7 +69,7 @@ def project_root(directory: str) -> Optional[str]:
     return weak
 
 
-def installed_package(directory: str) -> Optional[str]:
+def installed_package(directory: str) -> str | None:
     """Return the top-level package directory if ``directory`` lies in site-packages or dist-packages."""
     parts = os.path.normpath(directory).split("/")
     for at in range(len(parts) - 1, 0, -1):
@@ -80,7 +78,7 @@ def installed_package(directory: str) -> Optional[str]:
     return None
 
 
-def parents_up_to(directory: str, top: Optional[str]) -> List[str]:
+def parents_up_to(directory: str, top: str | None) -> list[str]:
     """Return ``directory`` and its parents up to ``top``; only itself when ``top`` is not above it."""
     found = [directory]
     if not top or not (directory + "/").startswith(top.rstrip("/") + "/"):
@@ -90,14 +88,14 @@ def parents_up_to(directory: str, top: Optional[str]) -> List[str]:
     return found
 
 
-def anchors(request: LoadRequest) -> List[Tuple[str, str]]:
+def anchors(request: LoadRequest) -> list[tuple[str, str]]:
     """Return (directory, what it is) pairs, nearest first and each once: the roots under which names are tried.
 
     The caller's directory and its parents up to the project's top, the script's likewise, the
     working directory of the call and of the interpreter's start.
     """
-    found: List[Tuple[str, str]] = []
-    seen: Set[str] = set()
+    found: list[tuple[str, str]] = []
+    seen: set[str] = set()
 
     def add(directory: str, label: str) -> None:
         directory = os.path.normpath(directory) if directory else ""
@@ -119,9 +117,9 @@ def anchors(request: LoadRequest) -> List[Tuple[str, str]]:
     return found
 
 
-def walk_roots(request: LoadRequest) -> List[str]:
+def walk_roots(request: LoadRequest) -> list[str]:
     """Return the directories to be walked in depth, nearest first; none lies inside another one."""
-    found: List[str] = []
+    found: list[str] = []
     starts = [directory_of(request.caller.file if request.caller else ""), directory_of(request.script)]
     for start in starts + [request.cwd, request.start_cwd]:
         if not start or not os.path.isabs(start):
@@ -135,7 +133,7 @@ def walk_roots(request: LoadRequest) -> List[str]:
     return found
 
 
-def tails(requested: str) -> List[str]:
-    """Return the requested path's endings, longest first: ``/a/lib/x.so`` gives ``a/lib/x.so``, ``lib/x.so``, ``x.so``."""
+def tails(requested: str) -> list[str]:
+    """Return the requested path's endings, longest first: of ``/a/lib/x.so`` that, ``lib/x.so`` and ``x.so``."""
     parts = [part for part in requested.split("/") if part not in ("", ".", "..", "~")][-8:]
     return ["/".join(parts[at:]) for at in range(len(parts))]

@@ -15,7 +15,7 @@ from dlrepair.search import roots, walk
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Callable, Iterator, List, Optional, Set, Tuple
+    from typing import Callable, Iterator
 
     from dlrepair.model.candidate import Wanted
     from dlrepair.model.requests import LoadRequest
@@ -49,9 +49,7 @@ DISTANCE = {
 class Search:
     """One search: what is wanted, by whom, within which bounds, and what was proposed already."""
 
-    def __init__(
-        self, wanted: Wanted, request: LoadRequest, settings: Settings, deadline: float
-    ) -> None:
+    def __init__(self, wanted: Wanted, request: LoadRequest, settings: Settings, deadline: float) -> None:
         self.wanted = wanted
         self.request = request
         self.settings = settings
@@ -62,8 +60,8 @@ class Search:
         self._patterns = tuple(settings.exclude)
         self.reader = walk.Reader(self.names, deadline, self.excluded)
         self.anchors = roots.anchors(request)
-        self._seen: Set[str] = set()
-        self._files: Set[Tuple[int, int]] = set()
+        self._seen: set[str] = set()
+        self._files: set[tuple[int, int]] = set()
         self.asked = self._absolute(self.requested)
         # The path that was asked for has failed already: it is no candidate for itself.
         if wanted.role == "substitute" and self.asked:
@@ -82,7 +80,7 @@ class Search:
         """Tell whether the settings' ``exclude`` patterns name this path or a directory above it."""
         return is_excluded(path, self._patterns)
 
-    def propose(self, path: str, source: str, rule: str, distance: int) -> Optional[Candidate]:
+    def propose(self, path: str, source: str, rule: str, distance: int) -> Candidate | None:
         """Return a candidate unless the same path or the same file was proposed before or is not wanted."""
         path = os.path.normpath(path)
         if path in self._seen:
@@ -117,7 +115,7 @@ class Search:
             if found:
                 yield found
 
-    def build_trees(self, directory: str) -> List[str]:
+    def build_trees(self, directory: str) -> list[str]:
         """Return the directories below ``directory`` in which libraries get built, likeliest first."""
         listing = self.reader.listing(os.path.normpath(directory))
         if listing is None:
@@ -128,7 +126,7 @@ class Search:
         return [os.path.join(directory, name) for name in found]
 
 
-def is_excluded(path: str, patterns: Tuple[str, ...]) -> bool:
+def is_excluded(path: str, patterns: tuple[str, ...]) -> bool:
     """Tell whether shell patterns name ``path`` or a directory above it.
 
     A pattern with a slash is matched against the whole path and every directory above; one without, against
@@ -284,7 +282,7 @@ def from_environment(search: Search) -> Iterator[Candidate]:
 
 
 #: In the order of distance. A far source (an index, archives) is one more function at the end.
-SOURCES: Tuple[Callable[[Search], Iterator[Candidate]], ...] = (
+SOURCES: tuple[Callable[[Search], Iterator[Candidate]], ...] = (
     from_requested_directory,
     from_needing_library,
     from_build_siblings,
@@ -302,7 +300,7 @@ def find_candidates(
     settings: Settings,
     deadline: float,
     *,
-    notes: Optional[List[Tuple[str, str]]] = None,
+    notes: list[tuple[str, str]] | None = None,
 ) -> Iterator[Candidate]:
     """Yield files that may be the wanted library, nearest first, each once, until ``deadline`` (``time.monotonic()``).
 

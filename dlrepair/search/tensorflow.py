@@ -6,8 +6,6 @@ import os
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Optional, Tuple
-
     from dlrepair.binary.process import ProcessView
 
 #: Libraries of which a process can hold one only: a second copy registers everything twice.
@@ -22,12 +20,12 @@ def is_framework_name(name: str) -> bool:
     return os.path.basename(name).startswith(FRAMEWORK)
 
 
-def mapped_libraries(process: Optional[ProcessView]) -> Tuple[str, ...]:
-    """Return the real paths of TensorFlow's libraries mapped in a process, in link-map order; none of a fresh one."""
-    return tuple(path for path in process.mapped if is_framework_name(path)) if process is not None else ()
+def mapped_libraries(process: ProcessView | None) -> tuple[str, ...]:
+    """Return the paths of TensorFlow's libraries loaded in a process, in link-map order; none of a fresh one."""
+    return tuple(path for path in process.loaded if is_framework_name(path)) if process is not None else ()
 
 
-def running_libraries() -> Tuple[str, ...]:
+def running_libraries() -> tuple[str, ...]:
     """Return the real paths of TensorFlow's libraries mapped in this process, in link-map order."""
     from dlrepair.binary import process
 

@@ -12,7 +12,7 @@ import time
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple
+    from typing import Any, Mapping, Sequence
 
 #: What a library prints while it is loaded is read, and kept up to this many bytes.
 MAX_OUTPUT = 1 << 16
@@ -73,7 +73,7 @@ class TrialResult:
     ``path``: the library that failed. ``output``: the beginning of what the child printed.
     """
 
-    __slots__ = ("ok", "detail", "ms", "possible", "path", "output")
+    __slots__ = ("detail", "ms", "ok", "output", "path", "possible")
 
     def __init__(
         self, ok: bool, detail: str, ms: float, possible: bool = True, path: str = "", output: bytes = b""
@@ -95,7 +95,7 @@ def run(
     paths: Sequence[str],
     *,
     global_first: Sequence[str] = (),
-    env: Optional[Mapping[str, str]] = None,
+    env: Mapping[str, str] | None = None,
     timeout: float = 10.0,
 ) -> TrialResult:
     """Return what happens when a fresh interpreter loads ``global_first`` (RTLD_GLOBAL), then ``paths``, all RTLD_NOW.
@@ -126,13 +126,14 @@ def interpreter() -> str:
     for prefix in (sys.prefix, sys.base_prefix):
         places += [os.path.join(prefix, "bin", "python" + version), os.path.join(prefix, "bin", "python3")]
     for place in places:
-        if place and os.path.isabs(place) and os.access(place, os.X_OK) and os.path.isfile(place):
-            if os.path.basename(os.path.realpath(place)).lower().startswith(("python", "pypy")):
-                return place
+        if not place or not os.path.isabs(place) or not os.path.isfile(place) or not os.access(place, os.X_OK):
+            continue
+        if os.path.basename(os.path.realpath(place)).lower().startswith(("python", "pypy")):
+            return place
     return ""
 
 
-def start_environment() -> Dict[str, str]:
+def start_environment() -> dict[str, str]:
     """Return the environment for a child: this process's, with the loader's variables as they were at start."""
     from dlrepair.binary import process
 
@@ -147,7 +148,7 @@ def start_environment() -> Dict[str, str]:
 
 
 def _run(
-    first: Tuple[str, ...], paths: Tuple[str, ...], env: Optional[Mapping[str, str]], deadline: float, timeout: float
+    first: tuple[str, ...], paths: tuple[str, ...], env: Mapping[str, str] | None, deadline: float, timeout: float
 ) -> TrialResult:
     program = interpreter()
     if not program:
@@ -179,10 +180,10 @@ def _run(
                 os.close(descriptor)
 
 
-def _pipe() -> Tuple[int, int]:
+def _pipe() -> tuple[int, int]:
     """Return a pipe whose ends are above the standard descriptors, which may be closed in a daemon."""
-    ends: List[int] = list(os.pipe())
-    low: List[int] = []
+    ends: list[int] = list(os.pipe())
+    low: list[int] = []
     try:
         for at in (0, 1):
             while ends[at] < 3:
@@ -194,21 +195,23 @@ def _pipe() -> Tuple[int, int]:
     return ends[0], ends[1]
 
 
-def _spawn(program: str, argv: List[str], env: Mapping[str, str], answers: int, output: int) -> int:
+def _spawn(program: str, argv: list[str], env: Mapping[str, str], answers: int, output: int) -> int:
     """Start the child in a session of its own and return its process id. Raises OSError."""
     if hasattr(os, "posix_spawn"):
-        actions: List[Any] = [
+        actions: list[Any] = [
             (os.POSIX_SPAWN_DUP2, answers, 0),
             (os.POSIX_SPAWN_DUP2, output, 1),
             (os.POSIX_SPAWN_DUP2, output, 2),
         ]
         # SIGPIPE 13, SIGXFSZ 25 and SIGINT 2: Python and its users ignore or handle them; the child starts afresh.
-        options: Dict[str, Any] = {"file_actions": actions, "setsigdef": (2, 13, 25), "setsigmask": ()}
+        options: dict[str, Any] = {"file_actions": actions, "setsigdef": (2, 13, 25), "setsigmask": ()}
         try:
             return os.posix_spawn(program, argv, env, setsid=True, **options)
         except NotImplementedError:
             return os.posix_spawn(program, argv, env, setpgroup=0, **options)
-    from _posixsubprocess import fork_exec
+    import _posixsubprocess
+
+    fork_exec: Any = _posixsubprocess.fork_exec  # with the 17 parameters of 3.7
 
     gone, error_pipe = _pipe()
     try:
@@ -232,7 +235,7 @@ class _Conversation:
         self.output = output
         self.text = b""
         self.printed = b""
-        self.status: Optional[Tuple[str, int]] = None  #: ("exited" or "killed", number)
+        self.status: tuple[str, int] | None = None  #: ("exited" or "killed", number)
         self.lost = False  #: somebody else reaped the child: its status is not known
         self.late = False
         self.open = {answers, output}  #: descriptors that somebody at the other end still holds
@@ -265,7 +268,7 @@ class _Conversation:
         last = self.text.rstrip(b"\n").rsplit(b"\n", 1)[-1]
         return self.text.endswith(b"\n") and last.startswith((b"done", b"failed", b"impossible"))
 
-    def _closed(self, events: Sequence[Tuple[int, int]]) -> bool:
+    def _closed(self, events: Sequence[tuple[int, int]]) -> bool:
         import select
 
         return any(mask & select.POLLHUP for _, mask in events)

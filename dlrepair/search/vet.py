@@ -17,7 +17,7 @@ from dlrepair.search import tensorflow
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Callable, Optional, Tuple
+    from typing import Callable
 
     from dlrepair.binary.process import ProcessView
     from dlrepair.model.candidate import Candidate, Wanted
@@ -44,10 +44,10 @@ def vet(
     request: LoadRequest,
     *,
     settings: Settings,
-    process: Optional[ProcessView] = None,
+    process: ProcessView | None = None,
     registered: frozenset[str] = frozenset(),
     trial: bool = True,
-    deadline: Optional[float] = None,
+    deadline: float | None = None,
 ) -> Verdict:
     """Return whether ``candidate`` may stand for ``wanted``, with the first reason against it and the facts.
 
@@ -79,10 +79,10 @@ class Vetting:
         wanted: Wanted,
         request: LoadRequest,
         settings: Settings,
-        process: Optional[ProcessView],
+        process: ProcessView | None,
         registered: frozenset[str],
         deadline: float,
-        stack: Tuple[str, ...] = (),
+        stack: tuple[str, ...] = (),
     ) -> None:
         self.candidate = candidate
         self.path = candidate.path
@@ -93,10 +93,10 @@ class Vetting:
         self.registered = registered
         self.deadline = deadline
         self.stack = stack  #: names of the dependencies that led here
-        self.facts: Optional[FileFacts] = None
-        self.preload: Tuple[str, ...] = ()
+        self.facts: FileFacts | None = None
+        self.preload: tuple[str, ...] = ()
         #: mapped libraries that satisfy a DT_NEEDED entry of the candidate or of what it needs
-        self.mapped: Tuple[str, ...] = ()
+        self.mapped: tuple[str, ...] = ()
 
     def run(self, trial: bool) -> Verdict:
         """Return the verdict; every check runs until the first that rejects."""
@@ -121,7 +121,7 @@ class Vetting:
         assert self.facts is not None and self.facts.elf is not None
         return self.facts.elf
 
-    def journal_facts(self) -> Tuple[Tuple[str, str], ...]:
+    def journal_facts(self) -> tuple[tuple[str, str], ...]:
         """Return what the journal keeps of the file."""
         if self.facts is None:
             return ()
@@ -228,7 +228,9 @@ def check_soname(vetting: Vetting) -> None:
     wanted = vetting.wanted
     if wanted.role == "dependency":
         if not soname:
-            raise Rejected("no-soname", "it has no SONAME, so loading it first would not satisfy {}".format(wanted.name))
+            raise Rejected(
+                "no-soname", "it has no SONAME, so loading it first would not satisfy {}".format(wanted.name)
+            )
         if soname != wanted.name:
             raise Rejected("soname-differs", "its SONAME is {}, wanted is {}".format(soname, wanted.name))
         return
@@ -248,7 +250,7 @@ def check_python(vetting: Vetting) -> None:
             version = name[9:].split(".so")[0].rstrip("dmu")
             if version != here:
                 raise Rejected("python-tag", "it needs {} and this is Python {}".format(name, here))
-    stem, tag, _, _ = naming.split(os.path.basename(vetting.path))
+    _, tag, _, _ = naming.split(os.path.basename(vetting.path))
     foreign = bool(tag) and ".{}.so".format(tag) not in naming.extension_suffixes()
     if vetting.wanted.loader == "import" and vetting.wanted.role == "substitute":
         if foreign:
@@ -282,9 +284,11 @@ def check_ops(vetting: Vetting) -> None:
     if not wanted.op_library or wanted.role != "substitute":
         return
     with elf.open_elf(vetting.path) as library:
-        if vetting.candidate.rule not in ("exact", "soname-version", "python-suffix", "platform-suffix"):
-            if not any("10tensorflow" in name for name, _, _ in library.undefined()):
-                raise Rejected("not-an-op-library", "its name is not the one asked for and it uses nothing of TensorFlow")
+        same_stem = vetting.candidate.rule in ("exact", "soname-version", "python-suffix", "platform-suffix")
+        if not same_stem and not any("10tensorflow" in name for name, _, _ in library.undefined()):
+            raise Rejected(
+                "not-an-op-library", "another name than the one asked for, and it uses nothing of TensorFlow"
+            )
         if vetting.registered:
             twice = library.strings_contain(set(vetting.registered))
             if twice:
@@ -303,7 +307,7 @@ def _some(items: object) -> str:
     return ", ".join(listed[:3]) + (" and {} more".format(len(listed) - 3) if len(listed) > 3 else "")
 
 
-CHECKS: Tuple[Callable[[Vetting], None], ...] = (
+CHECKS: tuple[Callable[[Vetting], None], ...] = (
     check_path,
     check_kind,
     check_trust,

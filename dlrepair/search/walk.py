@@ -7,7 +7,7 @@ import time
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Callable, Dict, Iterator, List, Optional, Set, Tuple
+    from typing import Callable, Iterator
 
     from dlrepair.search.names import Names
 
@@ -32,12 +32,12 @@ DATA_ENTRIES = 2000
 class Listing:
     """What one directory holds that matters: names that match, directories to enter."""
 
-    __slots__ = ("matches", "subdirs", "links", "reason", "venv")
+    __slots__ = ("links", "matches", "reason", "subdirs", "venv")
 
     def __init__(self) -> None:
-        self.matches: List[Tuple[str, str]] = []
-        self.subdirs: List[str] = []
-        self.links: List[str] = []  #: symbolic links, of which some may lead to directories
+        self.matches: list[tuple[str, str]] = []
+        self.subdirs: list[str] = []
+        self.links: list[str] = []  #: symbolic links, of which some may lead to directories
         self.reason = ""  #: why it was not read to its end
         self.venv = False
 
@@ -53,15 +53,15 @@ class Reader:
         self.names = names
         self.deadline = deadline
         self.excluded = excluded
-        self.notes: List[Tuple[str, str]] = []
+        self.notes: list[tuple[str, str]] = []
         self.directories = 0
-        self._cache: Dict[str, Optional[Listing]] = {}
+        self._cache: dict[str, Listing | None] = {}
 
     def expired(self) -> bool:
         """Tell whether the time budget is used up."""
         return time.monotonic() >= self.deadline
 
-    def listing(self, directory: str) -> Optional[Listing]:
+    def listing(self, directory: str) -> Listing | None:
         """Return what ``directory`` holds, None when it is no readable directory, is excluded or time is up."""
         if directory in self._cache:
             return self._cache[directory]
@@ -75,7 +75,7 @@ class Reader:
         self._cache[directory] = found
         return found
 
-    def _read(self, directory: str) -> Optional[Listing]:
+    def _read(self, directory: str) -> Listing | None:
         try:
             entries = os.scandir(directory)
         except (OSError, ValueError) as error:
@@ -97,10 +97,9 @@ class Reader:
     def _sort_entries(self, entries: Iterator[os.DirEntry[str]], found: Listing) -> None:
         exact = self.names.table
         match = self.names.match
-        count = libraries = 0
-        for entry in entries:
+        libraries = 0
+        for count, entry in enumerate(entries, 1):
             name = entry.name
-            count += 1
             rule = exact.get(name)
             if rule is None and ".so" in name:
                 libraries += 1
@@ -130,15 +129,15 @@ class Reader:
             if name not in have and os.path.lexists(os.path.join(directory, name)):
                 found.matches.append((name, rule))
 
-    def walk(self, root: str, depth: int = MAX_DEPTH) -> Iterator[Tuple[str, str, int]]:
+    def walk(self, root: str, depth: int = MAX_DEPTH) -> Iterator[tuple[str, str, int]]:
         """Yield (path, rule, levels below ``root``) of files that match, breadth first, late directories last.
 
         Virtual environments, version control and caches are not entered; a directory reached twice
         through links is read once. Bounded by depth, ``MAX_DIRECTORIES`` and the deadline.
         """
-        queue: List[Tuple[str, int]] = [(root, 0)]
-        late: List[Tuple[str, int]] = []
-        followed: Set[Tuple[int, int]] = set()
+        queue: list[tuple[str, int]] = [(root, 0)]
+        late: list[tuple[str, int]] = []
+        followed: set[tuple[int, int]] = set()
         at = 0
         while True:
             if at >= len(queue):
@@ -168,7 +167,7 @@ class Reader:
                 if target:
                     late.append((target, level + 1))
 
-    def _linked_directory(self, root: str, path: str, followed: Set[Tuple[int, int]]) -> str:
+    def _linked_directory(self, root: str, path: str, followed: set[tuple[int, int]]) -> str:
         """Return ``path`` if it links to a directory outside ``root`` that is not followed yet and not too wide."""
         from dlrepair.search.roots import never_walked
 
