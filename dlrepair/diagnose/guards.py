@@ -1,0 +1,389 @@
+"""The guard of a load: handlers around it, followed outwards frame by frame.
+
+Work that is left is a list, not a recursion: a program may be hundreds of frames deep.
+"""
+
+from __future__ import annotations
+
+import os
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from types import CodeType, FrameType
+    from typing import Any, Callable, Dict, List, Optional, Sequence, Tuple
+
+from dlrepair.diagnose.clauses import catches_named, find_handler, suppresses
+from dlrepair.diagnose.codetable import find_handlers, handler_types
+from dlrepair.diagnose.effects import End, State, TooMuchCode
+from dlrepair.diagnose.flow import Flow
+from dlrepair.diagnose.frames import kind_of
+from dlrepair.diagnose.loops import find_next, path_in_next
+from dlrepair.diagnose.source import Block, find_block
+from dlrepair.diagnose.syntax import assigned, child_blocks, dotted, expressions, first_line, leaves
+from dlrepair.diagnose.values import OBJECT, UNKNOWN, Flight, Names, truth
+from dlrepair.model.requests import Guard
+
+_RANK = ("compile", "alternative", "optional", "reraise", "none")  # the most careful first
+_LOOPS = ("For", "AsyncFor", "While")
+_NO_RETURN = 0x20 | 0x80 | 0x200  # CO_GENERATOR, CO_COROUTINE, CO_ASYNC_GENERATOR
+_MAX_WORK = 4000
+
+
+class _Place:
+    """One statement on the way from a block down to the current line."""
+
+    __slots__ = ("field", "index", "stmts")
+
+    def __init__(self, stmts: List[Any], index: int, field: str) -> None:
+        self.stmts = stmts
+        self.index = index
+        self.field = field  #: which part of the statement above it this list is
+
+    @property
+    def node(self) -> Any:
+        return self.stmts[self.index]
+
+
+class _Context:
+    """A frame with its parsed source."""
+
+    __slots__ = ("block", "chain", "frame")
+
+    def __init__(self, frame: FrameType, block: Block, chain: List[_Place]) -> None:
+        self.frame = frame
+        self.block = block
+        self.chain = chain
+
+
+def find_guard(frame: Optional[FrameType], cls: type) -> Guard:
+    """What the frames from ``frame`` outwards do with an exception of class ``cls``. May raise any Exception."""
+    return _Walk(frame).guard(Flight(cls))
+
+
+def locate(stmts: List[Any], line: int) -> List[_Place]:
+    """The statements that contain ``line``, outermost first: at each depth the last one that begins at or before it."""
+    chain: List[_Place] = []
+    field = "body"
+    while True:
+        index = -1
+        for position, stmt in enumerate(stmts):
+            if first_line(stmt) > line:
+                break
+            index = position
+        if index < 0:
+            return chain
+        chain.append(_Place(stmts, index, field))
+        node = stmts[index]
+        if type(node).__name__ in ("FunctionDef", "AsyncFunctionDef", "ClassDef"):
+            return chain  # the line is a decorator's, a default's or a base's: not inside
+        inner = None
+        for name, part, _ in child_blocks(node):
+            if first_line(part[0]) <= line:
+                inner = part
+                field = name
+        if inner is None:
+            return chain
+        stmts = inner
+
+
+class _Walk:
+    def __init__(self, frame: Optional[FrameType]) -> None:
+        self._first = frame
+        self._work: List[Callable[[], None]] = []
+        self._verdicts: List[Guard] = []
+        self._contexts: Dict[int, Optional[_Context]] = {}
+        self._raised: Optional[Guard] = None
+        self._done = 0
+        self._flow: Optional[Flow] = None
+
+    def guard(self, flight: Flight) -> Guard:
+        self._fly(self._first, flight, None)
+        try:
+            while self._work:
+                self._done += 1
+                if self._done > _MAX_WORK:
+                    raise TooMuchCode("more than {} steps".format(_MAX_WORK))
+                self._work.pop()()
+        except TooMuchCode as problem:
+            return Guard("alternative", "the code around the load was not followed to its end: {}".format(problem))
+        return min(self._verdicts, key=lambda verdict: _RANK.index(verdict.kind))
+
+    # -- frames
+
+    def _fly(self, frame: Optional[FrameType], flight: Flight, via: Optional[Guard]) -> None:
+        """An exception leaves everything inside ``frame``'s current statement: who outside takes it?"""
+        while frame is not None:
+            if kind_of(frame) == "user" and self._enter(frame, flight, via):
+                return
+            frame = frame.f_back
+        self._verdicts.append(via or Guard("none", "no handler around the load takes {}".format(flight.name)))
+
+    def _enter(self, frame: FrameType, flight: Flight, via: Optional[Guard]) -> bool:
+        """Whether a handler of this frame took the exception (what it does is then on the list of work)."""
+        code = frame.f_code
+        handlers = find_handlers(code, frame.f_lasti)
+        if handlers is not None and all(handler.kind == "cleanup" for handler in handlers):
+            return False
+        context = self._context(frame)
+        if context is None:
+            return self._without_source(frame, flight)
+        return self._propagate(context, len(context.chain) - 1, flight, via)
+
+    def _context(self, frame: FrameType) -> Optional[_Context]:
+        key = id(frame)
+        if key not in self._contexts:
+            self._contexts[key] = self._new_context(frame)
+        return self._contexts[key]
+
+    def _new_context(self, frame: FrameType) -> Optional[_Context]:
+        for whole in (False, True):
+            block = find_block(frame, whole)
+            if block is None:
+                return None
+            chain = locate(block.stmts, frame.f_lineno or 0)
+            if chain and (whole or self._agrees(frame, chain)):
+                return _Context(frame, block, chain)
+        return None
+
+    @staticmethod
+    def _agrees(frame: FrameType, chain: List[_Place]) -> bool:
+        """Whether the tree shows a ``try`` or ``with`` if the bytecode does; else too little of the file was parsed."""
+        handlers = find_handlers(frame.f_code, frame.f_lasti) or []
+        if all(handler.kind == "cleanup" for handler in handlers):
+            return True
+        return any(hasattr(place.node, "handlers") or hasattr(place.node, "items") for place in chain[:-1])
+
+    def _without_source(self, frame: FrameType, flight: Flight) -> bool:
+        code = frame.f_code
+        names = Names(frame)
+        for handler in find_handlers(code, frame.f_lasti) or ():
+            if handler.kind != "except":
+                continue
+            for types in handler_types(code, handler):
+                if types is None or any(catches_named(names, name, flight) for name in types):
+                    where = "{}:{}".format(os.path.basename(code.co_filename), frame.f_lineno)
+                    reason = "a handler takes {}, {}; its source is not available".format(flight.name, where)
+                    self._verdicts.append(Guard("alternative", reason, code.co_filename, frame.f_lineno or 0))
+                    return True
+        return False
+
+    # -- inside one frame
+
+    def _propagate(self, context: _Context, level: int, flight: Flight, via: Optional[Guard]) -> bool:
+        """The exception leaves the statement at ``level``: the handlers of what encloses it, innermost first."""
+        names = Names(context.frame)
+        while level >= 1:
+            owner = context.chain[level - 1].node
+            if context.chain[level].field == "body":
+                kind = type(owner).__name__
+                if kind in ("Try", "TryStar"):
+                    handler = find_handler(owner, flight, names)
+                    if handler is not None:
+                        self._handle(context, level - 1, handler, flight, via)
+                        return True
+                elif kind in ("With", "AsyncWith") and suppresses(names, owner, flight):
+                    guard = self._guard(context, "optional", owner)
+                    state = self._state(context, flight, owner.body)
+                    self._later(self._after, context, level - 1, state, guard)
+                    return True
+            level -= 1
+        return False
+
+    def _later(self, method: Callable[..., None], *arguments: Any) -> None:
+        self._work.append(lambda: method(*arguments))
+
+    def _state(self, context: _Context, flight: Flight, tried: Sequence[Any]) -> State:
+        return State(Names(context.frame), flight, assigned(tried), True)
+
+    def _handle(self, context: _Context, level: int, handler: Any, flight: Flight, via: Optional[Guard]) -> None:
+        """Follow the handler of the ``try`` at ``level``."""
+        owner = context.chain[level].node
+        guard = self._guard(context, "optional", handler)
+        state = self._state(context, flight, list(owner.body) + list(owner.orelse))
+        if handler.name:
+            state.names.changed[handler.name] = flight
+        for end in self._follow(context, handler.body, state):
+            if end.tag == "next":
+                self._leave_try(context, level, owner, end.state)
+            self._dispatch(context, level, end, guard)
+
+    @staticmethod
+    def _leave_try(context: _Context, level: int, owner: Any, state: State) -> None:
+        """Behind the ``try``: is this still code that only a failure reaches?"""
+        way = leaves(owner.orelse) or leaves(owner.body)
+        state.failing = bool(way)
+        if way == "loop":
+            loops = [at for at in range(level) if type(context.chain[at].node).__name__ in _LOOPS]
+            state.until = loops[-1] if loops else -1
+
+    def _follow(self, context: _Context, stmts: Sequence[Any], state: State) -> List[End]:
+        active = []
+        frame = self._first
+        while frame is not None and len(active) < 64:
+            active.append(frame.f_code)
+            if frame is context.frame:
+                break
+            frame = frame.f_back
+        functions = [code for code in active if not code.co_name.startswith("<")]
+        source = context.block.source
+
+        def definition(code: CodeType) -> Any:
+            node = source.definition(code.co_name, code.co_firstlineno)
+            return None if node is None else node.body
+
+        return Flow(functions, definition).run(stmts, state)
+
+    def _dispatch(self, context: _Context, level: int, end: End, guard: Guard) -> None:
+        """What a path does once it has left the statement at ``level``."""
+        if end.tag == "load":
+            kind = "compile" if end.state.built is not None else "alternative"
+            self._verdicts.append(_as(guard, kind, end.path))
+        elif end.tag in ("stop", "skip"):
+            self._verdicts.append(_as(guard, "reraise" if end.tag == "stop" else "optional"))
+        elif end.tag == "raise":
+            assert end.flight is not None
+            if not self._propagate(context, level, end.flight, _as(guard, "reraise")):
+                self._later(self._fly, context.frame.f_back, end.flight, _as(guard, "reraise"))
+        elif end.tag == "next":
+            self._later(self._after, context, level, end.state, guard)
+        elif end.tag == "return":
+            self._later(self._return, context, end, guard)
+        else:
+            loop = max((at for at in range(level) if type(context.chain[at].node).__name__ in _LOOPS), default=-1)
+            if loop < 0:
+                return self._swallowed(end.state, guard)
+            # statements that this jump leaves out run after a success only: what they bind tells the two apart
+            end.state.relevant |= assigned(context.chain[loop].node.body)
+            if end.tag == "break":
+                end.state.failing = end.state.failing and end.state.until < loop
+                self._later(self._after, context, loop, end.state, guard)
+            else:
+                self._again(context, loop, end.state, guard)
+
+    def _swallowed(self, state: State, guard: Guard) -> None:
+        self._verdicts.append(_as(guard, "compile" if state.built is not None else "optional"))
+
+    def _after(self, context: _Context, level: int, state: State, guard: Guard) -> None:
+        """The path goes on behind the statement at ``level``."""
+        place = context.chain[level]
+        for end in self._follow(context, self._rest(context, level, state), state):
+            if end.tag != "next":
+                self._dispatch(context, level, end, guard)
+            elif level == 0:
+                self._finish(context, end, guard)
+            else:
+                owner = context.chain[level - 1].node
+                kind = type(owner).__name__
+                if kind in _LOOPS and place.field == "body":
+                    self._again(context, level - 1, end.state, guard)
+                elif kind in ("Try", "TryStar") and place.field == "body":
+                    for last in self._follow(context, owner.orelse, end.state):
+                        self._dispatch(context, level - 1, last, guard)
+                else:
+                    self._later(self._after, context, level - 1, end.state, guard)
+
+    @staticmethod
+    def _rest(context: _Context, level: int, state: State) -> List[Any]:
+        place = context.chain[level]
+        rest = place.stmts[place.index + 1 :]
+        if level == 0 and context.block.kind == "module" and state.relevant:
+            last = place.stmts[-1]
+            for stmt in context.block.source.following(_last_line(last), state.relevant):
+                rest.append(stmt)
+        return rest
+
+    def _finish(self, context: _Context, end: End, guard: Guard) -> None:
+        """The end of the block: a function returns None, a module or class is complete."""
+        if context.block.kind == "function":
+            end.tag, end.value = "return", None
+            self._return(context, end, guard)
+        else:
+            self._swallowed(end.state, guard)
+
+    def _again(self, context: _Context, level: int, state: State, guard: Guard) -> None:
+        """The loop at ``level`` begins its next round, if it has one."""
+        loop = context.chain[level].node
+        what, value = find_next(loop, state.names)
+        if what != "last":
+            kind = "compile" if state.built is not None else "alternative"
+            path = path_in_next(loop, value, state.names) if what == "more" else None
+            self._verdicts.append(_as(guard, kind, path, "; the loop goes on"))
+            return
+        stays_failing = state.failing and state.until != level  # success leaves the function, not only the loop
+        state.failing = True  # the else of a loop runs only when nothing broke out of it
+        for end in self._follow(context, loop.orelse, state):
+            if end.tag == "next":
+                end.state.failing, end.state.until = stays_failing, -1
+            self._dispatch(context, level, end, guard)
+
+    # -- across frames
+
+    def _return(self, context: _Context, end: End, guard: Guard) -> None:
+        """The function returns; what does its caller make of the value?"""
+        code = context.frame.f_code
+        frame = context.frame.f_back
+        empty = truth(end.value) is False or type(end.value) is tuple
+        if code.co_flags & _NO_RETURN or frame is None or not empty or kind_of(frame) != "user":
+            return self._swallowed(end.state, guard)
+        caller = self._context(frame)
+        if caller is None:
+            return self._swallowed(end.state, guard)
+        level = len(caller.chain) - 1
+        stmt = caller.chain[level].node
+        call = _call_of(stmt, code.co_name)
+        if call is None:
+            return self._swallowed(end.state, guard)
+        state = State(Names(frame), end.state.flight, set(), False)
+        state.built = end.state.built
+        state.names.results[id(call)] = end.value
+        for after in self._follow(caller, [stmt], state):
+            if after.tag == "next" and not after.state.relevant and type(stmt).__name__ not in ("If", "While"):
+                self._swallowed(after.state, guard)
+            else:
+                self._dispatch(caller, level, after, guard)
+
+    @staticmethod
+    def _guard(context: _Context, kind: str, node: Any) -> Guard:
+        source = context.block.source
+        line: int = node.lineno
+        text = source.line(line).rstrip(":")
+        body = getattr(node, "body", None)
+        if body and first_line(body[0]) > line:
+            text += ": " + source.line(first_line(body[0]))
+        if len(text) > 120:
+            text = text[:117] + "..."
+        path = source.path
+        return Guard(kind, "{}, {}:{}".format(text, os.path.basename(path), line), path, line)
+
+
+def _as(guard: Guard, kind: str, path: Optional[str] = None, more: str = "") -> Guard:
+    return Guard(kind, guard.reason + more, guard.file, guard.line, path)
+
+
+def _last_line(stmt: Any) -> int:
+    """The line that a statement ends on (3.7 has no ``end_lineno``: that of its last node)."""
+    end = getattr(stmt, "end_lineno", None)
+    if type(end) is int:
+        return end
+    last: int = stmt.lineno
+    waiting = [stmt]
+    while waiting:
+        node = waiting.pop()
+        for inner in expressions(node):
+            last = max(last, getattr(inner, "lineno", 0))
+        for _, stmts, _ in child_blocks(node):
+            waiting.extend(stmts)
+    return last
+
+
+def _call_of(stmt: Any, name: str) -> Any:
+    """The call in a statement (not in the blocks inside it) that runs the function ``name``, or None."""
+    kind = type(stmt).__name__
+    root = stmt.test if kind in ("If", "While") else stmt
+    if kind in ("For", "AsyncFor", "With", "AsyncWith", "Try", "TryStar", "FunctionDef", "ClassDef"):
+        return None
+    calls = [node for node in expressions(root) if type(node).__name__ == "Call"]
+    for call in calls:
+        if (dotted(call.func).rpartition(".")[2] or getattr(call.func, "attr", "")) == name:
+            return call
+    return calls[0] if len(calls) == 1 else None
