@@ -50,7 +50,14 @@ sys.stdout.write("\n" + MARK + json.dumps(answer) + "\n")
 
 
 class InstallError(Exception):
-    """The hook could not be put in place or taken away; the text says why and what to do."""
+    """The hook could not be put in place or taken away; the text says why and what to do.
+
+    ``usage``: nothing is wrong with the environment, something else was to be asked for.
+    """
+
+    def __init__(self, text: str, usage: bool = False) -> None:
+        super().__init__(text)
+        self.usage = usage
 
 
 @dataclass(frozen=True)
@@ -144,7 +151,7 @@ def find_python(python: str | None) -> str:
 
         found = shutil.which(python) if os.sep not in python else None
         if found is None:
-            raise InstallError("there is no interpreter at {}".format(python))
+            raise InstallError("there is no interpreter at {}".format(python), usage=True)
         path = found
     return path
 
@@ -160,9 +167,10 @@ def inspect(python: str | None = None) -> Environment:
     answer = ask(path, _PROBE, child_environment(find_template()), "does not answer like a Python")
     version = (answer["version"][0], answer["version"][1], answer["version"][2])
     if version < (3, 7):
-        raise InstallError("{} is Python {}.{}; dlrepair needs 3.7 or newer".format(path, version[0], version[1]))
+        text = "{} is Python {}.{}; dlrepair needs 3.7 or newer"
+        raise InstallError(text.format(path, version[0], version[1]), usage=True)
     if answer["implementation"] != "cpython":
-        raise InstallError("{} is {}; dlrepair knows CPython only".format(path, answer["implementation"]))
+        raise InstallError("{} is {}; dlrepair knows CPython only".format(path, answer["implementation"]), usage=True)
     package = answer["package"]
     return Environment(
         python=path,

@@ -113,7 +113,8 @@ def install(python: str | None = None, force: bool = False) -> Result:
     if not env.isolated and not force:
         raise InstallError(
             "{} is not a virtualenv, and a hook there would run in every program that uses it\n"
-            "help: activate a virtualenv, name one with --python PATH, or insist with --force".format(env.prefix)
+            "help: activate a virtualenv, name one with --python PATH, or insist with --force".format(env.prefix),
+            usage=True,
         )
     home, notes = _choose_home(env)
     transaction = Transaction()
