@@ -26,6 +26,9 @@ DLREPAIR = os.path.join(VENV, "bin", "dlrepair")
 sys.path.insert(0, os.path.join(ROOT, "tools"))
 import envs  # noqa: E402
 
+REPAIRED = "repaired: same output as in the working project"
+DIAGNOSED_ABI = "diagnosed as undefined-symbol-abi, not repaired"  # the cure is a rebuild
+
 RUNPATH = "-Wl,-rpath,$ORIGIN"
 
 _FLAGS = (
@@ -136,8 +139,8 @@ def indent(text: str) -> str:
     return "\n".join("    " + line for line in text.rstrip().splitlines())
 
 
-def show(world: str, expected: str) -> bool:
-    """Runs the script in a broken world without dlrepair and with it; whether it was repaired."""
+def show(world: str, expected: str) -> str:
+    """Runs the script in a broken world without dlrepair and with it; what came of it, in words."""
     status, out, err = train(world, DLREPAIR="off")
     say("\n$ DLREPAIR=off python train.py          # as if dlrepair were not there")
     say(indent(err.strip().splitlines()[-1] if err.strip() else out))
@@ -154,7 +157,11 @@ def show(world: str, expected: str) -> bool:
     say(indent("\n".join(told)))
     say(indent(out))
     say("    [exit status %d]" % status)
-    return status == 0 and out == expected
+    if status == 0:
+        return REPAIRED if out == expected else "WRONG RESULT"
+    if told and told[0].startswith("dlrepair["):
+        return "diagnosed as %s, not repaired" % told[0][len("dlrepair[") :].split("]")[0]
+    return "NOT REPAIRED"
 
 
 def main() -> int:
@@ -189,11 +196,11 @@ def main() -> int:
     say("$ dlrepair log")
     say(indent(run([DLREPAIR, "log"])))
     heading("Result")
-    say("1. moved:              %s" % ("repaired" if moved else "NOT repaired"))
-    say("2. missing dependency: %s" % ("repaired" if dependency else "NOT repaired"))
-    say("3. other ABI:          %s" % ("repaired" if abi else "diagnosed, not repaired: only a rebuild cures it"))
+    say("1. moved:              " + moved)
+    say("2. missing dependency: " + dependency)
+    say("3. other C++ ABI:      " + abi)
     say("\nThe broken projects are in %s, train.py is the same in each; .venv is ready to be tried." % shown(DEMO))
-    return 0 if moved and dependency else 1
+    return 0 if moved == dependency == REPAIRED and abi in (REPAIRED, DIAGNOSED_ABI) else 1
 
 
 if __name__ == "__main__":
