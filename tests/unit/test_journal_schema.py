@@ -16,20 +16,23 @@ with open(os.path.join(os.path.dirname(dlrepair.journal.__file__), "schema.json"
     SCHEMA = json.load(_stream)
 
 TYPES = {
-    "string": str, "object": dict, "array": list, "boolean": bool, "null": type(None), "integer": int, "number": (int, float),
+    "string": str, "object": dict, "array": list, "boolean": bool, "null": type(None),
+    "integer": int, "number": (int, float),
 }  # fmt: skip
 
 #: one event of each kind as the engine writes it
 EXAMPLES = {
     "load-failed": {
-        "loader": "tensorflow", "requested": "./roi_pooling.so", "resolved": "/p/roi_pooling.so", "caller": "/p/train.py:12", "cwd": "/p",
+        "loader": "tensorflow", "requested": "./roi_pooling.so", "resolved": "/p/roi_pooling.so",
+        "caller": "/p/train.py:12", "cwd": "/p",
         "exception": "tensorflow.errors.NotFoundError", "dlerror": "./roi_pooling.so: cannot open shared object file",
     },
     "diagnosed": {
         "cause": "file-missing", "symptom": "not-found",
         "evidence": [{"key": "kind", "text": "nothing lies at /p/roi_pooling.so", "value": "missing"}],
     },
-    "candidate": {"path": "/p/build/roi_pooling.so", "verdict": "accepted", "reason": "fits", "facts": {"machine": "x86-64"}},
+    "candidate": {
+        "path": "/p/build/roi_pooling.so", "verdict": "accepted", "reason": "fits", "facts": {"machine": "x86-64"}},
     "repair-tried": {"strategy": "substitute", "why": "roi_pooling.so exists in build/", "steps": []},
     "repair-failed": {"strategy": "substitute", "error": "undefined symbol: f"},
     "load-repaired": {"cause": "file-missing", "strategy": "substitute", "path": "/p/build/roi_pooling.so", "ms": 31.5},

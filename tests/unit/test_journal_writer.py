@@ -408,4 +408,4 @@ def test_only_a_few_modules_are_imported():
         print(sorted(name for name in set(sys.modules) - before if not name.startswith("dlrepair")))
         """
     )
-    assert set(eval(out)) <= {"__future__", "errno", "posix", "pwd"}
+    assert set(eval(out)) <= {"__future__", "errno", "posix", "pwd", "time"}
