@@ -14,6 +14,9 @@ from dlrepair.diagnose import text as cut
 from dlrepair.diagnose.text import Found
 from dlrepair.model.diagnosis import Symptom
 
+#: The symptom of a request that carries no words of a loader.
+NO_WORDS = Symptom("unknown", None, None, (), "")
+
 #: Exception names in a text -> loader.
 _BY_EXCEPTION = (
     ("NotFoundError", "tensorflow"),

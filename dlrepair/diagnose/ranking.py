@@ -162,7 +162,11 @@ def _not_found_stated(found: Found, state: str) -> tuple[str, ...]:
     if state == "module":
         name = str(found.obj or "")
         if name.rsplit(".", 1)[-1].startswith("_"):
-            return ("permission", "file-missing", "python-abi") if "." not in name else ("file-missing", "python-abi", "permission")
+            return (
+                ("permission", "file-missing", "python-abi")
+                if "." not in name
+                else ("file-missing", "python-abi", "permission")
+            )
         return ("file-missing", "search-path", "python-abi")
     path = str(found.obj or "")
     if cut.is_path(path):
@@ -310,7 +314,11 @@ def _bad_header(found: Found, text: str, loader: str) -> tuple[str, ...]:
 def _permission(found: Found, text: str, loader: str) -> tuple[str, ...]:
     if "sandbox" in found.facts.get("reason", ""):
         return ("permission", "code-signature")
-    return ("permission", "noexec", "code-signature") if found.platform in ("dyld", "windows") else ("permission", "noexec")
+    return (
+        ("permission", "noexec", "code-signature")
+        if found.platform in ("dyld", "windows")
+        else ("permission", "noexec")
+    )
 
 
 def _map_failed(found: Found, text: str, loader: str) -> tuple[str, ...]:
@@ -329,7 +337,11 @@ def _map_failed(found: Found, text: str, loader: str) -> tuple[str, ...]:
 def _initializer(found: Found, text: str, loader: str) -> tuple[str, ...]:
     state = found.facts.get("state", "")
     if state in ("illegal", "isa") or found.facts.get("words", "").startswith("CPU ISA"):
-        return ("initializer-crash", "wrong-arch", "unknown") if state == "illegal" else ("wrong-arch", "initializer-crash")
+        return (
+            ("initializer-crash", "wrong-arch", "unknown")
+            if state == "illegal"
+            else ("wrong-arch", "initializer-crash")
+        )
     if state == "bus":
         return ("truncated", "no-memory", "initializer-crash")
     if state == "heap":
@@ -340,7 +352,11 @@ def _initializer(found: Found, text: str, loader: str) -> tuple[str, ...]:
 
 
 def _python_abi(found: Found, text: str, loader: str) -> tuple[str, ...]:
-    return ("python-abi", "search-path", "wrong-arch") if found.facts.get("state") == "export" else ("python-abi", "search-path")
+    return (
+        ("python-abi", "search-path", "wrong-arch")
+        if found.facts.get("state") == "export"
+        else ("python-abi", "search-path")
+    )
 
 
 def _unknown(found: Found, text: str, loader: str) -> tuple[str, ...]:

@@ -37,9 +37,11 @@ def scan(text: str) -> list[Found]:
     for pattern in _QUOTING:
         for match in list(re.finditer(pattern, text, re.S if "from paths" in pattern else 0))[:32]:
             found.append(_quoted(match.group("obj"), match.groupdict().get("inner") or "", match.start(), text))
-    match = re.search(r"(?:Could not load|Cannot load|Failed to load) symbol (?P<s>\w+)(?: from (?P<obj>\S+?)\.?(?:\s|$))?", text)  # fmt: skip
-    if match:
-        found.append(Found("undefined-symbol", match.group("obj"), match.group("s"), match.start(), 10, "tensorflow"))
+    lost = re.search(
+        r"(?:Could not load|Cannot load|Failed to load) symbol (?P<s>\w+)(?: from (?P<obj>\S+?)\.?(?:\s|$))?", text
+    )
+    if lost:
+        found.append(Found("undefined-symbol", lost.group("obj"), lost.group("s"), lost.start(), 10, "tensorflow"))
     found.extend(_states(text))
     found.extend(_twice(text))
     return found
