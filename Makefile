@@ -49,7 +49,7 @@ layers: $(LINT)/ruff
 	$(LINT)/lint-imports
 
 unit: $(MAIN)
-	$(PYTEST) tests/unit tests/hook tests/startup tests/loader tests/install
+	$(PYTEST) tests/unit tests/hook tests/startup tests/loader tests/install tests/tools
 
 pythons: need
 	$(PYTHON) tools/each_python.py tests/unit tests/hook
