@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 
@@ -37,7 +38,7 @@ def read(path: str) -> bytes | str | None:
     except (FileNotFoundError, NotADirectoryError, ValueError):
         return None
     except OSError as exc:
-        return exc.strerror or str(exc)
+        return None if exc.errno == errno.ENAMETOOLONG else exc.strerror or str(exc)
     try:
         if not stat.S_ISREG(os.fstat(descriptor).st_mode):
             return "not a regular file"

@@ -46,6 +46,8 @@ def nearest(word: str, known: tuple[str, ...]) -> str:
     word = word[:40].lower().replace("-", "_")
     best, distance = "", max(2, len(word) // 3) + 1
     for name in known:
+        if len(word) > 2 and name.startswith(word):
+            return name
         found = _edits(word, name)
         if found < distance:
             best, distance = name, found

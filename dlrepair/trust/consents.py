@@ -32,8 +32,11 @@ class Consents:
     """The decisions in force, as the rules of ``dlrepair.trust`` ask for them."""
 
     def __init__(self, data: dict[str, Any]) -> None:
-        self.allowed: list[dict[str, Any]] = [entry for entry in data.get("allow", ()) if _well_formed(entry)]
-        self.refused: list[str] = [path for path in data.get("deny", ()) if isinstance(path, str)]
+        allowed, refused = data.get("allow", []), data.get("deny", [])
+        if not isinstance(allowed, list) or not isinstance(refused, list):
+            raise ValueError("allow and deny must be lists")
+        self.allowed: list[dict[str, Any]] = [entry for entry in allowed if _well_formed(entry)]
+        self.refused: list[str] = [path for path in refused if isinstance(path, str)]
         self._valid: dict[str, bool] = {}
 
     def denied(self, path: str) -> bool:
