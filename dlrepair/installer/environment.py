@@ -99,7 +99,7 @@ def child_environment(template: str = "") -> dict[str, str]:
     """This process's environment for a child that must show how the interpreter starts by itself.
 
     Without the settings of dlrepair, the template directory of ``dlrepair run`` and
-    what makes an interpreter talk or wait.
+    what makes an interpreter talk or wait; and it writes no bytecode of other people's files.
     """
     env = {key: value for key, value in os.environ.items() if not key.startswith("DLREPAIR")}
     for name in ("PYTHONINSPECT", "PYTHONVERBOSE", "PYTHONPROFILEIMPORTTIME", "PYTHONSTARTUP", "PYTHONDEBUG"):
@@ -109,6 +109,7 @@ def child_environment(template: str = "") -> dict[str, str]:
         env["PYTHONPATH"] = os.pathsep.join(kept)
     if not env.get("PYTHONPATH"):
         env.pop("PYTHONPATH", None)
+    env["PYTHONDONTWRITEBYTECODE"] = "1"
     return env
 
 

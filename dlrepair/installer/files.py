@@ -75,7 +75,7 @@ class Transaction:
             os.link(path, kept)
         except OSError:
             os.rename(path, kept)
-        self._undo.append(lambda: os.replace(kept, path))
+        self._undo.append(lambda: _put_back(kept, path))
         _write(path, text.encode("utf-8", "surrogateescape"))
         self.touched += [path, kept]
 
@@ -129,6 +129,14 @@ class Transaction:
         with open(path, "rb") as handle:
             content = handle.read()
         self._undo.append(lambda: _write(path, content, info))
+
+
+def _put_back(kept: str, path: str) -> None:
+    with contextlib.suppress(FileNotFoundError):
+        if os.path.samestat(os.lstat(kept), os.lstat(path)):
+            os.unlink(kept)  # rename(2) does nothing with two names of one file
+            return
+    os.replace(kept, path)
 
 
 def _remove_all(directory: str, names: list[str]) -> None:

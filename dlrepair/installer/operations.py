@@ -146,7 +146,7 @@ def _install_locked(env: Environment, home: str, notes: tuple[str, ...], transac
         action = "updated" if hooks else "installed"
     else:
         kept = present[0].kept
-    proof.prove(env.python, before, path)
+    proof.prove(env.python, before, path, kept)
     shadow = env.shadowed_by()
     if route == "pth" and shadow:
         notes += ("{} comes before site-packages, so the hook starts from a .pth line".format(shadow),)

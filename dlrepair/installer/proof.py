@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 
 from dlrepair.installer.environment import InstallError, ask, child_environment, run_python
@@ -46,8 +47,11 @@ def run_bare(python: str) -> Bare:
     )
 
 
-def prove(python: str, before: Bare, hook: str) -> None:
-    """Raises InstallError unless the file ``hook`` is what arms the interpreter, and nothing else changed."""
+def prove(python: str, before: Bare, hook: str, kept: str) -> None:
+    """Raises InstallError unless the file ``hook`` is what arms the interpreter, and nothing else changed.
+
+    ``kept`` is the new name of the sitecustomize.py that was there: errors in it may say so.
+    """
     env = child_environment(find_template())
     answer = ask(python, _LIVE, env, "no longer answers")
     if answer["file"] is None:
@@ -57,10 +61,11 @@ def prove(python: str, before: Bare, hook: str) -> None:
     if answer["problem"]:
         raise InstallError("dlrepair in {} cannot be imported there: {}".format(answer["home"], answer["problem"]))
     after = run_python(python, ["-c", _BARE], env)
+    was, now = os.fsencode(os.path.basename(hook)), os.fsencode(os.path.basename(kept))
     for name, old, new in (
         ("exit status", before.status, after.returncode),
-        ("output", before.stdout, after.stdout),
-        ("error output", before.stderr, after.stderr),
+        ("output", before.stdout, after.stdout.replace(now or was, was)),
+        ("error output", before.stderr, after.stderr.replace(now or was, was)),
     ):
-        if old is not None and old != new:
+        if old not in (None, new):
             raise InstallError("the {} of a bare script changed: {!r} became {!r}".format(name, old, new))

@@ -57,7 +57,8 @@ class World:
         """The JSON answer of ``dlrepair install``, which must succeed."""
         done = self.dlrepair("install", "--json", *arguments, **environment)
         assert done.status == 0, done
-        answer: dict[str, Any] = json.loads(done.out)
+        # their sitecustomize may have spoken first
+        answer: dict[str, Any] = json.loads(done.out[done.out.index("{") :])
         return answer
 
     def armed(self, *options: str, **environment: str) -> str | None:
@@ -104,6 +105,6 @@ def run(command: list[str], cwd: str, **environment: str) -> Done:
     env = bare_env(HOME=cwd, XDG_STATE_HOME="", XDG_CACHE_HOME="", XDG_CONFIG_HOME="", **environment)
     done = subprocess.run(
         command, cwd=cwd, env=env, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-        universal_newlines=True, timeout=120,
+        text=True, timeout=120,
     )  # fmt: skip
     return Done(done.returncode, done.stdout, done.stderr)

@@ -67,8 +67,9 @@ def test_package_gone(interpreter: Interpreter, tmp_path: object) -> None:
     import shutil
 
     copy = os.path.join(str(tmp_path), "copy")
+    ignored = shutil.ignore_patterns("__pycache__")
     for name in ("dlrepair", "sitecustomize_template"):
-        shutil.copytree(os.path.join(ROOT, name), os.path.join(copy, name), ignore=shutil.ignore_patterns("__pycache__"))
+        shutil.copytree(os.path.join(ROOT, name), os.path.join(copy, name), ignore=ignored)
     world = World(str(tmp_path), interpreter, package=copy)
     assert world.install()["home"] == copy
     assert world.armed() is not None
@@ -105,7 +106,7 @@ def test_refused_outside_a_virtualenv(tmp_path: object) -> None:
     env = bare_env(PYTHONPATH=ROOT, HOME=str(tmp_path), PYTHONDONTWRITEBYTECODE="1")
     done = subprocess.run(
         [base, "-m", "dlrepair", "install"], cwd=str(tmp_path), env=env, stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE, stderr=subprocess.PIPE, universal_newlines=True,
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
     )  # fmt: skip
     assert done.returncode == 2
     assert done.stdout == ""
@@ -151,5 +152,5 @@ def test_conda_environment_counts(tmp_path: object) -> None:
         "    answer = real(*a); answer['base_prefix'] = answer['prefix']; answer['conda'] = True; return answer\n"
         "e.ask = ask; print(inspect().isolated)" % ROOT
     )
-    done = subprocess.run([sys.executable, "-c", code], stdout=subprocess.PIPE, env=bare_env(), universal_newlines=True)
+    done = subprocess.run([sys.executable, "-c", code], stdout=subprocess.PIPE, env=bare_env(), text=True)
     assert done.stdout.strip() == "True"
