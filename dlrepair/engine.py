@@ -31,12 +31,12 @@ _said: set[tuple[str, str]] = set()
 
 def settings_for(script: str, cwd: str) -> Settings:
     """The settings that hold for a program; read once per process and place."""
-    from dlrepair import settings
+    from dlrepair import settings, trust
 
     start = os.path.dirname(script) if script else cwd
     known = _settings.get(start)
     if known is None:
-        known = _settings[start] = settings.load(start or None)
+        known = _settings[start] = settings.load(start or None, check=lambda path: trust.check(path, script))
         for problem in known.problems:
             say("dlrepair: " + problem, known)
     return known
@@ -162,7 +162,7 @@ class _Incident(object):
             self.emit("load-unrepaired", cause="unknown", next_step="", reason="build probe: " + guard.reason)
             return None, None, (), self.settings.mode
         target = resolved(request)
-        view = process.view()
+        view = process.ProcessView.current()
         diagnosis = rules.diagnose(request, target=target, process=view)
         self._journal_diagnosis(diagnosis)
         watched = _watched(request, target)
@@ -237,14 +237,15 @@ class _Incident(object):
                 "load-repaired", cause=outcome.cause, strategy=outcome.strategy, path=outcome.path,
                 ms=outcome.ms, summary=outcome.summary,
             )  # fmt: skip
-            say(text.repaired_line(outcome, context.diagnosis, context.request), self.settings)
+            say(text.repaired_line(outcome, context.diagnosis), self.settings)
         else:
             self.emit("load-unrepaired", cause=outcome.cause, next_step=outcome.next_step, ms=outcome.ms)
             once = (context.request.requested, outcome.cause)
             if context.guard.kind in ("none", "reraise") and once not in _said and len(_said) < LAST_WORDS:
                 _said.add(once)
                 lines = text.failure_lines(
-                    outcome, context.diagnosis, context.request, context.verdicts, self.settings.verbosity
+                    outcome, context.diagnosis, context.request, [one for _, one in context.verdicts],
+                    self.settings.verbosity,
                 )
                 for line in lines:
                     say(line, self.settings)

@@ -30,39 +30,37 @@ def _serve(context: Context, missing: Missing) -> tuple[Candidate, Verdict] | No
 
     blocked = (missing.blocked_by,) if missing.blocked_by else ()
     want = Wanted(
-        missing.name, "dependency", missing.name, context.request.loader, versions=missing.versions, exclude=blocked
+        missing.name, "dependency", missing.needed_by, context.request.loader, versions=missing.versions, exclude=blocked
     )
-    for candidate, verdict in accepted(context, want, needed_by=missing.needed_by):
+    for candidate, verdict in accepted(context, want):
         return candidate, verdict
     return None
 
 
-def accepted(context: Context, want: Wanted, needed_by: str = "") -> Iterator[tuple[Candidate, Verdict]]:
+def accepted(context: Context, want: Wanted) -> Iterator[tuple[Candidate, Verdict]]:
     """Candidates that ``vet`` accepts, best first; each verdict goes into the journal once."""
     from dlrepair.search import vet
 
-    for candidate in _in_order(context, want, needed_by):
+    for candidate in _in_order(context, want):
         verdict = context.known_verdict(candidate, want)
         if verdict is None:
             verdict = vet.vet(
                 candidate, want, context.request, settings=context.settings, process=context.view,
-                registered=context.registered_ops(),
+                registered=context.registered_ops(), deadline=context.deadline,
             )  # fmt: skip
             context.note(candidate, want, verdict)
         if verdict.accepted:
             yield candidate, verdict
 
 
-def _in_order(context: Context, want: Wanted, needed_by: str) -> Iterator[Candidate]:
+def _in_order(context: Context, want: Wanted) -> Iterator[Candidate]:
     """All near candidates ranked together, then each farther source when its turn comes."""
     from dlrepair.search import rank, sources
 
     notes: list[tuple[str, str]] = []
     batch: list[Candidate] = []
     place = ""
-    found = sources.find_candidates(
-        want, context.request, context.settings, context.deadline, needed_by=needed_by, notes=notes
-    )
+    found = sources.find_candidates(want, context.request, context.settings, context.deadline, notes=notes)
     for candidate in found:
         source = candidate.source if candidate.distance >= FAR else "near"
         if source != place and batch:

@@ -170,7 +170,7 @@ def _diagnose_again(context: Context, error: BaseException | None) -> Diagnosis 
     if error is None:
         return None
     request = replace(context.request, error=str(error))
-    context.view = process.view()
+    context.view = process.ProcessView.current()
     diagnosis = rules.diagnose(request, target=context.target, process=context.view)
     context.emit(
         "diagnosed", cause=diagnosis.cause, symptom=diagnosis.symptom.kind, again=True,

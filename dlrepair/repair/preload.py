@@ -59,7 +59,7 @@ def _promotions(context: Context) -> Iterator[Plan]:
 
     wanted = set(context.diagnosis.symbols)
     providers = []
-    for path in reversed(context.view.mapped):
+    for path in reversed(context.view.loaded):
         if not wanted:
             break
         try:
