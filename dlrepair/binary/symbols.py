@@ -59,11 +59,14 @@ def global_scope(process: ProcessView | None) -> tuple[str, ...]:
     return (view.main, *view.loaded) if view.main else tuple(view.loaded)
 
 
-def unresolved(path: str, closure: Sequence[str], *, process: ProcessView | None = None) -> tuple[Unresolved, ...]:
+def unresolved(
+    path: str, closure: Sequence[str], *, process: ProcessView | None = None, also: Sequence[str] = ()
+) -> tuple[Unresolved, ...]:
     """The undefined symbols of ``path`` that neither it, ``closure`` nor the process's global scope defines.
 
     Weak ones are left out: they may stay undefined. ``process`` None stands for a fresh
-    interpreter. Raises ``OSError`` or ``ElfError`` when ``path`` itself cannot be read.
+    interpreter. ``also`` are libraries that are not in the scope and might be meant: the
+    framework's. Raises ``OSError`` or ``ElfError`` when ``path`` itself cannot be read.
     """
     with open_elf(path) as elf:
         wanted = [row for row in elf.symbols.undefined() if not row[2]]
@@ -76,10 +79,7 @@ def unresolved(path: str, closure: Sequence[str], *, process: ProcessView | None
         return ()
     from dlrepair.binary.classify import classify
 
-    return classify(path, [(name, version, weak) for name, version, weak, _row in left], closure, process)
-
-
-Row = "tuple[str, str | None, bool, int]"
+    return classify(path, [(name, version, weak) for name, version, weak, _row in left], closure, process, also)
 
 
 def _scope_paths(path: str, closure: Sequence[str], process: ProcessView | None) -> list[str]:

@@ -20,6 +20,7 @@ STT_TLS = 6
 ALLOWED_TYPES = frozenset((0, 1, 2, 5, 6, 10))
 HIDDEN_VERSION = 0x8000
 BLOCK = 1 << 20
+NAME_BLOCK = 1 << 22
 MAX_SYMBOLS = 1 << 23
 
 
@@ -283,6 +284,26 @@ class SymbolTable:
                 name = names.get(symbol.name_at)
                 if name is not None:
                     yield text(name)
+
+    def defined_names(self, fragment: bytes, limit: int = 64) -> Iterator[bytes]:
+        """Names of definitions that contain ``fragment``: the string table is searched, not the symbols."""
+        image, found = self.image, 0
+        if image.str_at is None or not fragment:
+            return
+        size, overlap = min(image.str_size, image.size), 8192
+        for start in range(0, size, NAME_BLOCK):
+            raw = image.read(image.str_at + start, min(NAME_BLOCK + overlap, size - start))
+            at = raw.find(fragment)
+            while 0 <= at < NAME_BLOCK and found < limit:
+                begin, end = raw.rfind(b"\0", 0, at) + 1, raw.find(b"\0", at)
+                if end < 0:
+                    break
+                if begin or not start:
+                    name = raw[begin:end]
+                    if any(symbol.defines for symbol in self.chain(name)):
+                        found += 1
+                        yield name
+                at = raw.find(fragment, end)
 
 
 class StringReader:
