@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 #: names that are compared by what they declare; the rest inherits. Each costs a search of the string tables.
 MAX_COMPARED = 16
 MAX_NEAR = 48
+#: a string table larger than this is not searched: 60 MB take 50 ms for each name
+MAX_SEARCHED = 1 << 24
 LONG_STRING = "std::basic_string<char, std::char_traits<char>, std::allocator<char> >"
 
 
@@ -142,9 +144,9 @@ def _compare(name: str, parts: Parts, libraries: list[_Library]) -> tuple[str, s
     entity, fragments = _entity(parts), _fragments(parts)
     wanted = without_abi(parts.shown)
     best = ("other", "")
-    for library in libraries:
+    for library in _worth_searching(libraries):
         elf = library.elf()
-        if elf is None:
+        if elf is None or elf.image.str_size > MAX_SEARCHED:
             continue
         for fragment in fragments:
             for raw in elf.symbols.defined_names(fragment, MAX_NEAR):
@@ -160,6 +162,12 @@ def _compare(name: str, parts: Parts, libraries: list[_Library]) -> tuple[str, s
         if best[0] != "other":
             break
     return best
+
+
+def _worth_searching(libraries: list[_Library]) -> list[_Library]:
+    """The framework's libraries where there are any: they declare what an op's symbols are compared with."""
+    frameworks = [library for library in libraries if _rank(os.path.basename(library.path)) == 0]
+    return frameworks or [library for library in libraries if _rank(os.path.basename(library.path)) < 3]
 
 
 def _fragments(parts: Parts) -> list[bytes]:
@@ -186,9 +194,9 @@ def _inherit(found: list[Unresolved], later: list[tuple[Unresolved, Parts]], lib
         if len(parts.identifiers) < 2:
             continue
         scope = "".join(parts.identifiers[:-1]).encode("utf-8", "surrogateescape")
-        for library in libraries:
+        for library in _worth_searching(libraries):
             elf = library.elf()
-            if elf is not None and len(parts.identifiers) > 2 and any(elf.symbols.defined_names(scope, 1)):
+            if elf is not None and elf.image.str_size <= MAX_SEARCHED and len(parts.identifiers) > 2 and any(elf.symbols.defined_names(scope, 1)):
                 one.klass, one.provider_hint = "version", library.path
                 break
 

@@ -228,6 +228,21 @@ class ProcessView:
         """Path of the loaded object that answers to ``name``, or None."""
         return self.by_name.get(name)
 
+    def program_closure(self) -> tuple[str, ...]:
+        """The program and everything that its DT_NEEDED entries lead to: always in the global scope."""
+        from dlrepair.binary.elf import read_facts
+
+        found = {self.main: None} if self.main else {}  # type: dict[str, None]
+        queue = list(found)
+        for path in queue:
+            facts = read_facts(path).elf
+            for name in facts.needed if facts is not None else ():
+                provider = self.by_name.get(name)
+                if provider is not None and provider not in found:
+                    found[provider] = None
+                    queue.append(provider)
+        return tuple(found)
+
     @classmethod
     def current(cls) -> ProcessView:
         """This process, now."""

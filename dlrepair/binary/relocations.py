@@ -1,4 +1,4 @@
-"""Which rows of the symbol table the relocations name."""
+"""Which rows of the symbol table the relocations name, in the order in which ld.so meets them."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ MAX_BYTES = 1 << 28
 EM_MIPS = 8
 
 
-def referenced_symbols(image: Image) -> set[int] | None:
-    """Rows of the symbol table that a relocation names; None where the tables cannot be read."""
+def referenced_symbols(image: Image) -> dict[int, None] | None:
+    """Rows of the symbol table that a relocation names, in their order; None where the tables cannot be read."""
     if image.machine == EM_MIPS:  # its global offset table names symbols without relocations
         return None
     dyn = image.dyn
     rela = dyn.get(DT_PLTREL, DT_RELA) == DT_RELA
     tables = ((DT_RELA, dyn.get(DT_RELASZ, 0), True), (DT_REL, dyn.get(DT_RELSZ, 0), False),
               (DT_JMPREL, dyn.get(DT_PLTRELSZ, 0), rela))  # fmt: skip
-    found: set[int] = set()
+    found: dict[int, None] = {}
     word, shift = image.bits // 8, 32 if image.bits == 64 else 8
     unpack = image.layout.addr.iter_unpack
     total = 0
@@ -36,8 +36,8 @@ def referenced_symbols(image: Image) -> set[int] | None:
             if not raw:
                 return None
             words = [value for (value,) in unpack(raw[: len(raw) // (row * word) * row * word])]
-            found.update(info >> shift for info in words[1::row])
+            found.update(dict.fromkeys(info >> shift for info in words[1::row]))
             at += block
             total += block
-    found.discard(0)
+    found.pop(0, None)
     return found

@@ -56,7 +56,7 @@ def global_scope(process: ProcessView | None) -> tuple[str, ...]:
     from dlrepair.binary.scope import fresh_process
 
     view = process if process is not None else fresh_process()
-    return (view.main, *view.loaded) if view.main else tuple(view.loaded)
+    return view.program_closure()
 
 
 def unresolved(
@@ -68,18 +68,36 @@ def unresolved(
     interpreter. ``also`` are libraries that are not in the scope and might be meant: the
     framework's. Raises ``OSError`` or ``ElfError`` when ``path`` itself cannot be read.
     """
-    with open_elf(path) as elf:
-        wanted = [row for row in elf.symbols.undefined() if not row[2]]
-        left = _left(wanted, _scope_paths(path, closure, process))
-        if process is not None and process.live:
-            left = [row for row in left if not defined_globally(row[0])]
-        if left:
-            left = _referenced(elf, left)
+    left = unresolved_rows(path, closure, process)
     if not left:
         return ()
     from dlrepair.binary.classify import classify
 
-    return classify(path, [(name, version, weak) for name, version, weak, _row in left], closure, process, also)
+    return classify(path, left, closure, process, also)
+
+
+def unresolved_rows(
+    path: str, closure: Sequence[str], process: ProcessView | None = None
+) -> list[tuple[str, str | None, bool]]:
+    """(name, version, weak) as ``unresolved``, unclassified, in the order in which ld.so's relocation meets them."""
+    with open_elf(path) as elf:
+        wanted = [row for row in elf.symbols.undefined() if not row[2]]
+        left = _left(wanted, _scope_paths(path, closure, process))
+        if left and process is not None and process.live:
+            left = _not_global(left, process)
+        if left:
+            left = _referenced(elf, left)
+    return [row[:3] for row in left]
+
+
+def _not_global(
+    rows: list[tuple[str, str | None, bool, int]], process: ProcessView
+) -> list[tuple[str, str | None, bool, int]]:
+    """The rows that the global scope of this process does not define."""
+    answers = [defined_globally(row[0]) for row in rows]
+    if None not in answers:
+        return [row for row, defined in zip(rows, answers) if not defined]
+    return _left(rows, process.program_closure())
 
 
 def _scope_paths(path: str, closure: Sequence[str], process: ProcessView | None) -> list[str]:
@@ -113,7 +131,10 @@ def _referenced(
     from dlrepair.binary.relocations import referenced_symbols
 
     used = referenced_symbols(elf.image)
-    return rows if used is None else [row for row in rows if row[3] in used]
+    if used is None:
+        return rows
+    order = {row: place for place, row in enumerate(used)}
+    return sorted((row for row in rows if row[3] in order), key=lambda row: order[row[3]])
 
 
 def version_gaps(path: str, closure: Sequence[str]) -> tuple[tuple[str, str, str], ...]:
