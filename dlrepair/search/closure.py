@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import time
 
+from dlrepair.search import tensorflow
 from dlrepair.search.vet import MAX_DEPTH, MAX_PRELOADS, Rejected, Vetting
 
 TYPE_CHECKING = False
@@ -25,7 +26,7 @@ def check(vetting: Vetting) -> None:
 
     Raises ``Rejected`` with ``dependency-missing``, ``versions-missing`` or ``unresolved-symbols``.
     """
-    from dlrepair.binary import symbols
+    from dlrepair.binary import process, symbols
 
     trace = _resolve(vetting)
     paths = trace.closure
@@ -36,6 +37,9 @@ def check(vetting: Vetting) -> None:
         raise Rejected(
             "versions-missing", "it needs version {} of {}, which {} lacks".format(version, needed, provider)
         )
+    if process.defined_globally("dlopen") is None:
+        # Nobody can be asked for the global scope without loading libffi: the program's own libraries make it up.
+        paths += tuple(path for path in symbols.global_scope(None) if path not in paths)
     open_ones = [one for one in symbols.unresolved(vetting.path, paths, process=vetting.process) if not one.weak]
     if open_ones:
         raise Rejected("unresolved-symbols", _sentence(open_ones))
@@ -56,6 +60,8 @@ def _resolve(vetting: Vetting) -> Trace:
         if not missing or len(asked) >= MAX_PRELOADS:
             raise Rejected("dependency-missing", "it needs {}, which is not found".format(trace.missing[0].name))
         asked.append(missing[0].name)
+        if tensorflow.is_framework_name(missing[0].name):
+            raise Rejected("framework", "it was built for another TensorFlow: it needs {}".format(missing[0].name))
         verdict = _search(vetting, missing[0])
         if verdict is None:
             raise Rejected("dependency-missing", "it needs {}, which is not found".format(missing[0].name))

@@ -19,6 +19,8 @@ OP_TIMEOUT = 15.0
 _PROVIDERS = 3
 
 _known: dict[tuple[object, ...], TrialResult] = {}
+#: files whose initialiser crashed or hung: another name or place does not make one better
+_hopeless: dict[object, TrialResult] = {}
 _KNOWN_LIMIT = 256
 
 
@@ -69,13 +71,17 @@ def surroundings(vetting: Vetting) -> tuple[list[str], list[str]]:
 
 def _run(paths: list[str], first: list[str], timeout: float) -> TrialResult:
     key: tuple[object, ...] = (tuple(paths), tuple(first), _signature(paths + first))
-    known = _known.get(key)
+    last = _signature(paths[-1:])[0]
+    known = _known.get(key) or _hopeless.get(last)
     if known is None:
         known = trial.run(paths, global_first=first, timeout=timeout)
         if len(_known) >= _KNOWN_LIMIT:
             _known.clear()
+            _hopeless.clear()
         if known.possible:
             _known[key] = known
+        if known.path == paths[-1] and ("killed by" in known.detail or "no answer" in known.detail):
+            _hopeless[last] = known
     return known
 
 

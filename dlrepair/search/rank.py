@@ -38,10 +38,11 @@ def nearest_first(candidates: Iterable[Candidate], wanted: Wanted, request: Load
     """
     from dlrepair.search.sources import DISTANCE
 
+    starts = sorted(DISTANCE.values())
     waiting: list[tuple[tuple[int, int, int, int, str], Candidate]] = []
     for candidate in candidates:
         key = _key(candidate, wanted)
-        reached = DISTANCE.get(candidate.source, candidate.distance)
+        reached = max(start for start in starts if start <= max(candidate.distance, 0))
         ready = [pair for pair in waiting if pair[0][1] < reached]
         waiting = [pair for pair in waiting if pair[0][1] >= reached] + [(key, candidate)]
         for _, one in sorted(ready):

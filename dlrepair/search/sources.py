@@ -61,7 +61,7 @@ class Search:
         self.reader = walk.Reader(self.names, deadline, self.excluded)
         self.anchors = roots.anchors(request)
         self._seen: set[str] = set()
-        self._files: set[tuple[int, int]] = set()
+        self._files: set[tuple[int, int, str]] = set()
         self.asked = self._absolute(self.requested)
         # The path that was asked for has failed already: it is no candidate for itself.
         if wanted.role == "substitute" and self.asked:
@@ -81,14 +81,17 @@ class Search:
         return is_excluded(path, self._patterns)
 
     def propose(self, path: str, source: str, rule: str, distance: int) -> Candidate | None:
-        """Return a candidate unless the same path or the same file was proposed before or is not wanted."""
+        """Return a candidate unless the same path, or the same file in this directory, was proposed or is not wanted.
+
+        A file that has names in two directories is proposed twice: one of them may be where anybody can write.
+        """
         path = os.path.normpath(path)
         if path in self._seen:
             return None
         self._seen.add(path)
         try:
             status = os.stat(path)
-            identity = (status.st_dev, status.st_ino)
+            identity = (status.st_dev, status.st_ino, os.path.realpath(os.path.dirname(path)))
             if identity in self._files or status.st_mode & 0o170000 == 0o040000:
                 return None
             self._files.add(identity)
@@ -116,7 +119,12 @@ class Search:
                 yield found
 
     def build_trees(self, directory: str) -> list[str]:
-        """Return the directories below ``directory`` in which libraries get built, likeliest first."""
+        """Return the directories below ``directory`` in which libraries get built, likeliest first.
+
+        None below /, a home directory and the like: what lies there belongs to no one project.
+        """
+        if roots.never_walked(directory):
+            return []
         listing = self.reader.listing(os.path.normpath(directory))
         if listing is None:
             return []
@@ -203,8 +211,7 @@ def from_build_siblings(search: Search) -> Iterator[Candidate]:
     base = DISTANCE["build-sibling"]
     trees = search.build_trees(directory)
     parent = os.path.dirname(directory)
-    if not roots.never_walked(parent):
-        trees += [tree for tree in search.build_trees(parent) if tree != directory]
+    trees += [tree for tree in search.build_trees(parent) if tree != directory]
     for at, tree in enumerate(trees):
         yield from search.in_tree(tree, "build-sibling", base + min(at, 9), TREE_DEPTH)
 

@@ -236,6 +236,7 @@ class _Conversation:
         self.text = b""
         self.printed = b""
         self.status: tuple[str, int] | None = None  #: ("exited" or "killed", number)
+        self.reaped = False
         self.lost = False  #: somebody else reaped the child: its status is not known
         self.late = False
         self.open = {answers, output}  #: descriptors that somebody at the other end still holds
@@ -300,6 +301,8 @@ class _Conversation:
 
     def _ended(self) -> bool:
         """Tell whether the child has ended, without reaping it: its number must not be given to another process yet."""
+        if not hasattr(os, "waitid"):
+            return self._reap()
         try:
             state = os.waitid(os.P_PID, self.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT)
         except ChildProcessError:
@@ -310,22 +313,37 @@ class _Conversation:
         self.status = ("exited" if state.si_code == os.CLD_EXITED else "killed", state.si_status)
         return True
 
+    def _reap(self) -> bool:
+        """Like ``_ended`` where the system has no waitid(2): the child is reaped as soon as it has ended."""
+        try:
+            pid, status = os.waitpid(self.pid, os.WNOHANG)
+        except ChildProcessError:
+            self.lost = True
+            return True
+        if not pid:
+            return False
+        self.reaped = True
+        self.status = ("killed", os.WTERMSIG(status)) if os.WIFSIGNALED(status) else ("exited", os.WEXITSTATUS(status))
+        return True
+
 
 def _end(pid: int, talk: _Conversation) -> None:
     """Kill what is left of the child's session and reap the child; harmless when somebody else reaped it."""
-    try:
-        os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT)
-    except ChildProcessError:
-        # Reaped by the program's own wait(), or SIGCHLD is ignored: the number may be another process's by now.
-        # It is not while something that the child forked holds a pipe, for a group's number is not reused.
-        if not talk.open:
-            return
+    if not talk.lost and not talk.reaped and hasattr(os, "waitid"):
+        try:
+            os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+        except ChildProcessError:
+            talk.lost = True
+    # Reaped by the program's own wait(), or SIGCHLD is ignored: the number may be another process's by now.
+    # It is not while something that the child forked holds a pipe, for a group's number is not reused.
+    if (talk.lost or talk.reaped) and not talk.open:
+        return
     for kill in (os.killpg, os.kill):
         try:
             kill(pid, _SIGKILL)
         except OSError:
             pass
-        if talk.lost:
+        if talk.lost or talk.reaped:
             return
     try:
         os.waitpid(pid, 0)

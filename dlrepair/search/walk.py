@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 #: Never entered: they hold no built library of the project, or another environment's.
 SKIPPED = frozenset(
     (".git", ".hg", ".svn", "node_modules", "__pycache__", ".tox", ".nox", ".mypy_cache", ".pytest_cache",
-     ".ruff_cache", ".ipynb_checkpoints", "site-packages", "dist-packages", "CMakeFiles", "stubs")
+     ".ruff_cache", ".ipynb_checkpoints", "site-packages", "dist-packages", "CMakeFiles")
 )  # fmt: skip
 
 #: Entered last: they seldom hold libraries and often a million files.

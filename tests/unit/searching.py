@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import time
-from typing import Any, List, Sequence, Tuple
+from typing import Any, Sequence
 
 from dlrepair.model.candidate import Candidate, Wanted
 from dlrepair.model.requests import Caller, LoadRequest
@@ -21,8 +21,13 @@ def settings(**values: Any) -> Settings:
 
 
 def compile_library(
-    path: str, source: str = "int answer(void) { return 42; }", *, soname: str = "", needs: Sequence[str] = (),
-    flags: Sequence[str] = (), language: str = "c",
+    path: str,
+    source: str = "int answer(void) { return 42; }",
+    *,
+    soname: str = "",
+    needs: Sequence[str] = (),
+    flags: Sequence[str] = (),
+    language: str = "c",
 ) -> str:
     """Path of a shared library compiled for this test, read-only for others whatever the umask is."""  # fmt: skip
     os.makedirs(os.path.dirname(path), exist_ok=True)
@@ -60,14 +65,20 @@ class Project:
         return compile_library(self.path(name), source, **more)
 
     def request(
-        self, requested: str, *, caller: str = "train.py", cwd: str = "", loader: str = "ctypes", op_loader: bool = False
+        self,
+        requested: str,
+        *,
+        caller: str = "train.py",
+        cwd: str = "",
+        loader: str = "ctypes",
+        op_loader: bool = False,
     ) -> LoadRequest:
         return LoadRequest(
             loader=loader, requested=requested, cwd=cwd or self.root, start_cwd=cwd or self.root, script=self.script,
             caller=Caller(self.path(caller), 1) if caller else None, op_loader=op_loader,
         )  # fmt: skip
 
-    def find(self, requested: str, *, seconds: float = 20.0, **more: Any) -> List[Tuple[str, str, str]]:
+    def find(self, requested: str, *, seconds: float = 20.0, **more: Any) -> list[tuple[str, str, str]]:
         """(path relative to the project or absolute, source, rule) of every candidate inside the project, in order."""
         found = self.candidates(requested, seconds=seconds, **more)
         return [
@@ -79,7 +90,7 @@ class Project:
     def candidates(
         self, requested: str, *, seconds: float = 20.0, role: str = "substitute", exact: bool = False,
         exclude: Sequence[str] = (), notes: Any = None, with_settings: Any = None, name: str = "", **more: Any
-    ) -> List[Candidate]:  # fmt: skip
+    ) -> list[Candidate]:  # fmt: skip
         request = self.request("x.so" if role == "dependency" else requested, **more)
         wanted = Wanted(
             name or requested.rsplit("/", 1)[-1], role, requested=requested, loader=request.loader, exact_name=exact,

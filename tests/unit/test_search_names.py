@@ -133,7 +133,9 @@ def test_a_free_step_takes_the_very_name_only() -> None:
         assert own.match(other) is None
 
 
-@pytest.mark.parametrize("name", ["a" * 100000, "lib" * 5000 + ".so", ".so" * 9000, "x.so." + "1." * 9000, "\udcff.so", "é.so"])
+@pytest.mark.parametrize(
+    "name", ["a" * 100000, "lib" * 5000 + ".so", ".so" * 9000, "x.so." + "1." * 9000, "\udcff.so", "é.so"]
+)
 def test_hostile_names_are_only_names(name: str) -> None:
     own = names.Names(name, "tensorflow")
     assert own.match(name) == "exact"

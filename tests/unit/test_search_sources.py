@@ -107,9 +107,7 @@ def test_a_tilde_means_the_home_directory(project: Project, tmp_path: Path, monk
     assert found[0].path == str(tmp_path / "home" / "lib" / "roi.so")
 
 
-@pytest.mark.parametrize(
-    "place", [".git/roi.so", "node_modules/x/roi.so", "__pycache__/roi.so", ".tox/py37/roi.so", "stubs/roi.so"]
-)
+@pytest.mark.parametrize("place", [".git/roi.so", "node_modules/x/roi.so", "__pycache__/roi.so", ".tox/py37/roi.so"])
 def test_what_is_never_entered(project: Project, place: str) -> None:
     os.unlink(project.path(".git"))
     os.makedirs(project.path(".git"))
@@ -198,12 +196,21 @@ def test_a_directory_outside_is_reached_through_a_link(project: Project, tmp_pat
     assert paths(project.find("ops/roi.so")) == ["native/x/roi.so"]
 
 
-def test_one_file_under_two_names_is_proposed_once(project: Project) -> None:
+def test_one_file_under_two_names_is_proposed_once_a_directory(project: Project) -> None:
     project.write("build/roi.so")
+    os.symlink("roi.so", project.path("build/libroi.so"))
+    os.link(project.path("build/roi.so"), project.path("build/_roi.so"))
     os.makedirs(project.path("zzz"))
-    os.link(project.path("build/roi.so"), project.path("zzz/roi.so"))
-    os.symlink(project.path("build/roi.so"), project.path("zzz/libroi.so"))
-    assert paths(project.find("ops/roi.so")) == ["build/roi.so"]
+    os.link(project.path("build/roi.so"), project.path("zzz/libroi.so"))
+    assert paths(project.find("ops/roi.so")) == ["build/roi.so", "zzz/libroi.so"]
+
+
+def test_a_working_directory_that_is_too_wide_is_not_walked(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    read: list = []  # type: ignore[type-arg]
+    real = os.scandir
+    monkeypatch.setattr(os, "scandir", lambda path: (read.append(path), real(path))[1])
+    project.find("ops/nothing.so", cwd="/")
+    assert not [path for path in read if path.startswith(("/lib", "/bin", "/usr/lib/x", "/src"))]
 
 
 def test_a_dangling_link_is_proposed_for_vet_to_explain(project: Project) -> None:
@@ -294,7 +301,9 @@ def test_nothing_is_read_before_somebody_asks(project: Project, monkeypatch: pyt
     assert read == [project.path("ops")]
 
 
-@pytest.mark.parametrize("name", ["", "\0", "a\0b.so", "..", ".", "a/", "/", "x" * 100000, "\udc80.so", "~/x.so", "~~/x.so"])
+@pytest.mark.parametrize(
+    "name", ["", "\0", "a\0b.so", "..", ".", "a/", "/", "x" * 100000, "\udc80.so", "~/x.so", "~~/x.so"]
+)
 def test_hostile_names_find_nothing(project: Project, name: str) -> None:
     project.write("build/roi.so")
     assert project.candidates(name) == []
@@ -389,7 +398,12 @@ def test_wheels_in_site_packages(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
         (site / place).write_bytes(ANYTHING)
     info = site / "deep-1.0.dist-info"
     info.mkdir()
-    lines = ["deep/__init__.py,,", "deep/er/down/libdep.so.1,sha256=x,5", '"deep/a,b.so",,', "deep-1.0.dist-info/RECORD,,"]
+    lines = [
+        "deep/__init__.py,,",
+        "deep/er/down/libdep.so.1,sha256=x,5",
+        '"deep/a,b.so",,',
+        "deep-1.0.dist-info/RECORD,,",
+    ]
     (info / "RECORD").write_text("\n".join(lines) + "\n")
     found = project.candidates("/x/libuser.so", role="dependency", name="libdep.so.1")
     assert sorted(os.path.relpath(one.path, str(site)) for one in found) == sorted(places)
@@ -399,7 +413,9 @@ def test_wheels_in_site_packages(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     assert [one.path for one in named] == [str(site / "deep/a,b.so")]
 
 
-def test_package_data_of_another_environment_is_found_in_this_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_package_data_of_another_environment_is_found_in_this_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     site = make_site(tmp_path, monkeypatch)
     (site / "pkg" / "native" / "x").mkdir(parents=True)
     (site / "pkg" / "native" / "x" / "roi.so").write_bytes(ANYTHING)
@@ -421,7 +437,9 @@ def test_a_record_that_is_no_text_is_no_obstacle(tmp_path: Path, monkeypatch: py
 
 def test_the_cache_of_the_loader_is_read(tmp_path: Path) -> None:
     cache = tmp_path / "ld.so.cache"
-    cache.write_bytes(b"glibc-ld.so.cache1.1\0\0libdep.so.1\0/opt/x/libdep.so.1\0libdep.so.1.2\0/opt/y/libdep.so.1.2\0xlibdep.so.1\0")
+    cache.write_bytes(
+        b"glibc-ld.so.cache1.1\0\0libdep.so.1\0/opt/x/libdep.so.1\0libdep.so.1.2\0/opt/y/libdep.so.1.2\0xlibdep.so.1\0"
+    )
     wanted = names.Names("libdep.so.1", "ctypes", "dependency")
     assert environment.cached_libraries(wanted, str(cache)) == [
         ("/opt/x/libdep.so.1", "exact"), ("/opt/y/libdep.so.1.2", "soname-version"),

@@ -9,7 +9,7 @@ import sys
 import threading
 import time
 from pathlib import Path
-from typing import Callable, Dict, List
+from typing import Callable
 
 import pytest
 from searching import compile_library
@@ -31,7 +31,8 @@ __attribute__((constructor)) static void f(void) {
     for (int i = 0; i < 100000; i++) { puts("done"); fputs("failed noise\\n", stderr); } fflush(stdout); }""",
     "answers": """#include <unistd.h>
 __attribute__((constructor)) static void f(void) { if (write(0, "x", 1) == 1) for (;;) pause(); }""",
-    "closes": "#include <unistd.h>\n__attribute__((constructor)) static void f(void) { for (int i = 0; i < 64; i++) close(i); }",
+    "closes": """#include <unistd.h>
+__attribute__((constructor)) static void f(void) { for (int i = 0; i < 64; i++) close(i); }""",
     "undefined": "int nowhere_defined(void); int call(void) { return nowhere_defined(); }",
     "core": """#include <sys/resource.h>
 #include <unistd.h>
@@ -54,7 +55,7 @@ __attribute__((constructor)) static void f(void) {
 @pytest.fixture(scope="session")
 def built(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], str]:
     directory = str(tmp_path_factory.mktemp("trial"))
-    made: Dict[str, str] = {}
+    made: dict[str, str] = {}
 
     def make(name: str) -> str:
         if name not in made:
@@ -64,7 +65,7 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], str]:
     return make
 
 
-def children(mark: str) -> List[str]:
+def children(mark: str) -> list[str]:
     """Command lines of running processes that name ``mark``."""
     found = []
     for pid in os.listdir("/proc"):
@@ -79,7 +80,7 @@ def children(mark: str) -> List[str]:
     return found
 
 
-def descriptors() -> List[str]:
+def descriptors() -> list[str]:
     return sorted(os.listdir("/proc/self/fd"))
 
 
@@ -106,7 +107,7 @@ def test_a_library_that_must_not_enter(built: Callable[[str], str], name: str, d
     assert wait_until_gone(built(name)) == []
 
 
-def wait_until_gone(mark: str) -> List[str]:
+def wait_until_gone(mark: str) -> list[str]:
     for _ in range(100):
         left = children(mark)
         if not left:
@@ -161,6 +162,15 @@ def test_the_environment_is_that_of_the_start(built: Callable[[str], str], tmp_p
         assert done.stdout.decode().strip() == str(ok)
 
 
+@pytest.mark.parametrize("name", ["sound", "crash", "forkcrash", "hang"])
+def test_a_system_without_waitid(built: Callable[[str], str], name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delattr(os, "waitid")
+    result = trial.run([built(name)], timeout=2.0)
+    details = {"sound": "", "hang": "failed: no answer within 2 s", "forkcrash": "failed: killed by SIGABRT"}
+    assert result.detail == details.get(name, "failed: killed by SIGSEGV")
+    assert wait_until_gone(built(name)) == []
+
+
 @pytest.mark.parametrize("hostile", ["signal.SIG_IGN", "lambda *_: os.waitpid(-1, os.WNOHANG)"])
 def test_a_program_that_reaps_every_child_itself(built: Callable[[str], str], hostile: str) -> None:
     program = (
@@ -201,12 +211,13 @@ def test_blocked_signals_are_not_handed_down(built: Callable[[str], str]) -> Non
 
 
 def test_threads_do_not_disturb_one_another(built: Callable[[str], str]) -> None:
-    results: List[bool] = []
+    results: list[bool] = []
     paths = [built("sound"), built("crash"), built("loud"), built("exit")]
-    threads = [
-        threading.Thread(target=lambda path=path: results.append(trial.run([path], timeout=30).ok == (path in (paths[0], paths[2]))))
-        for path in paths * 2
-    ]  # fmt: skip
+
+    def run(path: str) -> None:
+        results.append(trial.run([path], timeout=30).ok == (path in (paths[0], paths[2])))
+
+    threads = [threading.Thread(target=run, args=(path,)) for path in paths * 2]
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -233,7 +244,9 @@ def test_a_frozen_program_is_not_started_again(built: Callable[[str], str], monk
     assert not trial.run([built("sound")]).possible
 
 
-def test_an_interpreter_that_does_not_start(built: Callable[[str], str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_an_interpreter_that_does_not_start(
+    built: Callable[[str], str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     fake = tmp_path / "python3"
     fake.write_text("#!/bin/sh\necho done\nexit 0\n")
     fake.chmod(0o755)

@@ -8,7 +8,7 @@ import sys
 import sysconfig
 import time
 from pathlib import Path
-from typing import Any, Callable, Tuple
+from typing import Any, Callable
 
 import pytest
 from searching import Project, compile_library, settings
@@ -32,8 +32,8 @@ def project(tmp_path: Path) -> Project:
 
 def judge(
     project: Project, path: str, *, role: str = "substitute", name: str = "", rule: str = "exact", process: Any = None,
-    exclude: Tuple[str, ...] = (), registered: frozenset = frozenset(), loader: str = "ctypes",  # type: ignore[type-arg]
-    symbols: Tuple[str, ...] = (), versions: Tuple[str, ...] = (), op_library: bool = False, **more: Any
+    exclude: tuple[str, ...] = (), registered: frozenset = frozenset(), loader: str = "ctypes",  # type: ignore[type-arg]
+    symbols: tuple[str, ...] = (), versions: tuple[str, ...] = (), op_library: bool = False, **more: Any
 ) -> Verdict:  # fmt: skip
     path = project.path(path)
     name = name or os.path.basename(path)
@@ -142,8 +142,10 @@ def test_what_is_no_file(project: Project) -> None:
 @pytest.mark.parametrize(
     "content",
     [
-        b"version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 1\n", b"<!DOCTYPE html><html>", b"MZ" + b"\0" * 200,
-        b"\xcf\xfa\xed\xfe" + b"\0" * 200, b"!<arch>\n" + b"\0" * 100, b"INPUT ( libfoo.so.1 )\n", b"PK\3\4" + b"\0" * 100,
+        b"version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 1\n", b"<!DOCTYPE html><html>",
+        b"MZ" + b"\0" * 200,
+        b"\xcf\xfa\xed\xfe" + b"\0" * 200, b"!<arch>\n" + b"\0" * 100, b"INPUT ( libfoo.so.1 )\n",
+        b"PK\3\4" + b"\0" * 100,
         os.urandom(3000), b"\0" * 5000, b"x",
     ],
 )  # fmt: skip
@@ -212,7 +214,9 @@ def test_a_substitute_of_another_major_version(project: Project) -> None:
     assert judge(project, "libfoo.so").accepted
 
 
-@pytest.mark.parametrize("name", ["libtensorflow_framework.so.2", "libtensorflow_cc.so.2", "libtensorflow_framework.so"])
+@pytest.mark.parametrize(
+    "name", ["libtensorflow_framework.so.2", "libtensorflow_cc.so.2", "libtensorflow_framework.so"]
+)
 def test_a_second_framework(project: Project, name: str) -> None:
     project.library(name, soname=name)
     project.library("libother.so", soname=name)
@@ -270,7 +274,9 @@ def test_a_library_linked_with_another_libpython(project: Project) -> None:
 
 
 def versioned(project: Project, name: str, *versions: str) -> str:
-    script = project.write(name + ".map", "".join("%s { global: f_%s; };\n" % (v, v.replace(".", "_")) for v in versions).encode())
+    script = project.write(
+        name + ".map", "".join("%s { global: f_%s; };\n" % (v, v.replace(".", "_")) for v in versions).encode()
+    )
     source = "".join("int f_%s(void) { return 1; }\n" % v.replace(".", "_") for v in versions)
     return project.library(name, source, soname="libver.so.1", flags=["-Wl,--version-script," + script])
 
@@ -294,7 +300,9 @@ def test_a_candidate_that_lacks_symbols_itself(project: Project) -> None:
     project.library("libfoo.so", "int nowhere(void); int call(void) { return nowhere(); }\n")
     verdict = judge(project, "libfoo.so")
     assert (verdict.reason, "nowhere" in verdict.detail) == ("unresolved-symbols", True)
-    project.library("libweak.so", "int nowhere(void) __attribute__((weak)); int call(void) { return nowhere ? nowhere() : 1; }\n")
+    project.library(
+        "libweak.so", "int nowhere(void) __attribute__((weak)); int call(void) { return nowhere ? nowhere() : 1; }\n"
+    )
     assert judge(project, "libweak.so").accepted
 
 
@@ -313,7 +321,10 @@ def chain(project: Project, where: str) -> None:
     """libtop.so needs libmid.so.1 needs libbottom.so.1, none of which ld.so finds."""
     bottom = project.library(where + "/c/libbottom.so.1", "int bottom(void) { return 1; }\n", soname="libbottom.so.1")
     middle = project.library(
-        where + "/b/libmid.so.1", "int bottom(void); int mid(void) { return bottom(); }\n", soname="libmid.so.1", needs=[bottom]
+        where + "/b/libmid.so.1",
+        "int bottom(void); int mid(void) { return bottom(); }\n",
+        soname="libmid.so.1",
+        needs=[bottom],
     )
     project.library(
         where + "/a/libtop.so", "int mid(void); int top(void) { return mid(); }\n", needs=[middle],
@@ -364,7 +375,10 @@ def test_ops_that_are_registered_already(project: Project) -> None:
 
 def test_another_name_and_nothing_of_tensorflow_in_it(project: Project) -> None:
     project.library("libzero_out.so")
-    assert judge(project, "libzero_out.so", name="zero_out.so", rule="lib-prefix", op_library=True).reason == "not-an-op-library"
+    assert (
+        judge(project, "libzero_out.so", name="zero_out.so", rule="lib-prefix", op_library=True).reason
+        == "not-an-op-library"
+    )
     assert judge(project, "libzero_out.so", op_library=True).accepted
 
 
@@ -373,7 +387,10 @@ def test_another_name_and_nothing_of_tensorflow_in_it(project: Project) -> None:
 
 @pytest.mark.parametrize(
     ("source", "detail"),
-    [(CRASH, "killed by SIGSEGV"), ("#include <stdlib.h>\n__attribute__((constructor)) static void f(void) { exit(0); }\n", "status 0")],
+    [
+        (CRASH, "killed by SIGSEGV"),
+        ("#include <stdlib.h>\n__attribute__((constructor)) static void f(void) { exit(0); }\n", "status 0"),
+    ],
 )
 def test_an_initialiser_that_fails(project: Project, source: str, detail: str) -> None:
     project.library("libfoo.so", source + ANSWER)
@@ -392,8 +409,39 @@ def test_an_initialiser_that_hangs(project: Project, monkeypatch: pytest.MonkeyP
     assert (verdict.reason, verdict.trial) == ("trial-failed", "failed: no answer within 1 s")
 
 
+def test_a_library_that_hung_is_not_tried_again_under_another_name(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from dlrepair.search import gates
+
+    monkeypatch.setattr(gates, "TIMEOUT", 1.0)
+    path = project.library("libfoo.so", HANG + ANSWER)
+    os.mkdir(project.path("other"))
+    os.link(path, project.path("other/libfoo.so"))
+    assert judge(project, "libfoo.so").reason == "trial-failed"
+    start = time.monotonic()
+    assert judge(project, "other/libfoo.so").reason == "trial-failed"
+    assert time.monotonic() - start < 0.5
+
+
+def test_the_same_file_in_a_directory_of_others_does_not_hide_the_safe_one(project: Project) -> None:
+    project.library("zz/roi.so")
+    os.mkdir(project.path("build"))
+    os.link(project.path("zz/roi.so"), project.path("build/roi.so"))
+    os.chmod(project.path("build"), 0o777)
+    wanted = Wanted("roi.so", "substitute", requested="ops/roi.so")
+    request = project.request("ops/roi.so")
+    found = sources.find_candidates(wanted, request, settings(), time.monotonic() + 20)
+    verdicts = [vet.vet(one, wanted, request, settings=settings()) for one in found]
+    assert [(os.path.relpath(one.path, project.root), one.reason) for one in verdicts] == [
+        ("build/roi.so", "untrusted-directory"), ("zz/roi.so", "fits"),
+    ]  # fmt: skip
+
+
 @pytest.mark.parametrize("source", [FORK, LOUD])
-def test_an_initialiser_that_forks_or_prints_is_harmless(project: Project, source: str, capfd: pytest.CaptureFixture[str]) -> None:
+def test_an_initialiser_that_forks_or_prints_is_harmless(
+    project: Project, source: str, capfd: pytest.CaptureFixture[str]
+) -> None:
     project.library("libfoo.so", source + ANSWER)
     assert judge(project, "libfoo.so").trial == "passed"
     assert capfd.readouterr() == ("", "")
@@ -439,7 +487,9 @@ print(verdict.reason, verdict.trial, verdict.preload)
 """
     here = os.path.dirname(os.path.abspath(__file__))
     env = dict(os.environ, PYTHONPATH=os.pathsep.join([here, os.getcwd()]))
-    done = subprocess.run([sys.executable, "-c", program, dep, project.root], env=env, stdout=subprocess.PIPE, check=True)
+    done = subprocess.run(
+        [sys.executable, "-c", program, dep, project.root], env=env, stdout=subprocess.PIPE, check=True
+    )
     assert done.stdout.decode().strip() == "fits passed ()"
 
 
@@ -514,7 +564,9 @@ def test_rank_is_deterministic_and_explained(project: Project, candidate: Callab
     assert "lib-prefix" in rank.explain(found[2], wanted, request)
 
 
-def test_one_older_than_its_sources_ranks_behind_its_equal(project: Project, candidate: Callable[..., Candidate]) -> None:
+def test_one_older_than_its_sources_ranks_behind_its_equal(
+    project: Project, candidate: Callable[..., Candidate]
+) -> None:
     stale, fresh = project.library("a/roi.so"), project.library("b/roi.so")
     project.write("a/roi.cc")
     os.utime(stale, (1000000000, 1000000000))
