@@ -1,7 +1,7 @@
 """The private store: links that bear an expected name, and repairs that worked.
 
 ``links/<digest of the target>/<name>`` are symbolic links, ``remembered/<key>`` small
-text records, ``objects/`` files named by their contents. Everything in it can be made
+text records, ``objects/<digest>/<name>`` files named by their contents. Everything in it can be made
 again: it may be deleted at any moment, by anybody, while any number of processes use it.
 """
 
@@ -30,6 +30,7 @@ _TAG = "CACHEDIR.TAG"
 #: https://bford.info/cachedir/ : backup programs leave such a directory out
 _TAG_TEXT = b"Signature: 8a477f597d28d172789f06886806bc55\n# The store of dlrepair. It may be deleted at any moment.\n"
 _HEAD = "dlrepair 1"
+_FRESH = 60.0  # seconds during which a use leaves the time stamp alone
 _STALE = 3600.0  # seconds after which a temporary file has lost its writer
 
 _configured = ""
@@ -78,12 +79,25 @@ def _prepare(path: str, create: bool) -> str | None:
     tag = os.path.join(path, _TAG)
     if os.path.lexists(tag):
         return None
-    # ``clear`` removes these three: they must never be somebody else's (the tag is always made before them)
-    if any(os.path.lexists(os.path.join(path, part)) for part in _PARTS) and not os.path.lexists(tag):
-        return "{} holds files that are not dlrepair's".format(path)
+    # ``clear`` removes these three: they must never be somebody else's (DLREPAIR_STORE=.git)
+    for part in _PARTS:
+        if not all(_is_ours(name) for name in _names(os.path.join(path, part))):
+            return "{} holds files that are not dlrepair's".format(path)
     if not create:
         return None
     return None if _write(tag, _TAG_TEXT) else "{} cannot be written".format(path)
+
+
+def _names(directory: str) -> list[str]:
+    try:
+        return os.listdir(directory)
+    except FileNotFoundError:
+        return []
+
+
+def _is_ours(name: str) -> bool:
+    """Whether a name directly below one of the parts is a digest, or a temporary file."""
+    return name.startswith(".tmp-") or (len(name) == 32 and not name.strip("0123456789abcdef"))
 
 
 def key_of(*parts: str) -> str:
@@ -115,7 +129,7 @@ def _fnv(data: bytes) -> str:
 
 
 def _record_path(key: str, create: bool) -> str | None:
-    if not 8 <= len(key) <= 128 or not key.isascii() or not key.isalnum():
+    if len(key) != 32 or key.strip("0123456789abcdef"):
         return None
     base = root(create)
     return os.path.join(base, "remembered", key) if base else None
@@ -134,10 +148,10 @@ def recall(key: str) -> dict[str, str] | None:
             if not stat.S_ISREG(found.st_mode) or found.st_uid != dirs.effective_uid() or found.st_mode & 0o022:
                 return None
             data = os.read(descriptor, MAX_RECORD + 1)
-            if time.time() - found.st_mtime > 60.0:
-                os.utime(descriptor)  # the least recently used record goes first
         finally:
             os.close(descriptor)
+        if time.time() - found.st_mtime > _FRESH:
+            _touch(path)
     except (OSError, ValueError, AttributeError):
         return None
     return _decode(data)
@@ -209,15 +223,15 @@ def add_link(name: str, target: str) -> str | None:
     """
     if not name or name in (".", "..") or "/" in name or "\0" in name or len(os.fsencode(name)) > 255:
         return None
-    base = root()
-    if base is None:
-        return None
     try:
         real = os.path.realpath(target)
         if not os.path.exists(real):
             return None
-        directory = os.path.join(base, "links", key_of(real))
         for _ in range(5):  # the store may be cleared between two steps
+            base = root()
+            if base is None:
+                return None
+            directory = os.path.join(base, "links", key_of(real))
             path = _link(directory, name, real)
             if path is not None:
                 _trim(os.path.dirname(directory), MAX_LINKS)
@@ -231,12 +245,13 @@ def _link(directory: str, name: str, real: str) -> str | None:
     path = os.path.join(directory, name)
     try:
         if os.readlink(path) == real:
+            _touch(directory)
             return path
     except OSError:
         pass
     temporary = _temporary(path)
     try:
-        os.makedirs(directory, 0o700, exist_ok=True)
+        _make_directory(directory)
         os.symlink(real, temporary)
         os.rename(temporary, path)
         return path
@@ -254,6 +269,23 @@ def _temporary(path: str) -> str:
     return os.path.join(os.path.dirname(path), ".tmp-{}-{}".format(os.getpid(), os.urandom(6).hex()))
 
 
+def _touch(path: str) -> None:
+    """Mark a use: the least recently used entries go first."""
+    try:
+        os.utime(path)
+    except OSError:
+        pass  # removed meanwhile
+
+
+def _make_directory(path: str) -> None:
+    """Make ``path`` and its parent inside the store, private whatever the umask (``makedirs`` minds only the last)."""
+    for directory in (os.path.dirname(path), path):
+        try:
+            os.mkdir(directory, 0o700)
+        except FileExistsError:
+            pass
+
+
 def _unlink(path: str) -> bool:
     try:
         os.unlink(path)
@@ -267,7 +299,7 @@ def _write(path: str, data: bytes, sync: bool = True) -> bool:
     for _ in range(3):
         temporary = _temporary(path)
         try:
-            os.makedirs(os.path.dirname(path), 0o700, exist_ok=True)
+            _make_directory(os.path.dirname(path))
             descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_CLOEXEC", 0), 0o600)
             try:
                 if os.write(descriptor, data) != len(data):
