@@ -74,7 +74,7 @@ def test_included_requirements_count(tmp_path: object) -> None:
 
 def test_missing_program_is_named_with_its_package(tmp_path: object) -> None:
     command = [sys.executable, TOOL, "need", "git", "g++"]
-    done = subprocess.run(command, env={"PATH": str(tmp_path)}, stderr=subprocess.PIPE, universal_newlines=True)
+    done = subprocess.run(command, env={"PATH": str(tmp_path)}, stderr=subprocess.PIPE, text=True)
     assert done.returncode == 1
     assert "g++ was not found in PATH\nhelp: apt-get install g++" in done.stderr
 
