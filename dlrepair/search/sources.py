@@ -15,7 +15,7 @@ from dlrepair.search import roots, walk
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Callable, Iterator
+    from typing import Callable, Iterable, Iterator
 
     from dlrepair.model.candidate import Wanted
     from dlrepair.model.requests import LoadRequest
@@ -112,11 +112,17 @@ class Search:
                 yield found
 
     def in_tree(self, root: str, source: str, distance: int, depth: int) -> Iterator[Candidate]:
-        """Yield what matches in a directory and below it, ``distance`` growing by the level."""
+        """Yield what matches in a directory and below it, ``distance`` growing by the level, best first."""
+        found = []
         for path, rule, level in self.reader.walk(os.path.normpath(root), depth):
-            found = self.propose(path, source, rule, distance + level)
-            if found:
-                yield found
+            found.append(self.propose(path, source, rule, distance + level))
+        yield from self.ranked(found)
+
+    def ranked(self, found: Iterable[Candidate | None]) -> list[Candidate]:
+        """Return the candidates of one place, best first: in which order a file system lists them says nothing."""
+        from dlrepair.search import rank
+
+        return rank.rank([one for one in found if one is not None], self.wanted, self.request)
 
     def build_trees(self, directory: str) -> list[str]:
         """Return the directories below ``directory`` in which libraries get built, likeliest first.
@@ -252,11 +258,12 @@ def from_project(search: Search) -> Iterator[Candidate]:
         # From the caller outwards; directories that were read are not read again.
         start = origin if (origin + "/").startswith(root + "/") else root
         for directory in roots.parents_up_to(start, root):
+            found = []
             for path, rule, _ in search.reader.walk(directory):
-                distance = DISTANCE["project"] + min(_steps(origin, os.path.dirname(path)), 49)
-                found = search.propose(path, "project", rule, distance)
-                if found:
-                    yield found
+                late = any(part.lower() in walk.LATE for part in os.path.dirname(path[len(root) :]).split("/"))
+                distance = DISTANCE["project"] + min(_steps(origin, os.path.dirname(path)) + 20 * late, 49)
+                found.append(search.propose(path, "project", rule, distance))
+            yield from search.ranked(found)
 
 
 def _steps(start: str, end: str) -> int:

@@ -89,6 +89,8 @@ class Reader:
                 self._sort_entries(entries, found)
             except OSError as error:
                 found.reason = error.strerror or str(error)
+        found.subdirs.sort()
+        found.links.sort()
         if found.reason:
             self.notes.append((directory, found.reason))
             self._try_names(directory, found)

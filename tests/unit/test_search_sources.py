@@ -205,6 +205,14 @@ def test_one_file_under_two_names_is_proposed_once_a_directory(project: Project)
     assert paths(project.find("ops/roi.so")) == ["build/roi.so", "zzz/libroi.so"]
 
 
+def test_of_equals_in_one_place_the_one_newer_than_its_sources_comes_first(project: Project) -> None:
+    for name, built, written in (("a", 1500000000, 1600000000), ("b", 1500000001, 0), ("c", 1500000002, 0)):
+        os.utime(project.write("old/{}/roi.so".format(name)), (built, built))
+        if written:
+            os.utime(project.write("old/{}/roi.cc".format(name)), (written, written))
+    assert paths(project.find("ops/roi.so")) == ["old/c/roi.so", "old/b/roi.so", "old/a/roi.so"]
+
+
 def test_a_working_directory_that_is_too_wide_is_not_walked(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
     read: list = []  # type: ignore[type-arg]
     real = os.scandir
