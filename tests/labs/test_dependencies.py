@@ -108,10 +108,10 @@ LABS = [
     Lab("wheel-libs", script("roi/libroi.so"), wheel, wheel_break,
         r"OSError: libroi_helper-1a2b3c4d\.so: cannot open shared object file", DEPENDENCY, "preload"),
     Lab("versioned-file-without-link", script("libroi.so"), versioned, versioned_break,
-        r"OSError: libroi_helper\.so\.1: cannot open shared object file", DEPENDENCY, "preload"),
+        r"OSError: libroi_helper\.so\.1: cannot open shared object file", DEPENDENCY, "alias"),
     Lab("versioned-top-without-link", script("lib/libroi.so.1"), top_versioned,
         lambda world: os.unlink(world.path("lib/libroi.so.1")),
-        r"OSError: .*libroi\.so\.1: cannot open shared object file", "file-missing", "substitute"),
+        r"OSError: .*libroi\.so\.1: cannot open shared object file", "file-missing", "alias"),
     Lab("promotion", UNLINKED_SCRIPT, unlinked, unlinked_break,
         r"OSError: .*libroi\.so: undefined symbol: helper_scale", "undefined-symbol-link", "preload"),
 ]  # fmt: skip

@@ -176,7 +176,7 @@ UNREPAIRED = [
         "    print(type(error), error.args, error.errno)\n    sys.exit(7)\n", nothing, nothing, "<class 'OSError'>"),
     Lab("import", DESCRIBE.replace("error.errno", "error.name, error.path") + "import _roi\n",
         lambda world: world.extension("_roi", "extern int nowhere(void); int PyInit__roi(void) { return nowhere(); }"),
-        nothing, "<class 'ImportError'> .*undefined symbol: nowhere", journal={"load-unrepaired": "undefined-symbol"}),
+        nothing, "<class 'ImportError'> .*undefined symbol: nowhere", journal={"diagnosed": '"undefined-symbol"'}),
 ]  # fmt: skip
 
 
