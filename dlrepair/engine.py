@@ -90,9 +90,16 @@ def say(line: str, settings: Settings) -> None:
         return
     try:
         stream = sys.stderr
-        if stream is not None:
-            stream.write(line + "\n")
-            stream.flush()
+        if stream is None:
+            return
+        try:
+            descriptor = stream.fileno()
+        except (AttributeError, OSError, ValueError):  # captured in memory
+            descriptor = -1
+        if descriptor >= 0:
+            os.fstat(descriptor)  # a closed one would keep the line, and fail again at exit with status 120
+        stream.write(line + "\n")
+        stream.flush()
     except Exception:
         return
 

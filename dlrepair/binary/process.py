@@ -49,6 +49,14 @@ def auxiliary() -> dict[int, int]:
     return dict(pair.iter_unpack(raw[: len(raw) // pair.size * pair.size]))
 
 
+def working_directory() -> str:
+    """The working directory, or "" where it has been removed under the process (getcwd(3), ENOENT)."""
+    try:
+        return os.getcwd()
+    except OSError:
+        return ""
+
+
 def main_program() -> str:
     """The path of the running executable; "" where the system does not tell."""
     try:
@@ -192,7 +200,7 @@ class ProcessView:
     def __init__(self, main: str, library_path: str = "", cwd: str | None = None, live: bool = False) -> None:
         self.main = main  #: path of the program; "" when the library itself stands in for it
         self.library_path = library_path  #: LD_LIBRARY_PATH when the process started
-        self.cwd = os.getcwd() if cwd is None else cwd
+        self.cwd = working_directory() if cwd is None else cwd  #: "" where it has been removed
         self.live = live  #: it is this very process: ``dlsym`` can be asked
         self.secure = False
         self.loaded: list[str] = []  #: as ld.so names them, in link-map order, without the program

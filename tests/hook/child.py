@@ -54,7 +54,7 @@ class Result:
 
 def environment(top: str, hooked: bool, **extra: str) -> dict:
     """A private environment: nothing of the developer's own settings gets in."""
-    home = os.path.join(top, "home")
+    home = top + "-home"
     os.makedirs(home, exist_ok=True)
     env = {
         "PATH": os.environ.get("PATH", "/usr/bin:/bin"),
@@ -71,8 +71,13 @@ def run(top: object, code: str, hooked: bool = True, cwd: object = None, script:
     """Runs ``code`` as a script file below ``top``."""
     top = str(top)
     path = script or os.path.join(top, "script.py")
-    with open(path, "w", encoding="utf-8") as handle:
-        handle.write(code)
+    known = ""
+    if os.path.exists(path):
+        with open(path, encoding="utf-8") as handle:
+            known = handle.read()
+    if known != code:  # an unchanged script keeps its modification time
+        with open(path, "w", encoding="utf-8") as handle:
+            handle.write(code)
     env = environment(top, hooked, **extra)
     done = subprocess.run(
         [sys.executable, path], env=env, cwd=str(cwd or top), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,

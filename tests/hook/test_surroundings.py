@@ -23,7 +23,7 @@ def test_an_unwritable_journal(state, tmp_path):
     if state == "file":
         place.write_text("not a directory")
     elif state == "missing-home":
-        extra = {"HOME": "/nonexistent/home"}
+        extra = {"HOME": "/proc/nonexistent/home"}
     elif state == "read-only":
         extra = {"XDG_STATE_HOME": "/proc/self"}
     else:
@@ -40,9 +40,10 @@ def test_an_unwritable_journal(state, tmp_path):
 @pytest.mark.parametrize("text", ["mode = ", "mdoe = 'off'\n", "mode = 'sometimes'\n", "\x00\xff", "budget_ms = 'soon'\n"])
 def test_a_broken_settings_file(text, tmp_path):
     compile_library(tmp_path / "build" / "libmoved.so")
-    config = tmp_path / "home" / ".config" / "dlrepair"
-    config.mkdir(parents=True)
-    (config / "config.toml").write_bytes(text.encode("latin-1"))
+    config = str(tmp_path) + "-home/.config/dlrepair"
+    os.makedirs(config)
+    with open(config + "/config.toml", "wb") as handle:
+        handle.write(text.encode("latin-1"))
     hooked = run(tmp_path, MOVED)
     assert hooked.status == 0 and hooked.out == "42\n", hooked
     told = [line for line in lines_of_ours(hooked) if "config.toml" in line]
