@@ -37,8 +37,9 @@ def find(script: str) -> list[Site]:
             tree = ast.parse(stream.read(8 * 1024 * 1024), script)
     except OSError as error:
         raise output.CommandError("{} cannot be read: {}".format(script, error.strerror or error)) from error
-    except (SyntaxError, ValueError, RecursionError) as error:
-        raise output.CommandError("{} cannot be parsed: {}".format(script, error)) from error
+    except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
+        reason = str(error) or "nested too deeply"
+        raise output.CommandError("{} cannot be parsed: {}".format(script, reason)) from error
     values = _Values(script)
     sites = []
     for node in ast.walk(tree):

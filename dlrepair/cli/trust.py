@@ -34,8 +34,9 @@ def execute(arguments: argparse.Namespace) -> int:
         if arguments.json:
             output.say_json({"decisions": entries})
         for entry in [] if arguments.json else entries:
-            changed = "  (changed: {})".format(", ".join(entry["changed"])) if entry["changed"] else ""
-            output.say("{:8} {}{}".format(entry["decision"], output.escape(entry["path"]), changed))
+            changed = ": " + ", ".join(entry["changed"]) if entry["changed"] else ""
+            row = "{:7} {}  ({}{})".format(entry["decision"], entry["path"], entry["state"], changed)
+            output.say(output.escape(row))
         return output.FINE
     entry = decide(consents.allow, arguments.path)
     if arguments.json:

@@ -1,0 +1,285 @@
+"""The command line as a person or a program meets it: every command really run."""
+
+from __future__ import annotations
+
+import json
+import os
+import pty
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+from interpreters import bare_env
+
+from dlrepair.cli import loadsites, main, output
+
+ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+NAMES = [module.NAME for module in main.COMMANDS]
+LINE = (
+    '{"v":1,"ts":"2026-01-0%dT10:00:00.000+00:00","run":"r","pid":1,"incident":"%s","event":"load-failed",'
+    '"loader":"ctypes","requested":"./a\\u001b.so","dlerror":"./a.so: cannot open"}\n'
+)
+
+
+@pytest.fixture
+def env(tmp_path: object) -> dict[str, str]:
+    """A private home with a journal of two incidents."""
+    home = str(tmp_path)
+    journal = os.path.join(home, "state", "dlrepair", "journal")
+    os.makedirs(journal, 0o700)
+    for day, incident in ((1, "aaaa0001"), (2, "bbbb0002")):
+        with open(os.path.join(journal, "2026-01-0%d.jsonl" % day), "w") as handle:
+            handle.write(LINE % (day, incident))
+    places = {"XDG_%s_HOME" % one.upper(): os.path.join(home, one) for one in ("state", "cache", "config")}
+    return bare_env(HOME=home, PYTHONPATH=ROOT, **places)
+
+
+def run(env: dict[str, str], *arguments: str, text: str = "", **more: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "dlrepair", *arguments], env=dict(env, **more), cwd=env["HOME"], input=text,
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, timeout=120,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_help_has_an_example(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as exit:
+        main.main([name, "--help"])
+    assert exit.value.code == 0
+    out = capsys.readouterr().out
+    assert "example:\n  " in out and "dlrepair " + name in out.partition("example:")[2]
+    assert max(len(line) for line in out.splitlines()) <= 120
+
+
+def test_nothing_is_listed_that_is_not_built(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main.main([]) == output.USAGE
+    out = capsys.readouterr().out
+    assert all("    " + name in out for name in NAMES)
+    assert not [name for name in ("build", "watch", "report") if "\n    %s " % name in out]
+
+
+def test_version(env: dict[str, str]) -> None:
+    import dlrepair
+
+    done = run(env, "--version")
+    assert (done.returncode, done.stdout, done.stderr) == (0, "dlrepair %s\n" % dlrepair.__version__, "")
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["frobnicate"], ["log", "--since", "yesterday-ish"], ["explain"], ["explain", "no-such-cause"],
+        ["explain", "unknown", "--message", "-"], ["explain", "--message", "/nowhere"], ["trust"], ["cache"],
+        ["cache", "burn"], ["run"], ["run", "--"], ["search", ""], ["install", "--python", "/nowhere"], ["check"],
+    ],
+    ids=" ".join,
+)  # fmt: skip
+def test_wrong_usage(arguments: list[str], env: dict[str, str]) -> None:
+    done = run(env, *arguments)
+    assert done.returncode == output.USAGE, done
+    assert done.stdout == "" and done.stderr and "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    "arguments, keys",
+    [
+        (["status", "--json"], {"hook", "settings", "store", "journal", "problems"}),
+        (["log", "--json"], {"events"}),
+        (["explain", "truncated", "--json"], {"cause", "summary", "page"}),
+        (["explain", "aaaa", "--json"], {"incident", "events"}),
+        (["cache", "ls", "--json"], {"store", "entries"}),
+        (["cache", "gc", "--json"], {"store", "removed_files", "removed_bytes"}),
+        (["cache", "clear", "--json"], {"store", "removed_files", "removed_bytes"}),
+        (["trust", "--list", "--json"], {"decisions"}),
+        (["uninstall", "--json"], {"action", "python", "environment", "route", "hook", "home", "kept", "notes"}),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+)
+def test_json_is_one_document(arguments: list[str], keys: set[str], env: dict[str, str]) -> None:
+    done = run(env, *arguments)
+    assert done.returncode in (0, 1) and done.stderr == "", done
+    assert set(json.loads(done.stdout)) == keys
+
+
+def test_message_of_an_error(env: dict[str, str]) -> None:
+    text = "OSError: libfoo.so.1: cannot open shared object file: No such file or directory\n"
+    done = run(env, "explain", "--message", "-", "--json", text=text)
+    answer = json.loads(done.stdout)
+    assert done.returncode == 0
+    assert (answer["symptom"], answer["missing"]) == ("not-found", "libfoo.so.1")
+    assert "dependency-missing" in answer["causes"]
+    assert "likeliest first" in run(env, "explain", "--message", "-", text="gibberish").stdout
+
+
+def test_log(env: dict[str, str]) -> None:
+    done = run(env, "log")
+    assert done.stdout.index("aaaa0001") < done.stdout.index("bbbb0002")
+    assert "\x1b" not in done.stdout and "\\x1b" in done.stdout
+    assert "aaaa0001" not in run(env, "log", "--since", "2026-01-02").stdout
+    assert "bbbb0002" not in run(env, "log", "--incident", "aaaa").stdout
+    assert run(env, "log", "--incident", "cccc").returncode == output.FOUND
+
+
+def test_follow_until_interrupted(env: dict[str, str]) -> None:
+    child = subprocess.Popen(
+        [sys.executable, "-m", "dlrepair", "log", "--follow", "--json"], env=env, stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )  # fmt: skip
+    assert child.stdout is not None
+    assert json.loads(child.stdout.readline().decode())["incident"] == "aaaa0001"
+    assert json.loads(child.stdout.readline().decode())["incident"] == "bbbb0002"
+    journal = os.path.join(env["XDG_STATE_HOME"], "dlrepair", "journal", "2026-01-02.jsonl")
+    with open(journal, "a") as handle:
+        handle.write(LINE % (2, "cccc0003"))
+    assert json.loads(child.stdout.readline().decode())["incident"] == "cccc0003"
+    child.send_signal(signal.SIGINT)
+    _, error = child.communicate(timeout=30)
+    assert (child.returncode, error) == (output.INTERRUPTED, b"")
+
+
+def test_reader_that_has_gone(env: dict[str, str]) -> None:
+    journal = os.path.join(env["XDG_STATE_HOME"], "dlrepair", "journal", "2026-01-02.jsonl")
+    with open(journal, "a") as handle:
+        handle.write(LINE % (2, "dddd0004") * 3000)
+    child = subprocess.Popen(
+        [sys.executable, "-m", "dlrepair", "log"], env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    )
+    assert child.stdout is not None and child.stderr is not None
+    child.stdout.readline()
+    child.stdout.close()
+    assert child.stderr.read() == b""
+    assert child.wait(30) == output.CLOSED_PIPE
+    child.stderr.close()
+
+
+def _on_a_terminal(env: dict[str, str], *arguments: str) -> str:
+    """What the command writes to a real pseudo-terminal."""
+    leader, follower = pty.openpty()
+    child = subprocess.Popen(
+        [sys.executable, "-m", "dlrepair", *arguments], env=env, stdin=follower, stdout=follower, stderr=follower
+    )
+    os.close(follower)
+    text = b""
+    while True:
+        try:
+            part = os.read(leader, 4096)
+        except OSError:  # the last writer has gone
+            break
+        if not part:
+            break
+        text += part
+    os.close(leader)
+    child.wait(30)
+    return text.decode()
+
+
+def test_colour_on_a_terminal_only(env: dict[str, str]) -> None:
+    env["TERM"] = "xterm"
+    assert "\x1b[" in _on_a_terminal(env, "log")
+    assert "\x1b[" not in _on_a_terminal(dict(env, NO_COLOR="1"), "log")
+    assert "\x1b[" not in _on_a_terminal(dict(env, TERM="dumb"), "log")
+    assert "\x1b[" not in run(env, "log").stdout
+
+
+def test_trust_and_distrust(env: dict[str, str]) -> None:
+    place = os.path.realpath(os.path.join(env["HOME"], "project"))
+    os.mkdir(place)
+    assert run(env, "trust", place).returncode == 0
+    assert run(env, "trust", "--list").stdout.startswith("allow")
+    assert run(env, "distrust", place, "--json").returncode == 0
+    (decision,) = json.loads(run(env, "trust", "--list", "--json").stdout)["decisions"]
+    assert decision["path"] == place and decision["decision"].startswith("refuse")
+    done = run(env, "trust", "/nowhere/at/all")
+    assert done.returncode == output.FOUND and "No such file" in done.stderr and "Traceback" not in done.stderr
+
+
+def test_settings_with_provenance(env: dict[str, str]) -> None:
+    done = run(env, "status", DLREPAIR_BUDGET_MS="77", DLREPAIR_VERBOSITI="x", DLREPAIR="observe")
+    assert "budget_ms     77                       environment DLREPAIR_BUDGET_MS" in done.stdout
+    assert "mode          observe                  environment DLREPAIR" in done.stdout
+    assert "verbosity" in done.stdout.partition("ignored: ")[2]
+    off = run(env, "status", "--json", DLREPAIR="off")
+    assert off.returncode == output.FOUND
+    assert json.loads(off.stdout)["hook"]["switched_off_by"] == "DLREPAIR"
+
+
+def test_own_failure_is_one_line(env: dict[str, str]) -> None:
+    """A broken part of ours: no traceback unless asked for, exit status 3."""
+    code = (
+        "import sys; from dlrepair import store; from dlrepair.cli import main\n"
+        "def gone(): raise RuntimeError('first line\\nsecond line')\n"
+        "store.location = gone\n"
+        "sys.exit(main.main(sys.argv[1:]))"
+    )
+    for more, traceback in (([], False), (["--debug"], True)):
+        done = subprocess.run(
+            [sys.executable, "-c", code, "cache", "ls", *more], env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+            text=True,
+        )  # fmt: skip
+        assert done.returncode == output.FAILED
+        assert ("Traceback" in done.stderr) == traceback
+        assert "dlrepair cache: internal error: RuntimeError: first line\n" in done.stderr
+
+
+def test_names_that_are_not_text(env: dict[str, str]) -> None:
+    """File names are bytes: they are shown escaped, in any locale."""
+    name = os.path.join(os.fsencode(env["HOME"]), b"odd\xff\x1b[31m.so")
+    with open(name, "wb") as handle:
+        handle.write(b"no library")
+    done = subprocess.run(
+        [sys.executable.encode(), b"-m", b"dlrepair", b"check", name], env=dict(env, LC_ALL="C", PYTHONUTF8="0"),
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+    )  # fmt: skip
+    assert done.returncode == output.FOUND, done
+    assert b"\\xff" in done.stdout and b"\x1b" not in done.stdout
+
+
+def test_commands_import_little() -> None:
+    """``dlrepair --help`` is answered without what only some commands need."""
+    code = "import sys, dlrepair.cli.main; print(' '.join(sorted(sys.modules)))"
+    done = subprocess.run([sys.executable, "-c", code], env=bare_env(PYTHONPATH=ROOT), stdout=subprocess.PIPE)
+    loaded = set(done.stdout.decode().split())
+    assert not loaded & {"json", "psutil", "elftools", "watchdog", "subprocess"}
+    assert not loaded & {"dlrepair.api", "dlrepair.engine", "dlrepair.hooks", "dlrepair.installer"}
+
+
+def test_load_sites(tmp_path: object) -> None:
+    script = os.path.join(str(tmp_path), "train.py")
+    lines = [
+        "import ctypes, os, tensorflow as tf, numpy as np",
+        "from pathlib import Path",
+        "HERE = os.path.dirname(os.path.abspath(__file__))",
+        "a = ctypes.CDLL('./one.so')",
+        "b = tf.load_op_library(os.path.join(HERE, 'ops', 'two.so'))",
+        "c = ctypes.cdll.LoadLibrary(str(Path(__file__).resolve().parent / 'three.so'))",
+        "d = np.ctypeslib.load_library('four', HERE)",
+        "e = ctypes.CDLL(None)",
+        "f = ctypes.CDLL(input())",
+        "twice = 'x.so'",
+        "twice = 'y.so'",
+        "g = ctypes.CDLL(twice)",
+    ]
+    with open(script, "w") as handle:
+        handle.write("\n".join(lines))
+    here = os.path.realpath(str(tmp_path))
+    found = [(site.requested, site.loader, site.line) for site in loadsites.find(os.path.join(here, "train.py"))]
+    assert found == [
+        ("./one.so", "ctypes", 4),
+        (os.path.join(here, "ops", "two.so"), "tensorflow", 5),
+        (os.path.join(here, "three.so"), "ctypes", 6),
+        ("four", "ctypes", 7),
+    ]
+
+
+@pytest.mark.parametrize(
+    "content", [b"def broken(:", b"\xff\xfe\x00", b"x = " + b"(" * 5000], ids=["syntax", "bytes", "deep"]
+)
+def test_script_that_cannot_be_parsed(content: bytes, env: dict[str, str]) -> None:
+    with open(os.path.join(env["HOME"], "bad.py"), "wb") as handle:
+        handle.write(content)
+    began = time.monotonic()
+    done = run(env, "check", "bad.py")
+    assert done.returncode == output.FOUND and "cannot be parsed" in done.stderr and "Traceback" not in done.stderr
+    assert time.monotonic() - began < 30
