@@ -4,53 +4,78 @@ from __future__ import annotations
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Iterable, Iterator
+    from typing import Callable, Iterable, Iterator
 
 __all__ = ["event_line", "grouped", "lines", "stream_lines"]
 
 
-def _get(event: dict[str, object], *names: str) -> str:
-    """The first of ``names`` that says something, as text."""
+def sentence(event: dict[str, object]) -> str:
+    """What an event says, in one line, not yet escaped."""
+    kind = str(event.get("event", ""))
+    phrase = _PHRASES.get(kind)
+    if phrase is not None:
+        return phrase(event)
+    return ", ".join("{} {}".format(name, _text(event, name)) for name in detail_names(event) if _text(event, name))
+
+
+def _text(event: dict[str, object], *names: str) -> str:
+    """The first of ``names`` that says something a line has room for; "" otherwise."""
     for name in names:
         value = event.get(name)
         if isinstance(value, dict):
-            value = value.get("text") or value.get("kind") or value.get("file") or ""
+            value = value.get("text") or value.get("kind") or value.get("file")
         if isinstance(value, float):
             value = "{:.1f}".format(value)
-        if value not in (None, "", [], {}):
+        if value not in (None, "") and not isinstance(value, (dict, list)):
             return str(value)
     return ""
 
 
-def sentence(event: dict[str, object]) -> str:
-    """What an event says, in one line, not yet escaped."""
-    kind = event.get("event")
-    get = _get
-    if kind == "load-failed":
-        caller = caller_text(event.get("caller"))
-        told = get(event, "dlerror", "exception")
-        return "{} asked for {}{}{}".format(
-            get(event, "loader"),
-            get(event, "requested") or '""',
-            " at " + caller if caller else "",
-            ": " + told if told else "",
-        )
-    if kind == "diagnosed":
-        return get(event, "cause")
-    if kind == "candidate":
-        reason = get(event, "detail", "reason")
-        return "{} {}{}".format(get(event, "verdict"), get(event, "path"), ": " + reason if reason else "")
-    if kind == "load-repaired":
-        taken = get(event, "ms")
-        return "{} by {}: {}{}".format(
-            get(event, "cause"), get(event, "strategy"), get(event, "path"), " ({} ms)".format(taken) if taken else ""
-        )
-    if kind == "load-unrepaired":
-        step = get(event, "next_step")
-        return get(event, "cause") + ("; next: " + step if step else "")
-    if kind == "trust-refused":
-        return "{}: {}".format(get(event, "path"), get(event, "reason"))
-    return ", ".join("{} {}".format(name, _get(event, name)) for name in detail_names(event) if _get(event, name))
+def _joined(start: str, *parts: str) -> str:
+    """``start: part: part`` without those that are empty."""
+    return ": ".join(part for part in (start,) + parts if part)
+
+
+def _load_failed(event: dict[str, object]) -> str:
+    caller = caller_text(event.get("caller"))
+    asked = "{} asked for {}".format(_text(event, "loader"), _text(event, "requested") or '""')
+    return _joined(asked + (" at " + caller if caller else ""), _text(event, "dlerror", "exception"))
+
+
+def _diagnosed(event: dict[str, object]) -> str:
+    evidence = event.get("evidence")
+    first = evidence[0] if isinstance(evidence, list) and evidence else ""
+    return _joined(_text(event, "cause"), _text({"first": first}, "first"))
+
+
+def _repaired(event: dict[str, object]) -> str:
+    taken = _text(event, "ms")
+    way = "{} by {}".format(_text(event, "cause"), _text(event, "strategy"))
+    return _joined(way, _text(event, "path")) + (" ({} ms)".format(taken) if taken else "")
+
+
+def _unrepaired(event: dict[str, object]) -> str:
+    step = _text(event, "next_step")
+    return _joined(_text(event, "cause"), _text(event, "reason")) + ("; next: " + step if step else "")
+
+
+def _candidate(event: dict[str, object]) -> str:
+    return _joined("{} {}".format(_text(event, "verdict"), _text(event, "path")), _text(event, "detail", "reason"))
+
+
+_PHRASES: dict[str, Callable[[dict[str, object]], str]] = {
+    "load-failed": _load_failed,
+    "diagnosed": _diagnosed,
+    "candidate": _candidate,
+    "repair-tried": lambda event: _joined(_text(event, "strategy"), _text(event, "why")),
+    "repair-failed": lambda event: _joined(
+        _text(event, "strategy"), _text(event, "path"), _text(event, "error", "reason")
+    ),
+    "load-repaired": _repaired,
+    "load-unrepaired": _unrepaired,
+    "trust-refused": lambda event: _joined(_text(event, "path"), _text(event, "reason")),
+    "internal-error": lambda event: _joined(_text(event, "where"), _text(event, "error")),
+}
 
 
 def caller_text(caller: object) -> str:

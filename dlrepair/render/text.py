@@ -137,7 +137,7 @@ def _places(diagnosis: Diagnosis, cwd: str) -> list[str]:
 
 def _tried(outcome: Outcome, verdicts: list[Verdict], cwd: str, full: bool) -> list[str]:
     strategy = outcome.strategy
-    lines = ["  tried: {}".format(escape(strategy))] if strategy else []
+    lines = ["  tried: " + shorten(escape(strategy))] if strategy else []
     rejected = [verdict for verdict in verdicts if not verdict.accepted]
     if full:
         for verdict in verdicts[:_LISTED]:
