@@ -8,16 +8,15 @@ from __future__ import annotations
 
 import os
 
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from types import FrameType
-    from typing import Optional
-
 from dlrepair.diagnose.frames import find_probe, kind_of, package_dir
 from dlrepair.model.requests import Caller, Guard
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from types import FrameType
 
-def find_caller(frame: Optional[FrameType]) -> Optional[Caller]:
+
+def find_caller(frame: FrameType | None) -> Caller | None:
     """The innermost line that belongs neither to dlrepair nor to a loader's own Python layer; None without one.
 
     Skipped: ``ctypes``, ``importlib``, ``cffi``'s api, ``numpy.ctypeslib``, ``torch``'s and TensorFlow's
@@ -36,7 +35,7 @@ def find_caller(frame: Optional[FrameType]) -> Optional[Caller]:
         return None
 
 
-def classify(frame: Optional[FrameType], exc: BaseException) -> Guard:
+def classify(frame: FrameType | None, exc: BaseException) -> Guard:
     """How the code around the load deals with ``exc``, which the loader has just raised in ``frame``.
 
     Frames are walked outwards with the exception that is in flight: a handler that raises

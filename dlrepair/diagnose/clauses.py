@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from typing import Any, Optional, Tuple
-
 from dlrepair.diagnose.syntax import dotted
 from dlrepair.diagnose.values import Flight, Names, class_mro, is_exception_class
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
 
 def catches(names: Names, node: Any, flight: Flight) -> bool:
@@ -36,7 +36,7 @@ def _catches_value(value: Any, name: str, flight: Flight) -> bool:
     return name in flight.names
 
 
-def find_handler(stmt: Any, flight: Optional[Flight], names: Names) -> Any:
+def find_handler(stmt: Any, flight: Flight | None, names: Names) -> Any:
     """The ``except`` clause of a ``try`` that takes this exception, or None."""
     for handler in stmt.handlers:
         if flight is not None and catches(names, handler.type, flight):
@@ -52,7 +52,7 @@ def suppresses(names: Names, stmt: Any, flight: Flight) -> bool:
             continue
         last = dotted(call.func).rpartition(".")[2] or getattr(call.func, "attr", "")
         if last in ("suppress", "raises", "assertRaises", "assertRaisesRegex", "ignored"):
-            arguments: Tuple[Any, ...] = tuple(call.args) if last == "suppress" else tuple(call.args[:1])
+            arguments: tuple[Any, ...] = tuple(call.args) if last == "suppress" else tuple(call.args[:1])
             if any(catches(names, argument, flight) for argument in arguments):
                 return True
     return False

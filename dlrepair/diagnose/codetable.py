@@ -15,7 +15,7 @@ import sys
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from types import CodeType
-    from typing import Dict, Iterator, List, Optional, Tuple
+    from typing import Iterator
 
 _VERSION = sys.version_info[:2]
 _TABLE = _VERSION >= (3, 11)  # the exception table replaced the block stack
@@ -25,7 +25,7 @@ _TABLE = _VERSION >= (3, 11)  # the exception table replaced the block stack
 _OPS = {
     "POP_TOP": 1, "DUP_TOP": 4, "NOP": 9, "EXTENDED_ARG": 144, "SETUP_FINALLY": 122, "SETUP_WITH": 143,
     "SETUP_ASYNC_WITH": 154, "COMPARE_OP": 107, "LOAD_GLOBAL": 116, "LOAD_NAME": 101, "LOAD_ATTR": 106,
-    "LOAD_FAST": 124, "LOAD_DEREF": 136, "LOAD_CLASSDEREF": 148, "BUILD_TUPLE": 102, "POP_JUMP_IF_FALSE": 114,
+    "LOAD_FAST": 124, "LOAD_DEREF": 136, "BUILD_TUPLE": 102, "POP_JUMP_IF_FALSE": 114,
 }  # fmt: skip
 _OPS_BY_VERSION = {
     (3, 7): {"SETUP_EXCEPT": 121, "END_FINALLY": 88},
@@ -38,7 +38,7 @@ _OPS_BY_VERSION = {
     },
     (3, 12): {
         "PUSH_EXC_INFO": 35, "CHECK_EXC_MATCH": 36, "CHECK_EG_MATCH": 37, "WITH_EXCEPT_START": 49, "RERAISE": 119,
-        "LOAD_DEREF": 137, "COPY": 120, "LOAD_FAST_CHECK": 127,
+        "LOAD_DEREF": 137, "COPY": 120, "LOAD_FAST_CHECK": 127, "POP_JUMP_IF_FALSE": 114,
     },
     (3, 13): {
         "POP_TOP": 32, "NOP": 30, "EXTENDED_ARG": 71, "PUSH_EXC_INFO": 33, "CHECK_EXC_MATCH": 7, "CHECK_EG_MATCH": 6,
@@ -47,11 +47,12 @@ _OPS_BY_VERSION = {
         "POP_JUMP_IF_FALSE": 97,
     },
 }  # fmt: skip
-_REMOVED = ("DUP_TOP", "SETUP_FINALLY", "SETUP_WITH", "SETUP_ASYNC_WITH")  # as real instructions, from 3.11 on
+# from 3.11 on gone, or of another number or meaning
+_REMOVED = ("DUP_TOP", "SETUP_FINALLY", "SETUP_WITH", "SETUP_ASYNC_WITH", "COMPARE_OP", "POP_JUMP_IF_FALSE")
 _CACHE = 0  # inline cache entries (3.11 and newer) have opcode 0
 
 
-def _opcodes(version: tuple[int, int]) -> Optional[Dict[str, int]]:
+def _opcodes(version: tuple[int, int]) -> dict[str, int] | None:
     """The numbers for a version; None for one that this module does not know."""
     extra = _OPS_BY_VERSION.get(version)
     if extra is None:
@@ -85,7 +86,7 @@ class Handler:
         return "Handler({!r}, {})".format(self.kind, self.target)
 
 
-def find_handlers(code: CodeType, lasti: int) -> Optional[List[Handler]]:
+def find_handlers(code: CodeType, lasti: int) -> list[Handler] | None:
     """Handlers around the instruction at byte offset ``lasti``, innermost first.
 
     None if this interpreter's bytecode is not known here: then nothing can be ruled
@@ -99,13 +100,13 @@ def find_handlers(code: CodeType, lasti: int) -> Optional[List[Handler]]:
     return [Handler(_kind(raw, target, forced), target) for target, forced in targets]
 
 
-def parse_table(table: bytes) -> Iterator[Tuple[int, int, int, int]]:
+def parse_table(table: bytes) -> Iterator[tuple[int, int, int, int]]:
     """(start, end, target, depth) in byte offsets, for every entry of a ``co_exceptiontable``.
 
     A table that ends within an entry yields the whole entries before it.
     """
     position, size = 0, len(table)
-    fields: List[int] = []
+    fields: list[int] = []
     while position < size:
         byte = table[position]
         position += 1
@@ -123,10 +124,10 @@ def parse_table(table: bytes) -> Iterator[Tuple[int, int, int, int]]:
             fields = []
 
 
-def _table_targets(code: CodeType, lasti: int) -> List[Tuple[int, str]]:
+def _table_targets(code: CodeType, lasti: int) -> list[tuple[int, str]]:
     """The innermost entry, then the one around its handler, and so on: a handler that does not match re-raises."""
     entries = list(parse_table(getattr(code, "co_exceptiontable", b"")))
-    found: List[Tuple[int, str]] = []
+    found: list[tuple[int, str]] = []
     seen = set()
     offset = lasti
     while True:
@@ -138,7 +139,7 @@ def _table_targets(code: CodeType, lasti: int) -> List[Tuple[int, str]]:
         offset = target
 
 
-def _block_targets(code: CodeType, lasti: int) -> List[Tuple[int, str]]:
+def _block_targets(code: CodeType, lasti: int) -> list[tuple[int, str]]:
     """Before 3.11: every SETUP_* block that begins before ``lasti`` and whose handler lies behind it."""
     assert OPCODES is not None
     finally_ops = (OPCODES["SETUP_FINALLY"], OPCODES.get("SETUP_EXCEPT", -1))
@@ -159,7 +160,7 @@ def _block_targets(code: CodeType, lasti: int) -> List[Tuple[int, str]]:
     return found
 
 
-def _instructions(raw: bytes, start: int) -> Iterator[Tuple[int, int, int]]:
+def _instructions(raw: bytes, start: int) -> Iterator[tuple[int, int, int]]:
     """(offset, opcode, argument) from ``start`` on, EXTENDED_ARG folded in."""
     assert OPCODES is not None
     extended_op = OPCODES["EXTENDED_ARG"]
@@ -190,8 +191,8 @@ class _Clause:
     def __init__(self, raw: bytes, target: int, first: bool = True) -> None:
         self.is_except = self.is_with = False
         self.next = -1  # byte offset of the next clause
-        self.operands: Optional[List[Tuple[str, int]]] = None  # None: bare, or not understood
-        loads: List[Tuple[str, int]] = []
+        self.operands: list[tuple[str, int]] | None = None  # None: bare, or not understood
+        loads: list[tuple[str, int]] = []
         understood = True
         for count, (offset, op, arg) in enumerate(_instructions(raw, target)):
             name = _NAME_OF.get(op, "")
@@ -232,7 +233,7 @@ class _Clause:
             return
 
 
-def handler_types(code: CodeType, handler: Handler) -> Iterator[Optional[List[str]]]:
+def handler_types(code: CodeType, handler: Handler) -> Iterator[list[str] | None]:
     """What each clause of an ``except`` handler catches: dotted names, or None for everything or not known."""
     raw = code.co_code
     offset = handler.target
@@ -249,9 +250,9 @@ def handler_types(code: CodeType, handler: Handler) -> Iterator[Optional[List[st
         offset = clause.next
 
 
-def _dotted(code: CodeType, loads: List[Tuple[str, int]]) -> Optional[List[str]]:
+def _dotted(code: CodeType, loads: list[tuple[str, int]]) -> list[str] | None:
     """``[("LOAD_GLOBAL", 1), ("LOAD_ATTR", 2)]`` as ``["errors.NotFoundError"]``."""
-    names: List[str] = []
+    names: list[str] = []
     try:
         for op, arg in loads:
             if op == "LOAD_ATTR":

@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from typing import Any, Callable, Dict, List, Optional, Sequence, Set
-
 from dlrepair.diagnose.known import is_load_object, meaning, path_argument, sounds_like_load
 from dlrepair.diagnose.syntax import dotted, expressions, marks_filled
 from dlrepair.diagnose.values import (
@@ -20,6 +16,11 @@ from dlrepair.diagnose.values import (
     unknown_flight,
 )
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any, Callable, Sequence
+
+NEAREST_LOOP = -2  #: for ``State.until``: the innermost loop around the current statement
 _SCOPES = ("FunctionDef", "AsyncFunctionDef", "ClassDef", "Lambda")
 
 
@@ -32,7 +33,7 @@ class State:
 
     __slots__ = ("built", "depth", "failing", "flight", "names", "relevant", "until")
 
-    def __init__(self, names: Names, flight: Flight, relevant: Set[str], failing: bool) -> None:
+    def __init__(self, names: Names, flight: Flight, relevant: set[str], failing: bool) -> None:
         self.names = names
         self.flight = flight  #: what a bare ``raise`` raises
         self.relevant = relevant  #: names whose value depends on whether the load succeeded
@@ -41,7 +42,7 @@ class State:
         self.depth = 0  #: calls followed into
         self.until = -1  #: level of the loop at whose end the path is common again; -1: the function's end
 
-    def copy(self) -> "State":
+    def copy(self) -> State:
         other = State(self.names.copy(), self.flight, set(self.relevant), self.failing)
         other.built, other.depth, other.until = self.built, self.depth, self.until
         return other
@@ -51,7 +52,7 @@ class End:
     """How a path leaves some statements.
 
     ``tag``: ``next``, ``break``, ``continue``, ``return``, ``raise``, ``load``, ``stop`` (the process ends
-    or waits for a person) or ``skip`` (a test is skipped).
+    or waits for a person) or ``skip`` (the failure is swallowed: a test is skipped, the code goes its way).
     """
 
     __slots__ = ("flight", "node", "path", "state", "tag", "value")
@@ -60,9 +61,9 @@ class End:
         self.tag = tag
         self.state = state
         self.node = node
-        self.flight: Optional[Flight] = None  #: of ``raise``
+        self.flight: Flight | None = None  #: of ``raise``
         self.value: Any = UNKNOWN  #: of ``return``
-        self.path: Optional[str] = None  #: of ``load``: what would be loaded
+        self.path: str | None = None  #: of ``load``: what would be loaded
 
 
 class Effects:
@@ -72,7 +73,7 @@ class Effects:
         self._active = active
         self._definition = definition
 
-    def run(self, stmts: Sequence[Any], state: State) -> List[End]:
+    def run(self, stmts: Sequence[Any], state: State) -> list[End]:
         raise TypeError("only Flow follows statements")
 
     def mentions(self, node: Any, state: State) -> bool:
@@ -87,12 +88,12 @@ class Effects:
                 return True
         return False
 
-    def _effects(self, root: Any, state: State) -> List[End]:
+    def _effects(self, root: Any, state: State) -> list[End]:
         """Ends that evaluating an expression brings about; ``next`` for going on."""
         if root is None:
             return [End("next", state)]
         waiting = [root]
-        ends: List[End] = []
+        ends: list[End] = []
         was_failing = state.failing
         while waiting:
             node = waiting.pop()
@@ -112,7 +113,7 @@ class Effects:
         state.failing = was_failing
         return ends + [End("next", state)]
 
-    def _reached(self, node: Any, state: State) -> List[Any]:
+    def _reached(self, node: Any, state: State) -> list[Any]:
         """Parts of ``a or b`` and ``a if b else c`` that this path evaluates."""
         if type(node).__name__ == "IfExp":
             parts = [node.test]
@@ -136,7 +137,7 @@ class Effects:
     def _loads(self, node: Any, state: State) -> bool:
         return meaning(state.names, node) == "load" or sounds_like_load(dotted(node.func))
 
-    def _call(self, node: Any, state: State) -> List[End]:
+    def _call(self, node: Any, state: State) -> list[End]:
         if type(node).__name__ != "Call":
             return [self._load(node, state)]
         what = meaning(state.names, node)
@@ -164,10 +165,10 @@ class Effects:
         end.path = path_argument(state.names, node)
         return end
 
-    def _follow(self, node: Any, state: State) -> List[End]:
+    def _follow(self, node: Any, state: State) -> list[End]:
         """A call of the user's own function: its body, one level deep, if it stands in the same file."""
         name = dotted(node.func)
-        function = state.names.look_up(name) if name else UNKNOWN
+        function: Any = state.names.look_up(name) if name else UNKNOWN
         if type(function) in (staticmethod, classmethod):
             function = function.__func__
         if type(function) is not FUNCTION:
@@ -185,12 +186,12 @@ class Effects:
         return self._returned(node, state, self.run(body, inner))
 
     @staticmethod
-    def _bind(node: Any, function: Any, state: State) -> Dict[str, Any]:
+    def _bind(node: Any, function: Any, state: State) -> dict[str, Any]:
         code = function.__code__
         parameters = code.co_varnames[: code.co_argcount]
         if parameters[:1] in (("self",), ("cls",)):
             parameters = parameters[1:]
-        bound = dict((name, UNKNOWN) for name in code.co_varnames)
+        bound = dict.fromkeys(code.co_varnames, UNKNOWN)
         for name, argument in zip(parameters, node.args):
             bound[name] = state.names.value(argument)
         for word in node.keywords:
@@ -198,9 +199,9 @@ class Effects:
                 bound[word.arg] = state.names.value(word.value)
         return bound
 
-    def _returned(self, node: Any, state: State, inner: List[End]) -> List[End]:
+    def _returned(self, node: Any, state: State, inner: list[End]) -> list[End]:
         ends = []
-        values: List[Any] = []
+        values: list[Any] = []
         for end in inner:
             if end.tag in ("next", "return"):
                 values.append(None if end.tag == "next" else end.value)
@@ -223,7 +224,7 @@ class Effects:
                 return self.flight_of(function.args[0], state)
             node = function
         name = dotted(node)
-        value = state.names.look_up(name) if name else UNKNOWN
+        value: Any = state.names.look_up(name) if name else UNKNOWN
         if type(value) is Flight:
             return value
         if is_exception_class(value):
@@ -235,7 +236,7 @@ class Effects:
         return unknown_flight(name.rpartition(".")[2])
 
 
-def _as_list(value: Any) -> List[Any]:
+def _as_list(value: Any) -> list[Any]:
     if type(value) is list:
         return [item for item in value if hasattr(item, "_fields")]
     return [value] if hasattr(value, "_fields") else []

@@ -8,15 +8,15 @@ reaches as well) only what depends on the result of the load does, such as ``if 
 
 from __future__ import annotations
 
+from dlrepair.diagnose.clauses import find_handler, suppresses
+from dlrepair.diagnose.effects import NEAREST_LOOP, Effects, End, State, TooMuchCode
+from dlrepair.diagnose.known import is_attempt
+from dlrepair.diagnose.syntax import exits, target_names
+from dlrepair.diagnose.values import OBJECT, UNKNOWN, Flight, truth
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any, Callable, Dict, List, Sequence
-
-from dlrepair.diagnose.clauses import find_handler, suppresses
-from dlrepair.diagnose.effects import Effects, End, State, TooMuchCode
-from dlrepair.diagnose.known import is_attempt
-from dlrepair.diagnose.syntax import target_names
-from dlrepair.diagnose.values import OBJECT, UNKNOWN, Flight, truth
+    from typing import Any, Callable, Sequence
 
 _MAX_STEPS = 3000
 _MAX_PATHS = 8
@@ -29,12 +29,12 @@ class Flow(Effects):
         super().__init__(active, definition)
         self._steps = 0
 
-    def run(self, stmts: Sequence[Any], state: State) -> List[End]:
+    def run(self, stmts: Sequence[Any], state: State) -> list[End]:
         """The ends of every path through ``stmts``; raises TooMuchCode."""
-        ends: List[End] = []
+        ends: list[End] = []
         live = [state]
         for stmt in stmts:
-            after: List[State] = []
+            after: list[State] = []
             for one in live:
                 for end in self._step(stmt, one):
                     if end.tag == "next":
@@ -46,7 +46,7 @@ class Flow(Effects):
                 break
         return ends + [End("next", one) for one in live]
 
-    def _step(self, stmt: Any, state: State) -> List[End]:
+    def _step(self, stmt: Any, state: State) -> list[End]:
         self._steps += 1
         if self._steps > _MAX_STEPS:
             raise TooMuchCode("more than {} statements".format(_MAX_STEPS))
@@ -55,10 +55,10 @@ class Flow(Effects):
 
     # -- statements
 
-    def _expression(self, stmt: Any, state: State) -> List[End]:
+    def _expression(self, stmt: Any, state: State) -> list[End]:
         return self._effects(stmt.value, state)
 
-    def _assign(self, stmt: Any, state: State) -> List[End]:
+    def _assign(self, stmt: Any, state: State) -> list[End]:
         targets = stmt.targets if type(stmt).__name__ == "Assign" else [stmt.target]
         if type(stmt).__name__ == "AnnAssign" and stmt.value is None:
             return [End("next", state)]
@@ -87,7 +87,7 @@ class Flow(Effects):
                 state.relevant.discard(name)
             state.names.changed[name] = value
 
-    def _return(self, stmt: Any, state: State) -> List[End]:
+    def _return(self, stmt: Any, state: State) -> list[End]:
         ends = self._effects(stmt.value, state)
         for end in ends:
             if end.tag == "next":
@@ -99,15 +99,17 @@ class Flow(Effects):
                     end.value = OBJECT  # the same whether the load worked or not
         return ends
 
-    def _raise(self, stmt: Any, state: State) -> List[End]:
+    def _raise(self, stmt: Any, state: State) -> list[End]:
         ends = self._effects(stmt.exc, state)
         for end in ends:
-            if end.tag == "next":
+            if end.tag == "next" and not state.failing:
+                end.tag = "skip"  # raised whether the load worked or not: the failure itself was swallowed before
+            elif end.tag == "next":
                 end.tag, end.node = "raise", stmt
                 end.flight = state.flight if stmt.exc is None else self.flight_of(stmt.exc, end.state)
         return ends
 
-    def _assert(self, stmt: Any, state: State) -> List[End]:
+    def _assert(self, stmt: Any, state: State) -> list[End]:
         if not state.failing and not self.mentions(stmt.test, state):
             return [End("next", state)]
         known = truth(state.names.value(stmt.test))
@@ -117,11 +119,12 @@ class Flow(Effects):
             return [end, End("next", state.copy())]
         return [End("next", state)] if known else [end]
 
-    def _if(self, stmt: Any, state: State) -> List[End]:
+    def _if(self, stmt: Any, state: State) -> list[End]:
         was_failing = state.failing
         if not was_failing and not self.mentions(stmt.test, state):
             return [End("next", state)]
-        ends: List[End] = []
+        ends: list[End] = []
+        way = ""
         for end in self._effects(stmt.test, state):
             if end.tag != "next":
                 ends.append(end)
@@ -133,12 +136,17 @@ class Flow(Effects):
                     # an alternative is only one where the test tells failure from success
                     branch.failing = True
                     ends.extend(self.run(stmts, branch))
-        return _restored(ends, was_failing)
+            if known is not None and not was_failing:
+                way = exits(stmt.orelse if known else stmt.body)
+        if way:  # a success would have left here: what follows is there for the failure
+            for end in ends:
+                end.state.until = NEAREST_LOOP if way == "loop" else -1
+        return _restored(ends, was_failing or bool(way))
 
-    def _loop(self, stmt: Any, state: State) -> List[End]:
+    def _loop(self, stmt: Any, state: State) -> list[End]:
         is_for = type(stmt).__name__ != "While"
         header = stmt.iter if is_for else stmt.test
-        ends: List[End] = []
+        ends: list[End] = []
         for end in self._effects(header, state):
             if end.tag != "next":
                 ends.append(end)
@@ -160,20 +168,20 @@ class Flow(Effects):
             ends.extend(skipped if truth(value) is not True or is_for else [])
         return _restored(ends, state.failing)
 
-    def _with(self, stmt: Any, state: State) -> List[End]:
+    def _with(self, stmt: Any, state: State) -> list[End]:
         for item in stmt.items:
             entering = self._effects(item.context_expr, state)
             if not any(end.tag == "next" for end in entering):
                 return entering
-        ends: List[End] = []
+        ends: list[End] = []
         for end in self.run(stmt.body, state):
             if end.tag == "raise" and end.flight is not None and suppresses(state.names, stmt, end.flight):
                 end = End("next", end.state)
             ends.append(end)
         return ends
 
-    def _try(self, stmt: Any, state: State) -> List[End]:
-        ends: List[End] = []
+    def _try(self, stmt: Any, state: State) -> list[End]:
+        ends: list[End] = []
         for end in self.run(stmt.body, state.copy()):
             if end.tag == "next":
                 ends.extend(self.run(stmt.orelse, end.state))
@@ -191,13 +199,13 @@ class Flow(Effects):
                 ends.append(inner)
         return ends
 
-    def _match(self, stmt: Any, state: State) -> List[End]:
+    def _match(self, stmt: Any, state: State) -> list[End]:
         ends = [End("next", state.copy())]
         for case in stmt.cases:
             ends.extend(self.run(case.body, state.copy()))
         return ends
 
-    def _import(self, stmt: Any, state: State) -> List[End]:
+    def _import(self, stmt: Any, state: State) -> list[End]:
         if state.failing:
             if type(stmt).__name__ == "ImportFrom":
                 modules = [stmt.module if stmt.module and not stmt.level else "."]
@@ -209,25 +217,25 @@ class Flow(Effects):
             state.names.changed[(alias.asname or alias.name).split(".")[0]] = UNKNOWN
         return [End("next", state)]
 
-    def _define(self, stmt: Any, state: State) -> List[End]:
+    def _define(self, stmt: Any, state: State) -> list[End]:
         state.names.changed[stmt.name] = OBJECT
         return [End("next", state)]
 
-    def _break(self, stmt: Any, state: State) -> List[End]:
+    def _break(self, stmt: Any, state: State) -> list[End]:
         return [End("break", state, stmt)]
 
-    def _continue(self, stmt: Any, state: State) -> List[End]:
+    def _continue(self, stmt: Any, state: State) -> list[End]:
         return [End("continue", state, stmt)]
 
 
-def _restored(ends: List[End], failing: bool) -> List[End]:
+def _restored(ends: list[End], failing: bool) -> list[End]:
     for end in ends:
         if end.tag in ("next", "break", "continue"):
             end.state.failing = failing
     return ends
 
 
-_STEPS: Dict[str, Callable[[Flow, Any, State], List[End]]] = {
+_STEPS: dict[str, Callable[[Flow, Any, State], list[End]]] = {
     "Expr": Flow._expression, "Assign": Flow._assign, "AugAssign": Flow._assign, "AnnAssign": Flow._assign,
     "Return": Flow._return, "Raise": Flow._raise, "Assert": Flow._assert, "If": Flow._if, "For": Flow._loop,
     "AsyncFor": Flow._loop, "While": Flow._loop, "With": Flow._with, "AsyncWith": Flow._with, "Try": Flow._try,

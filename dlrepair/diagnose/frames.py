@@ -8,7 +8,7 @@ import sys
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from types import FrameType
-    from typing import Any, Dict, Mapping, Optional
+    from typing import Any, Mapping
 
 # normcase is the identity on POSIX; os.__file__ is the only stdlib path known without importing sysconfig
 _STDLIB = os.path.dirname(os.path.abspath(os.__file__)) + os.sep
@@ -41,7 +41,7 @@ _BUILDERS = frozenset((
 ))  # fmt: skip
 _BUILD_PROGRAMS = ("setup.py", "_in_process.py")
 
-_kinds: Dict[str, str] = {}
+_kinds: dict[str, str] = {}
 
 
 def kind_of_file(name: str) -> str:
@@ -104,7 +104,7 @@ def package_dir(path: str) -> str:
     return found
 
 
-def find_probe(frame: Optional[FrameType], library: str) -> str:
+def find_probe(frame: FrameType | None, library: str) -> str:
     """Why this load belongs to a build (FACTS: its failure is a measurement), as one clause, or ""."""
     program = sys.argv[0] if getattr(sys, "argv", None) and type(sys.argv[0]) is str else ""
     why = _building_program(program)
@@ -125,7 +125,7 @@ def _building_program(program: str) -> str:
     if base in _BUILD_PROGRAMS:
         return "the program is {}".format(program)
     stem = base[:-3] if base.endswith(".py") else base
-    if stem == "pip" or stem.startswith("pip") and stem[3:].replace(".", "").isdigit():
+    if stem == "pip" or (stem.startswith("pip") and stem[3:].replace(".", "").isdigit()):
         return "the program is {}".format(base)
     parts = program.split(os.sep)
     if base == "__main__.py" and len(parts) > 1 and parts[-2] in ("pip", "build"):
@@ -135,7 +135,7 @@ def _building_program(program: str) -> str:
     return "cmake started the program" if _parent_name() == "cmake" else ""
 
 
-_parents: Dict[int, str] = {}
+_parents: dict[int, str] = {}
 
 
 def _parent_name() -> str:

@@ -7,21 +7,21 @@ from __future__ import annotations
 
 import os
 
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from types import CodeType, FrameType
-    from typing import Any, Callable, Dict, List, Optional, Sequence, Tuple
-
 from dlrepair.diagnose.clauses import catches_named, find_handler, suppresses
 from dlrepair.diagnose.codetable import find_handlers, handler_types
-from dlrepair.diagnose.effects import End, State, TooMuchCode
+from dlrepair.diagnose.effects import NEAREST_LOOP, End, State, TooMuchCode
 from dlrepair.diagnose.flow import Flow
 from dlrepair.diagnose.frames import kind_of
 from dlrepair.diagnose.loops import find_next, path_in_next
 from dlrepair.diagnose.source import Block, find_block
-from dlrepair.diagnose.syntax import assigned, child_blocks, dotted, expressions, first_line, leaves
-from dlrepair.diagnose.values import OBJECT, UNKNOWN, Flight, Names, truth
+from dlrepair.diagnose.syntax import assigned, child_blocks, dotted, exits, expressions, first_line
+from dlrepair.diagnose.values import Flight, Names, truth
 from dlrepair.model.requests import Guard
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from types import CodeType, FrameType
+    from typing import Any, Callable, Sequence
 
 _RANK = ("compile", "alternative", "optional", "reraise", "none")  # the most careful first
 _LOOPS = ("For", "AsyncFor", "While")
@@ -34,7 +34,7 @@ class _Place:
 
     __slots__ = ("field", "index", "stmts")
 
-    def __init__(self, stmts: List[Any], index: int, field: str) -> None:
+    def __init__(self, stmts: list[Any], index: int, field: str) -> None:
         self.stmts = stmts
         self.index = index
         self.field = field  #: which part of the statement above it this list is
@@ -49,20 +49,20 @@ class _Context:
 
     __slots__ = ("block", "chain", "frame")
 
-    def __init__(self, frame: FrameType, block: Block, chain: List[_Place]) -> None:
+    def __init__(self, frame: FrameType, block: Block, chain: list[_Place]) -> None:
         self.frame = frame
         self.block = block
         self.chain = chain
 
 
-def find_guard(frame: Optional[FrameType], cls: type) -> Guard:
+def find_guard(frame: FrameType | None, cls: type) -> Guard:
     """What the frames from ``frame`` outwards do with an exception of class ``cls``. May raise any Exception."""
     return _Walk(frame).guard(Flight(cls))
 
 
-def locate(stmts: List[Any], line: int) -> List[_Place]:
+def locate(stmts: list[Any], line: int) -> list[_Place]:
     """The statements that contain ``line``, outermost first: at each depth the last one that begins at or before it."""
-    chain: List[_Place] = []
+    chain: list[_Place] = []
     field = "body"
     while True:
         index = -1
@@ -87,14 +87,14 @@ def locate(stmts: List[Any], line: int) -> List[_Place]:
 
 
 class _Walk:
-    def __init__(self, frame: Optional[FrameType]) -> None:
+    def __init__(self, frame: FrameType | None) -> None:
         self._first = frame
-        self._work: List[Callable[[], None]] = []
-        self._verdicts: List[Guard] = []
-        self._contexts: Dict[int, Optional[_Context]] = {}
-        self._raised: Optional[Guard] = None
+        self._work: list[Callable[[], None]] = []
+        self._verdicts: list[Guard] = []
+        self._contexts: dict[int, _Context | None] = {}
+        self._raised: Guard | None = None
         self._done = 0
-        self._flow: Optional[Flow] = None
+        self._flow: Flow | None = None
 
     def guard(self, flight: Flight) -> Guard:
         self._fly(self._first, flight, None)
@@ -110,15 +110,18 @@ class _Walk:
 
     # -- frames
 
-    def _fly(self, frame: Optional[FrameType], flight: Flight, via: Optional[Guard]) -> None:
+    def _fly(self, frame: FrameType | None, flight: Flight, via: Guard | None) -> None:
         """An exception leaves everything inside ``frame``'s current statement: who outside takes it?"""
         while frame is not None:
-            if kind_of(frame) == "user" and self._enter(frame, flight, via):
+            kind = kind_of(frame)
+            if kind == "user" and self._enter(frame, flight, via):
                 return
+            if kind == "loader" and frame.f_code.co_name == "__getattr__":
+                flight = _through_attribute(frame, flight)
             frame = frame.f_back
         self._verdicts.append(via or Guard("none", "no handler around the load takes {}".format(flight.name)))
 
-    def _enter(self, frame: FrameType, flight: Flight, via: Optional[Guard]) -> bool:
+    def _enter(self, frame: FrameType, flight: Flight, via: Guard | None) -> bool:
         """Whether a handler of this frame took the exception (what it does is then on the list of work)."""
         code = frame.f_code
         handlers = find_handlers(code, frame.f_lasti)
@@ -129,13 +132,13 @@ class _Walk:
             return self._without_source(frame, flight)
         return self._propagate(context, len(context.chain) - 1, flight, via)
 
-    def _context(self, frame: FrameType) -> Optional[_Context]:
+    def _context(self, frame: FrameType) -> _Context | None:
         key = id(frame)
         if key not in self._contexts:
             self._contexts[key] = self._new_context(frame)
         return self._contexts[key]
 
-    def _new_context(self, frame: FrameType) -> Optional[_Context]:
+    def _new_context(self, frame: FrameType) -> _Context | None:
         for whole in (False, True):
             block = find_block(frame, whole)
             if block is None:
@@ -146,7 +149,7 @@ class _Walk:
         return None
 
     @staticmethod
-    def _agrees(frame: FrameType, chain: List[_Place]) -> bool:
+    def _agrees(frame: FrameType, chain: list[_Place]) -> bool:
         """Whether the tree shows a ``try`` or ``with`` if the bytecode does; else too little of the file was parsed."""
         handlers = find_handlers(frame.f_code, frame.f_lasti) or []
         if all(handler.kind == "cleanup" for handler in handlers):
@@ -169,7 +172,7 @@ class _Walk:
 
     # -- inside one frame
 
-    def _propagate(self, context: _Context, level: int, flight: Flight, via: Optional[Guard]) -> bool:
+    def _propagate(self, context: _Context, level: int, flight: Flight, via: Guard | None) -> bool:
         """The exception leaves the statement at ``level``: the handlers of what encloses it, innermost first."""
         names = Names(context.frame)
         while level >= 1:
@@ -184,6 +187,7 @@ class _Walk:
                 elif kind in ("With", "AsyncWith") and suppresses(names, owner, flight):
                     guard = self._guard(context, "optional", owner)
                     state = self._state(context, flight, owner.body)
+                    self._leave(context, level - 1, exits(owner.body), state)
                     self._later(self._after, context, level - 1, state, guard)
                     return True
             level -= 1
@@ -195,7 +199,7 @@ class _Walk:
     def _state(self, context: _Context, flight: Flight, tried: Sequence[Any]) -> State:
         return State(Names(context.frame), flight, assigned(tried), True)
 
-    def _handle(self, context: _Context, level: int, handler: Any, flight: Flight, via: Optional[Guard]) -> None:
+    def _handle(self, context: _Context, level: int, handler: Any, flight: Flight, via: Guard | None) -> None:
         """Follow the handler of the ``try`` at ``level``."""
         owner = context.chain[level].node
         guard = self._guard(context, "optional", handler)
@@ -204,20 +208,17 @@ class _Walk:
             state.names.changed[handler.name] = flight
         for end in self._follow(context, handler.body, state):
             if end.tag == "next":
-                self._leave_try(context, level, owner, end.state)
+                self._leave(context, level, exits(list(owner.body) + list(owner.orelse)), end.state)
             self._dispatch(context, level, end, guard)
 
     @staticmethod
-    def _leave_try(context: _Context, level: int, owner: Any, state: State) -> None:
-        """Behind the ``try``: is this still code that only a failure reaches?"""
-        way = leaves(owner.orelse) or leaves(owner.body)
+    def _leave(context: _Context, level: int, way: str, state: State) -> None:
+        """Behind the ``try``: is this code there for a failure? ``way``: how a success may have left it before."""
         state.failing = bool(way)
-        if way == "loop":
-            loops = [at for at in range(level) if type(context.chain[at].node).__name__ in _LOOPS]
-            state.until = loops[-1] if loops else -1
+        state.until = _loop_around(context, level) if way == "loop" else -1
 
-    def _follow(self, context: _Context, stmts: Sequence[Any], state: State) -> List[End]:
-        active = []
+    def _follow(self, context: _Context, stmts: Sequence[Any], state: State) -> list[End]:
+        active: list[CodeType] = []
         frame = self._first
         while frame is not None and len(active) < 64:
             active.append(frame.f_code)
@@ -238,8 +239,10 @@ class _Walk:
         if end.tag == "load":
             kind = "compile" if end.state.built is not None else "alternative"
             self._verdicts.append(_as(guard, kind, end.path))
-        elif end.tag in ("stop", "skip"):
-            self._verdicts.append(_as(guard, "reraise" if end.tag == "stop" else "optional"))
+        elif end.tag == "stop":
+            self._verdicts.append(_as(guard, "reraise"))
+        elif end.tag == "skip":
+            self._swallowed(end.state, guard)
         elif end.tag == "raise":
             assert end.flight is not None
             if not self._propagate(context, level, end.flight, _as(guard, "reraise")):
@@ -249,16 +252,20 @@ class _Walk:
         elif end.tag == "return":
             self._later(self._return, context, end, guard)
         else:
-            loop = max((at for at in range(level) if type(context.chain[at].node).__name__ in _LOOPS), default=-1)
+            loop = _loop_around(context, level)
             if loop < 0:
                 return self._swallowed(end.state, guard)
             # statements that this jump leaves out run after a success only: what they bind tells the two apart
-            end.state.relevant |= assigned(context.chain[loop].node.body)
+            skipped = [stmt for place in context.chain[loop + 1 : level + 1] for stmt in place.stmts[place.index + 1 :]]
+            end.state.relevant |= assigned(skipped)
+            if exits(skipped) and not end.state.failing:
+                self._leave(context, level, exits(skipped), end.state)
             if end.tag == "break":
-                end.state.failing = end.state.failing and end.state.until < loop
+                end.state.failing = end.state.failing and end.state.until < loop and end.state.until != NEAREST_LOOP
                 self._later(self._after, context, loop, end.state, guard)
             else:
                 self._again(context, loop, end.state, guard)
+        return None
 
     def _swallowed(self, state: State, guard: Guard) -> None:
         self._verdicts.append(_as(guard, "compile" if state.built is not None else "optional"))
@@ -283,7 +290,7 @@ class _Walk:
                     self._later(self._after, context, level - 1, end.state, guard)
 
     @staticmethod
-    def _rest(context: _Context, level: int, state: State) -> List[Any]:
+    def _rest(context: _Context, level: int, state: State) -> list[Any]:
         place = context.chain[level]
         rest = place.stmts[place.index + 1 :]
         if level == 0 and context.block.kind == "module" and state.relevant:
@@ -309,7 +316,8 @@ class _Walk:
             path = path_in_next(loop, value, state.names) if what == "more" else None
             self._verdicts.append(_as(guard, kind, path, "; the loop goes on"))
             return
-        stays_failing = state.failing and state.until != level  # success leaves the function, not only the loop
+        # a success that only broke out of the loop reaches what follows it; one that returned does not
+        stays_failing = state.failing and state.until not in (level, NEAREST_LOOP)
         state.failing = True  # the else of a loop runs only when nothing broke out of it
         for end in self._follow(context, loop.orelse, state):
             if end.tag == "next":
@@ -341,6 +349,7 @@ class _Walk:
                 self._swallowed(after.state, guard)
             else:
                 self._dispatch(caller, level, after, guard)
+        return None
 
     @staticmethod
     def _guard(context: _Context, kind: str, node: Any) -> Guard:
@@ -356,8 +365,21 @@ class _Walk:
         return Guard(kind, "{}, {}:{}".format(text, os.path.basename(path), line), path, line)
 
 
-def _as(guard: Guard, kind: str, path: Optional[str] = None, more: str = "") -> Guard:
+def _as(guard: Guard, kind: str, path: str | None = None, more: str = "") -> Guard:
     return Guard(kind, guard.reason + more, guard.file, guard.line, path)
+
+
+def _loop_around(context: _Context, level: int) -> int:
+    """Level of the innermost loop around the statement at ``level``, or -1."""
+    return max((at for at in range(level) if type(context.chain[at].node).__name__ in _LOOPS), default=-1)
+
+
+def _through_attribute(frame: FrameType, flight: Flight) -> Flight:
+    """``ctypes.cdll.name`` turns OSError into AttributeError from 3.12 on (``LibraryLoader.__getattr__``)."""
+    for handler in find_handlers(frame.f_code, frame.f_lasti) or ():
+        if handler.kind == "except" and ["OSError"] in list(handler_types(frame.f_code, handler)):
+            return Flight(AttributeError)
+    return flight
 
 
 def _last_line(stmt: Any) -> int:

@@ -5,12 +5,12 @@ from __future__ import annotations
 import os
 import sys
 
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from typing import Any, List, Optional
-
 from dlrepair.diagnose.syntax import dotted
 from dlrepair.diagnose.values import FUNCTION, PLAIN, UNKNOWN, Names, constant, is_modest
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
 #: Last part of the name of a function that loads a library or imports a module.
 _LOADS = frozenset((
@@ -52,7 +52,7 @@ _TOOLS = frozenset((
 ))  # fmt: skip
 
 
-def is_attempt(module: Optional[str]) -> bool:
+def is_attempt(module: str | None) -> bool:
     """Whether importing ``module`` may stand in for the library (not so for modules that serve to report)."""
     return (module or ".").split(".")[0] not in _TOOLS
 
@@ -78,13 +78,18 @@ def meaning(names: Names, node: Any) -> str:
         return "stop"
     if name in _SKIPS or last in ("skipTest", "SkipTest", "importorskip"):
         return "skip"
-    if name.startswith(_PROCESS) or last in _PROCESS_NAMES or last in ("call", "run") and _of_module(names, name, "subprocess"):
+    if name.startswith(_PROCESS) or last in _PROCESS_NAMES or _is_process_call(names, name, last):
         return "" if _only_looks(names, node) else "compile"
-    if name in _BUILD_CALLS or name.endswith(".cpp_extension.load") or name.endswith(".load_inline"):
+    if name in _BUILD_CALLS or name.endswith((".cpp_extension.load", ".load_inline")):
         return "compile"
     if _sounds_like_build(names, name, last):
         return "compile"
     return ""
+
+
+def _is_process_call(names: Names, name: str, last: str) -> bool:
+    """``run`` and ``call`` say too little by themselves."""
+    return last in ("call", "run") and _of_module(names, name, "subprocess")
 
 
 def _sounds_like_build(names: Names, name: str, last: str) -> bool:
@@ -132,7 +137,7 @@ def _only_looks(names: Names, node: Any) -> bool:
     return bool(words) and os.path.basename(words[0]) in _LOOKING
 
 
-def path_argument(names: Names, node: Any) -> Optional[str]:
+def path_argument(names: Names, node: Any) -> str | None:
     """The path that a load is given, where it can be evaluated."""
     if type(node).__name__ == "Attribute":
         return str(node.attr)
@@ -145,12 +150,12 @@ def path_argument(names: Names, node: Any) -> Optional[str]:
     if last == "load_library" and len(node.args) == 2:  # numpy.ctypeslib: name, directory
         name, directory = names.text(node.args[0]), names.text(node.args[1])
         return os.path.join(directory, name) if name is not None and directory is not None else None
-    arguments: List[Any] = list(node.args[:1])
+    arguments: list[Any] = list(node.args[:1])
     arguments += [word.value for word in node.keywords if word.arg in ("name", "library_filename", "path", "libname")]
     return names.text(arguments[0]) if arguments else None
 
 
-_PURE = {
+_PURE: dict[Any, Any] = {
     os.path.join: os.path.join, os.path.dirname: os.path.dirname, os.path.basename: os.path.basename,
     os.path.abspath: os.path.abspath, os.path.realpath: os.path.realpath, os.path.normpath: os.path.normpath,
     os.path.expanduser: os.path.expanduser, os.path.splitext: os.path.splitext, os.path.exists: os.path.exists,
@@ -168,11 +173,10 @@ def call_value(names: Names, node: Any, depth: int) -> Any:
         return UNKNOWN
     name = dotted(node.func)
     function = names.look_up(name) if name else UNKNOWN
-    if type(function) is FUNCTION or type(function) is type(len):
-        if function in _PURE and not node.keywords:
-            arguments = [names.value(argument, depth) for argument in node.args]
-            return _PURE[function](*arguments) if all(_is_text(argument, function) for argument in arguments) else UNKNOWN
-    if type(function) is type and function in _MAKES_LIST or function is sorted:
+    if (type(function) is FUNCTION or type(function) is type(len)) and function in _PURE and not node.keywords:
+        arguments = [names.value(argument, depth) for argument in node.args]
+        return _PURE[function](*arguments) if all(_is_text(argument, function) for argument in arguments) else UNKNOWN
+    if (type(function) is type and function in _MAKES_LIST) or function is sorted:
         return _list_of(names, node, function, depth)
     if name in ("os.environ.get", "os.getenv") and node.args and type(os.environ) is os._Environ:
         key = names.value(node.args[0], depth)
@@ -187,7 +191,7 @@ def call_value(names: Names, node: Any, depth: int) -> Any:
 
 
 def _is_text(value: Any, function: Any) -> bool:
-    return type(value) in (str, bytes) or function is len and type(value) in (str, list, tuple, dict)
+    return type(value) in (str, bytes) or (function is len and type(value) in (str, list, tuple, dict))
 
 
 def _list_of(names: Names, node: Any, function: Any, depth: int) -> Any:
@@ -197,7 +201,7 @@ def _list_of(names: Names, node: Any, function: Any, depth: int) -> Any:
     if function is range:
         numbers = range(*arguments)
         return list(numbers) if len(numbers) <= 2000 else UNKNOWN
-    if function is enumerate and node.keywords or not all(hasattr(argument, "__len__") for argument in arguments):
+    if (function is enumerate and node.keywords) or not all(hasattr(argument, "__len__") for argument in arguments):
         return UNKNOWN
     if any(len(argument) > 2000 for argument in arguments):
         return UNKNOWN
@@ -221,7 +225,7 @@ def _method_value(names: Names, node: Any, depth: int) -> Any:
     if method == "join":
         parts = arguments[0] if arguments and type(arguments[0]) in (list, tuple) else None
         return base.join(parts) if parts is not None and all(type(part) is str for part in parts) else UNKNOWN
-    words = dict((word.arg, names.value(word.value, depth)) for word in node.keywords if word.arg)
+    words = {word.arg: names.value(word.value, depth) for word in node.keywords if word.arg}
     if method == "format":
         plain = all(type(value) in (str, int) for value in list(arguments) + list(words.values()))
         return base.format(*arguments, **words) if plain and is_modest(base) else UNKNOWN

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from typing import Any, Optional, Tuple
-
 from dlrepair.diagnose.known import meaning, path_argument
 from dlrepair.diagnose.syntax import dotted, expressions
 from dlrepair.diagnose.values import PLAIN, UNKNOWN, Names, truth
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
-def find_next(loop: Any, names: Names) -> Tuple[str, Any]:
+
+def find_next(loop: Any, names: Names) -> tuple[str, Any]:
     """``last``, ``more`` or ``unknown``, and for ``more`` the next value of the loop's variable.
 
     A ``for`` is judged by the value that its variable has now, among the elements of its
@@ -56,8 +56,8 @@ def _same(now: Any, item: Any) -> bool:
     return now is item
 
 
-def path_in_next(loop: Any, value: Any, names: Names) -> Optional[str]:
-    """The path that the loop's first load will be given when its variable holds ``value``, where it can be evaluated."""
+def path_in_next(loop: Any, value: Any, names: Names) -> str | None:
+    """The path that the loop's first load will be given when its variable holds ``value``, if that follows."""
     if value is UNKNOWN:
         return None
     later = names.copy()
@@ -72,7 +72,7 @@ def path_in_next(loop: Any, value: Any, names: Names) -> Optional[str]:
     return _first_load(loop.body, later)
 
 
-def _first_load(stmts: Any, names: Names) -> Optional[str]:
+def _first_load(stmts: Any, names: Names) -> str | None:
     for stmt in stmts:
         for node in expressions(stmt):
             kind = type(node).__name__

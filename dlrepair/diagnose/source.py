@@ -14,18 +14,18 @@ from __future__ import annotations
 import os
 import sys
 
+from dlrepair.diagnose.syntax import child_blocks, first_line
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from types import CodeType, FrameType
-    from typing import Any, Dict, Iterator, List, Optional, Tuple
-
-from dlrepair.diagnose.syntax import child_blocks, first_line
+    from typing import Any, Iterator
 
 _ONLY_AST = 0x400  # ast.PyCF_ONLY_AST
 _NAME = "<source read by dlrepair>"
 _MAX_BYTES = 8 << 20
 _CONTINUES = (b"else", b"elif", b"except", b"finally")  # clauses, not statements of their own
-_sources: Dict[Tuple[str, Tuple[int, ...]], "Source"] = {}
+_sources: dict[tuple[str, tuple[int, ...]], Source] = {}
 
 
 class _OurSource:
@@ -62,7 +62,7 @@ class Block:
 
     __slots__ = ("kind", "source", "stmts")
 
-    def __init__(self, kind: str, stmts: List[Any], source: "Source") -> None:
+    def __init__(self, kind: str, stmts: list[Any], source: Source) -> None:
         self.kind = kind  #: ``module``, ``function``, ``class``
         self.stmts = stmts
         self.source = source
@@ -76,8 +76,8 @@ class Source:
         self.text = text[3:] if text.startswith(b"\xef\xbb\xbf") else text
         self.lines = self.text.replace(b"\r\n", b"\n").replace(b"\r", b"\n").split(b"\n")
         self._cookie = self._find_cookie() if self.text is text else b""
-        self._parsed: Dict[Tuple[int, str], Any] = {}
-        self._starts: Optional[List[int]] = None
+        self._parsed: dict[tuple[int, str], Any] = {}
+        self._starts: list[int] | None = None
 
     def line(self, number: int) -> str:
         """One line without its indentation, for people."""
@@ -100,7 +100,7 @@ class Source:
             padding[0] = self._cookie
         return _compile(b"\n".join(padding + self.lines[first - 1 : last]) + b"\n", _ONLY_AST)
 
-    def _whole(self) -> List[Any]:
+    def _whole(self) -> list[Any]:
         if (0, "") not in self._parsed:
             tree = self._parse_lines(1, len(self.lines), False)
             self._parsed[0, ""] = [] if tree is None else tree.body
@@ -147,7 +147,7 @@ class Source:
                 # a decorated or many-line header: the next line at this depth may still be part of it
         yield len(self.lines)
 
-    def _top(self) -> List[int]:
+    def _top(self) -> list[int]:
         """Lines at which a top-level statement seems to begin."""
         if self._starts is None:
             self._starts = [
@@ -157,7 +157,7 @@ class Source:
             ]
         return self._starts
 
-    def top_level(self, line: int, whole: bool = False) -> List[Any]:
+    def top_level(self, line: int, whole: bool = False) -> list[Any]:
         """Top-level statements around ``line``; the first ones may lie before it."""
         if whole or len(self.lines) < 60:
             return self._whole()
@@ -188,8 +188,7 @@ class Source:
                 continue
             parsed += 1
             tree = self._parse_lines(first, last, False)
-            for stmt in tree.body if tree is not None else ():
-                yield stmt
+            yield from tree.body if tree is not None else ()
 
     def runs(self, code: CodeType) -> bool:
         """Whether compiling this text gives the bytecode of ``code``."""
@@ -211,7 +210,7 @@ def _indent(line: bytes) -> int:
     return len(line) - len(line.lstrip(b" \t"))
 
 
-def _last_not_after(starts: List[int], line: int) -> int:
+def _last_not_after(starts: list[int], line: int) -> int:
     at = 0
     for index, start in enumerate(starts):
         if start > line:
@@ -220,7 +219,7 @@ def _last_not_after(starts: List[int], line: int) -> int:
     return at
 
 
-def _definition_in(stmts: List[Any], name: str, line: int) -> Any:
+def _definition_in(stmts: list[Any], name: str, line: int) -> Any:
     waiting = list(stmts)
     while waiting:
         node = waiting.pop()
@@ -245,7 +244,7 @@ def _start_of_process() -> float:
         return 0.0
 
 
-_started: Dict[int, float] = {}
+_started: dict[int, float] = {}
 
 
 def process_start() -> float:
@@ -257,7 +256,7 @@ def process_start() -> float:
     return _started[pid]
 
 
-def find_block(frame: FrameType, whole: bool = False) -> Optional[Block]:
+def find_block(frame: FrameType, whole: bool = False) -> Block | None:
     """Statements of the code that ``frame`` runs, or None where the source is not available or not the same.
 
     ``whole``: parse the entire file, for the rare text that misleads the search for
@@ -278,14 +277,14 @@ def find_block(frame: FrameType, whole: bool = False) -> Optional[Block]:
     return Block("class" if type(node).__name__ == "ClassDef" else "function", node.body, source)
 
 
-def _find_source(frame: FrameType) -> Optional[Source]:
+def _find_source(frame: FrameType) -> Source | None:
     code = frame.f_code
     name = code.co_filename
     if name == "<string>":
         text = _command_text()
         return None if text is None else _checked(name, (len(text), hash(text)), text, code, True)
     cached = _cached_lines(name)
-    if name.startswith("<") or cached is not None and not os.path.isabs(name):
+    if name.startswith("<") or (cached is not None and not os.path.isabs(name)):
         return None if cached is None else _checked(name, (len(cached), hash(cached)), cached, code, False)
     path = find_file(frame)
     if path:
@@ -301,7 +300,7 @@ def _find_source(frame: FrameType) -> Optional[Source]:
                 text = stream.read(_MAX_BYTES)
         except (OSError, ValueError):
             return None
-        if b"\0" in text[:4096] or not path.endswith((".py", ".pyw")) and _is_bytecode(text):
+        if b"\0" in text[:4096] or (not path.endswith((".py", ".pyw")) and _is_bytecode(text)):
             return None
         start = process_start()
         return _checked(path, signature, text, code, not (start and status.st_mtime < start))
@@ -314,7 +313,7 @@ def _is_bytecode(text: bytes) -> bool:
     return text[2:4] == b"\r\n"
 
 
-def _checked(path: str, signature: Tuple[int, ...], text: bytes, code: CodeType, compare: bool) -> Optional[Source]:
+def _checked(path: str, signature: tuple[int, ...], text: bytes, code: CodeType, compare: bool) -> Source | None:
     key = (path, signature)
     source = _sources.get(key)
     if source is None:
@@ -345,7 +344,7 @@ def find_file(frame: FrameType) -> str:
     return ""
 
 
-def _cached_lines(name: str) -> Optional[bytes]:
+def _cached_lines(name: str) -> bytes | None:
     """The text in ``linecache.cache`` (Jupyter cells, doctest), if that module is loaded."""
     linecache = sys.modules.get("linecache")
     if type(linecache) is not type(sys):
@@ -357,20 +356,19 @@ def _cached_lines(name: str) -> Optional[bytes]:
     return "".join(line for line in entry[2] if type(line) is str).encode("utf-8", "surrogatepass")
 
 
-def _command_text() -> Optional[bytes]:
+def _command_text() -> bytes | None:
     """The program given with ``-c``, or None."""
     if not (sys.argv and sys.argv[0] == "-c"):
         return None
-    arguments: List[str] = list(getattr(sys, "orig_argv", ()))
+    arguments: list[str] = list(getattr(sys, "orig_argv", ()))
     if not arguments:
         try:
             with open("/proc/self/cmdline", "rb") as stream:
                 arguments = [os.fsdecode(part) for part in stream.read(_MAX_BYTES).split(b"\0")]
         except OSError:
             return None
-    for at, argument in enumerate(arguments[1:], 1):
+    for argument, following in zip(arguments[1:], arguments[2:]):
         # options may be joined (-Ic); -X and -W take a value that could look like one
         if argument.startswith("-") and not argument.startswith(("--", "-X", "-W")) and argument.endswith("c"):
-            if at + 1 < len(arguments):
-                return arguments[at + 1].encode("utf-8", "surrogateescape")
+            return following.encode("utf-8", "surrogateescape")
     return None

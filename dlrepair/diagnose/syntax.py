@@ -4,14 +4,14 @@ from __future__ import annotations
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any, Iterator, List, Sequence, Set, Tuple
+    from typing import Any, Iterator, Sequence
 
 _SCOPES = ("FunctionDef", "AsyncFunctionDef", "ClassDef", "Lambda")
 
 
 def dotted(node: Any) -> str:
     """``a.b.c`` for a chain of attributes on a name, or "" for any other expression."""
-    parts: List[str] = []
+    parts: list[str] = []
     while type(node).__name__ == "Attribute" and len(parts) < 16:
         parts.append(node.attr)
         node = node.value
@@ -23,9 +23,9 @@ def dotted(node: Any) -> str:
 
 def marks_filled(node: Any) -> str:
     """The list that ``errors.append(e)`` fills (its dotted name), or ""."""
-    if type(node).__name__ == "Call" and type(node.func).__name__ == "Attribute":
-        if node.func.attr in ("append", "add", "extend", "insert"):
-            return dotted(node.func.value)
+    is_method = type(node).__name__ == "Call" and type(node.func).__name__ == "Attribute"
+    if is_method and node.func.attr in ("append", "add", "extend", "insert"):
+        return dotted(node.func.value)
     return ""
 
 
@@ -37,7 +37,7 @@ def first_line(node: Any) -> int:
     return line
 
 
-def child_blocks(node: Any) -> Iterator[Tuple[str, List[Any], Any]]:
+def child_blocks(node: Any) -> Iterator[tuple[str, list[Any], Any]]:
     """(field, statements, owner) for each block inside a compound statement."""
     for field in ("body", "orelse", "finalbody"):
         stmts = getattr(node, field, None)
@@ -48,10 +48,10 @@ def child_blocks(node: Any) -> Iterator[Tuple[str, List[Any], Any]]:
             yield field, part.body, part
 
 
-def assigned(stmts: Sequence[Any]) -> Set[str]:
+def assigned(stmts: Sequence[Any]) -> set[str]:
     """Every name that these statements may bind, dotted for attributes."""
-    found: Set[str] = set()
-    waiting: List[Any] = list(stmts)
+    found: set[str] = set()
+    waiting: list[Any] = list(stmts)
     while waiting:
         node = waiting.pop()
         kind = type(node).__name__
@@ -102,7 +102,7 @@ def expressions(root: Any) -> Iterator[Any]:
         yield node
         if type(node).__name__ in _SCOPES:
             continue
-        inner: List[Any] = []
+        inner: list[Any] = []
         for field in node._fields:
             value = getattr(node, field, None)
             if type(value) is list:
@@ -112,21 +112,18 @@ def expressions(root: Any) -> Iterator[Any]:
         waiting.extend(reversed(inner))
 
 
-def leaves(stmts: Sequence[Any]) -> str:
-    """How these statements always end: ``return`` (or raise), ``loop`` (break, continue), or "" where they go on."""
-    if not stmts:
-        return ""
-    last = stmts[-1]
-    kind = type(last).__name__
-    if kind in ("Return", "Raise"):
-        return "return"
-    if kind in ("Break", "Continue"):
-        return "loop"
-    if kind == "If":
-        ends = {leaves(last.body), leaves(last.orelse)}
-        return "" if "" in ends else "loop" if "loop" in ends else "return"
-    if kind in ("With", "AsyncWith"):
-        return leaves(last.body)
-    if kind == "Try":
-        return leaves(last.orelse or last.body) or leaves(last.finalbody)
-    return ""
+def exits(stmts: Sequence[Any]) -> str:
+    """How these statements may be left early: ``return``, ``loop`` (break, or continue as the last), or ""."""
+    waiting = [(stmt, False) for stmt in stmts]
+    found = "loop" if stmts and type(stmts[-1]).__name__ == "Continue" else ""
+    while waiting:
+        node, in_loop = waiting.pop()
+        kind = type(node).__name__
+        if kind == "Return":
+            return "return"
+        if kind == "Break" and not in_loop:
+            found = "loop"
+        if kind not in _SCOPES:
+            in_loop = in_loop or kind in ("For", "AsyncFor", "While")
+            waiting.extend((inner, in_loop) for _, block, _ in child_blocks(node) for inner in block)
+    return found

@@ -11,13 +11,13 @@ import builtins
 import os
 import sys
 
+from dlrepair.diagnose.frames import namespace
+from dlrepair.diagnose.syntax import dotted
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from types import FrameType
-    from typing import Any, Dict, List, Optional, Tuple
-
-from dlrepair.diagnose.frames import namespace
-from dlrepair.diagnose.syntax import dotted
+    from typing import Any
 
 
 class _Mark:
@@ -39,11 +39,12 @@ PLAIN = (str, bytes, int, float, bool, type(None), list, tuple, dict, set, froze
 
 _CONTAINERS = (list, tuple, dict, set, frozenset)
 
-_module_dict = type(sys).__dict__["__dict__"].__get__
-_class_dict = type.__dict__["__dict__"].__get__
-class_mro = type.__dict__["__mro__"].__get__
-_GETSET = type(type.__dict__["__dict__"])
-FUNCTION = type(lambda: 0)
+_SLOTS: Any = type.__dict__  # descriptors of the types themselves: what no subclass can overrule
+_module_dict: Any = vars(type(sys))["__dict__"].__get__
+_class_dict: Any = _SLOTS["__dict__"].__get__
+class_mro: Any = _SLOTS["__mro__"].__get__
+_GETSET: Any = type(_SLOTS["__dict__"])
+FUNCTION: Any = type(lambda: 0)
 
 
 class Flight:
@@ -51,7 +52,7 @@ class Flight:
 
     __slots__ = ("cls", "names")
 
-    def __init__(self, cls: Optional[type], names: Tuple[str, ...] = ()) -> None:
+    def __init__(self, cls: type | None, names: tuple[str, ...] = ()) -> None:
         self.cls = cls
         self.names = tuple(base.__name__ for base in class_mro(cls)) if cls is not None else names
 
@@ -59,7 +60,7 @@ class Flight:
     def name(self) -> str:
         return self.names[0] if self.names else "exception"
 
-    def same(self, other: "Flight") -> bool:
+    def same(self, other: Flight) -> bool:
         return self.cls is other.cls and self.names == other.names
 
 
@@ -114,7 +115,7 @@ def constant(node: Any) -> Any:
     return UNKNOWN
 
 
-def truth(value: Any) -> Optional[bool]:
+def truth(value: Any) -> bool | None:
     if value is FILLED or type(value) is Flight:
         return True
     if type(value) in PLAIN:
@@ -127,13 +128,13 @@ class Names:
 
     __slots__ = ("changed", "frame", "local", "results")
 
-    def __init__(self, frame: FrameType, changed: Optional[Dict[str, Any]] = None, local: bool = True) -> None:
+    def __init__(self, frame: FrameType, changed: dict[str, Any] | None = None, local: bool = True) -> None:
         self.frame = frame
-        self.results: Dict[int, Any] = {}  #: what calls returned on this path, by the id of their node
-        self.changed: Dict[str, Any] = {} if changed is None else changed
+        self.results: dict[int, Any] = {}  #: what calls returned on this path, by the id of their node
+        self.changed: dict[str, Any] = {} if changed is None else changed
         self.local = local  #: False in a called function: its locals are not those of the frame
 
-    def copy(self) -> "Names":
+    def copy(self) -> Names:
         other = Names(self.frame, dict(self.changed), self.local)
         other.results = dict(self.results)
         return other
@@ -175,7 +176,7 @@ class Names:
         except (TypeError, ValueError, IndexError, KeyError, OverflowError, ZeroDivisionError, MemoryError):
             return UNKNOWN
 
-    def text(self, node: Any) -> Optional[str]:
+    def text(self, node: Any) -> str | None:
         """The path that an expression stands for, or None."""
         found = self.value(node)
         if type(found) is bytes:
@@ -201,7 +202,7 @@ class Names:
         return self._name(node, depth)
 
     def _sequence(self, node: Any, depth: int) -> Any:
-        items: List[Any] = []
+        items: list[Any] = []
         for element in node.elts:
             if type(element).__name__ == "Starred":
                 more = self.value(element.value, depth)
@@ -215,7 +216,7 @@ class Names:
     def _dict(self, node: Any, depth: int) -> Any:
         if any(key is None for key in node.keys):
             return UNKNOWN
-        return dict((self.value(k, depth), self.value(v, depth)) for k, v in zip(node.keys, node.values))
+        return {self.value(k, depth): self.value(v, depth) for k, v in zip(node.keys, node.values)}
 
     def _joined(self, node: Any, depth: int) -> Any:
         parts = []
@@ -351,7 +352,7 @@ def _has_unknown(value: Any, depth: int = 0) -> bool:
     return any(_has_unknown(item, depth + 1) for item in value)
 
 
-def _path_text(path: Any) -> Optional[str]:
+def _path_text(path: Any) -> str | None:
     """The text of an exact ``pathlib`` path: its own ``__str__`` is the standard library's."""
     if type(path).__name__ in ("PosixPath", "PurePosixPath") and type(path).__module__.split(".")[0] == "pathlib":
         return str(path)

@@ -5,11 +5,10 @@ from __future__ import annotations
 import json
 import os
 import subprocess
-from typing import Any, Dict, List
-
-import pytest
+from typing import Any
 
 import interpreters
+import pytest
 from callsite_cases import CASES
 
 HERE = os.path.dirname(os.path.abspath(__file__))
@@ -17,21 +16,21 @@ CHECKOUT = os.path.dirname(os.path.dirname(HERE))
 PYTHONS = {one.label: one.path for one in interpreters.find_interpreters()}
 
 
-def run_child(python: str, work: str, scripts: List[str]) -> Dict[str, Any]:
+def run_child(python: str, work: str, scripts: list[str]) -> dict[str, Any]:
     done = subprocess.run(
         [python, os.path.join(HERE, "callsite_child.py"), CHECKOUT, work] + scripts,
         stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=120, cwd=work,
         env=interpreters.bare_env(),
     )  # fmt: skip
     assert done.returncode == 0, done.stderr.decode()
-    found: Dict[str, Any] = json.loads(done.stdout.decode())
+    found: dict[str, Any] = json.loads(done.stdout.decode())
     return found
 
 
 @pytest.fixture(scope="module")
 def recorded(tmp_path_factory: pytest.TempPathFactory) -> Any:
     """``recorded(label)``: what was said of every case, the cases run once in an interpreter."""
-    made: Dict[str, Any] = {}
+    made: dict[str, Any] = {}
 
     def run(label: str) -> Any:
         if label not in made:
@@ -100,4 +99,4 @@ def test_alternative_beside_the_script(recorded: Any) -> None:
 
 def test_reason_is_one_clause(recorded: Any) -> None:
     records = recorded(list(PYTHONS)[-1])["silent.py"]["records"]
-    assert records[0]["reason"] == "except: pass, silent.py:6"
+    assert records[0]["reason"] == "except: pass, silent.py:5"
