@@ -43,7 +43,7 @@ _SEARCHERS = {
 class Stage0(object):
     """What stage 0 knows: handed to the hooks, which keep all further state themselves."""
 
-    __slots__ = ("checked", "cwd", "home", "hooks", "natives", "opened", "originals", "pid")
+    __slots__ = ("checked", "cwd", "home", "hooks", "natives", "opened", "originals", "pid", "threads")
 
     def __init__(self, home: "str") -> "None":
         self.home = home  #: directory that holds the dlrepair package
@@ -52,6 +52,7 @@ class Stage0(object):
         self.checked: "set[Any]" = set()  #: absolute paths and leaf names that loaded, hence need no check again
         self.opened: "list[Any]" = []  #: names that TensorFlow loaded, in order
         self.originals: "dict[tuple[str, str], Any]" = {}  #: (module name, entry) -> the native function
+        self.threads: "set[int] | None" = None  #: threads that are inside a repair, once there was one
         self.pid = os.getpid()
         try:
             self.cwd = os.getcwd()
@@ -119,13 +120,47 @@ def _failed(
 
     With ``refused`` the original was not called; the hooks raise the error for it.
     """
-    hooks = state.hooks
-    if hooks is None:
-        try:
-            hooks = state.hooks = _import_hooks(state.home)
-        except Exception:
-            return None
-    return hooks.on_failure(state, loader, native, args, kwargs, error, refused)
+    import _thread
+
+    if state.threads is None:
+        state.threads = set()
+        os.register_at_fork(after_in_child=lambda: _release_imports(state))
+    me = _thread.get_ident()
+    outer = me in state.threads
+    state.threads.add(me)
+    try:
+        if state.hooks is None:
+            try:
+                state.hooks = _import_hooks(state.home)
+            except Exception:
+                return None
+        return state.hooks.on_failure(state, loader, native, args, kwargs, error, refused)
+    finally:
+        if not outer:
+            state.threads.discard(me)
+
+
+def _release_imports(state: "Stage0") -> "None":
+    """Ends, in a forked child, the imports that repairing threads of the parent were in the middle of.
+
+    A module lock would stay locked for ever, and its module half made (Lib/importlib/_bootstrap.py,
+    _ModuleLock). Only locks of threads that were inside our own repair are touched.
+    """
+    try:
+        import _thread
+
+        gone = state.threads - {_thread.get_ident()}  # type: ignore[operator]
+        state.threads -= gone  # type: ignore[operator]
+        locks = sys.modules["_frozen_importlib"]._module_locks if gone else {}
+        for name, reference in list(locks.items()):
+            owner = getattr(reference(), "owner", None)
+            if (owner[0] if owner.__class__ is tuple else owner) in gone:
+                locks.pop(name, None)
+                module = sys.modules.get(name)
+                if getattr(getattr(module, "__spec__", None), "_initializing", False):
+                    sys.modules.pop(name, None)
+    except Exception:  # another interpreter's internals: the child may wait for a half-made module
+        return
 
 
 def _import_hooks(home: "str") -> "Any":

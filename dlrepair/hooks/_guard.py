@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import _thread
 import os
-import sys
 import time
 
 TYPE_CHECKING = False
@@ -29,8 +28,6 @@ _redirects: dict[tuple[str, str], str] = {}
 _in_flight: dict[tuple[str, str], Any] = {}
 _probes: dict[Any, tuple[float, float, tuple[tuple[str, int], ...]]] = {}
 _mode = ["repair"]
-#: identifiers of the threads that are inside a repair
-_repairing: set[int] = set()
 
 
 def reset() -> None:
@@ -38,31 +35,6 @@ def reset() -> None:
     global _local
     _in_flight.clear()
     _local = _thread._local()
-    gone = _repairing - {_thread.get_ident()}
-    _repairing.clear()
-    if gone:
-        try:
-            _release_imports(gone)
-        except Exception:  # another interpreter's internals: the child may wait for a half-imported module
-            return
-
-
-def _release_imports(gone: set[int]) -> None:
-    """Ends the imports that repairing threads were in the middle of when the process forked.
-
-    A module lock stays locked for ever in the child, and the module half made (Lib/importlib/_bootstrap.py,
-    _ModuleLock). Only locks of threads that were inside our own repair are touched.
-    """
-    locks = sys.modules["_frozen_importlib"]._module_locks
-    for name, reference in list(locks.items()):
-        lock = reference()
-        owner = getattr(lock, "owner", None)
-        if owner is None or (owner[0] if isinstance(owner, tuple) else owner) not in gone:
-            continue
-        locks.pop(name, None)
-        module = sys.modules.get(name)
-        if getattr(getattr(module, "__spec__", None), "_initializing", False):
-            sys.modules.pop(name, None)
 
 
 if hasattr(os, "register_at_fork"):
@@ -117,7 +89,6 @@ def handle(ask: Ask) -> tuple[Any] | None:
             return answer
         mark = _enter(target, wait=False)
     _local.busy = True
-    _repairing.add(_thread.get_ident())
     try:
         from dlrepair import engine
 
@@ -131,7 +102,6 @@ def handle(ask: Ask) -> tuple[Any] | None:
         return answer
     finally:
         _local.busy = False
-        _repairing.discard(_thread.get_ident())
         _leave(target, mark)
 
 
