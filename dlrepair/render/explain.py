@@ -36,7 +36,7 @@ def story(events: Iterable[dict[str, object]], colour: bool = False) -> list[str
             lines.append(_opening(event, colour))
         lines.append("")
         title = "{}  {}".format(str(event.get("ts", ""))[11:23], _TITLES.get(kind, kind))
-        title = text.shorten(text.escape(title), 80)
+        title = text.clean(title, 80)
         lines.append(text.paint(title, "bold") if colour else title)
         lines.extend(_details(event))
     return lines
@@ -46,7 +46,7 @@ def _opening(event: dict[str, object], colour: bool) -> str:
     line = "incident {} on {} (run {}, process {})".format(
         event.get("incident"), str(event.get("ts", ""))[:10], event.get("run"), event.get("pid")
     )
-    line = text.shorten(text.escape(line), 200)
+    line = text.clean(line, 200)
     return text.paint(line, "bold") if colour else line
 
 
@@ -88,7 +88,7 @@ def _field(name: str, value: object, indent: int) -> list[str]:
     if isinstance(value, list):
         lines = ["{}{}:".format(pad, name)]
         for item in value:
-            lines.append("{}  - {}".format(pad, text.shorten(text.escape(_item(item)), 2000)))
+            lines.append("{}  - {}".format(pad, text.clean(_item(item), 2000)))
         return lines
     shown = [text.escape(part) for part in _scalar(value).splitlines()] or [""]
     if len(shown) == 1:

@@ -101,7 +101,7 @@ def event_line(event: dict[str, object], colour: bool = False) -> str:
     if colour:
         style = {"load-repaired": "green", "load-failed": "yellow", "load-unrepaired": "red"}.get(name)
         padded = text.paint(padded, style) if style else padded
-    return "  {}  {} {}".format(clock, padded, text.shorten(text.escape(sentence(event)), 400)).rstrip()
+    return "  {}  {} {}".format(clock, padded, text.clean(sentence(event), 400)).rstrip()
 
 
 def _header(event: dict[str, object], colour: bool) -> str:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from dlrepair.model.plan import Outcome
     from dlrepair.model.requests import LoadRequest
 
-__all__ = ["coloured", "display_path", "escape", "failure_lines", "paint", "repaired_line", "shorten", "show"]
+__all__ = ["clean", "coloured", "display_path", "escape", "failure_lines", "paint", "repaired_line", "shorten", "show"]
 
 _NAME = 120  #: longest name or path in a line
 _WORDS = 2000  #: longest message of a loader
@@ -53,15 +53,20 @@ def shorten(text: str, longest: int = _NAME) -> str:
     return text[:head] + "..." + text[len(text) - (longest - 3 - head) :]
 
 
+def clean(text: str, longest: int = _NAME) -> str:
+    """``text`` escaped and cut in the middle; cut first, since a name may be as long as its maker liked."""
+    return shorten(escape(shorten(text, longest)), longest)
+
+
 def display_path(path: str, cwd: str = "") -> str:
     """``path`` as a person reads it: relative where it lies below ``cwd``, escaped, cut in the middle."""
     if cwd and cwd != os.sep and path.startswith(cwd.rstrip(os.sep) + os.sep):
         path = path[len(cwd.rstrip(os.sep)) + 1 :]
-    return shorten(escape(path))
+    return clean(path)
 
 
 def _base(path: str) -> str:
-    return shorten(escape(os.path.basename(path.rstrip(os.sep)) or path)) or '""'
+    return clean(os.path.basename(path.rstrip(os.sep)) or path) or '""'
 
 
 def repaired_line(outcome: Outcome, diagnosis: Diagnosis, request: LoadRequest | None = None) -> str:
@@ -73,7 +78,7 @@ def repaired_line(outcome: Outcome, diagnosis: Diagnosis, request: LoadRequest |
     subject = asked or diagnosis.failing_object or diagnosis.symptom.failing_object or outcome.path
     summary = outcome.summary or "loaded {} instead".format(outcome.path)
     return "dlrepair[{}]: {}: {} (incident {})".format(
-        outcome.cause, _base(subject), shorten(escape(summary), 4 * _NAME), outcome.incident
+        outcome.cause, _base(subject), clean(summary, 4 * _NAME), outcome.incident
     )
 
 
@@ -95,11 +100,11 @@ def failure_lines(
     words = [escape(line) for line in request.error[: 20 * _WORDS].splitlines() if line.strip()]
     lines.extend("  loader: " + line for line in shorten("\n".join(words), _WORDS).split("\n") if line)
     if full:
-        lines.extend("  fact: " + shorten(escape(item.text), 4 * _NAME) for item in diagnosis.evidence[:_LISTED])
+        lines.extend("  fact: " + clean(item.text, 4 * _NAME) for item in diagnosis.evidence[:_LISTED])
         lines.extend(_places(diagnosis, request.cwd))
     lines.extend(_tried(outcome, list(verdicts), request.cwd, full))
     step = outcome.next_step or diagnosis.next_step or "dlrepair explain {}".format(outcome.incident)
-    lines.append("help: " + shorten(escape(step), 8 * _NAME))
+    lines.append("help: " + clean(step, 8 * _NAME))
     return lines
 
 
@@ -114,7 +119,7 @@ def _headline(outcome: Outcome, diagnosis: Diagnosis, request: LoadRequest) -> s
         if len(diagnosis.missing) > 1:
             what += " and {} more".format(len(diagnosis.missing) - 1)
     elif diagnosis.symbols:
-        what = shorten(escape(diagnosis.symbols[0]))
+        what = clean(diagnosis.symbols[0])
         needed_by = _base(diagnosis.failing_object or request.requested)
     else:
         what = display_path(request.requested, request.cwd) or '""'
@@ -129,7 +134,7 @@ def _places(diagnosis: Diagnosis, cwd: str) -> list[str]:
     for missing in diagnosis.missing:
         lines.append("  searched for {}:".format(_base(missing.name)))
         for place, reason in missing.tried[:_LISTED]:
-            lines.append("    {}: {}".format(display_path(place, cwd), shorten(escape(reason), 2 * _NAME)))
+            lines.append("    {}: {}".format(display_path(place, cwd), clean(reason, 2 * _NAME)))
         if len(missing.tried) > _LISTED:
             lines.append("    and {} more places".format(len(missing.tried) - _LISTED))
     return lines
@@ -137,7 +142,7 @@ def _places(diagnosis: Diagnosis, cwd: str) -> list[str]:
 
 def _tried(outcome: Outcome, verdicts: list[Verdict], cwd: str, full: bool) -> list[str]:
     strategy = outcome.strategy
-    lines = ["  tried: " + shorten(escape(strategy))] if strategy else []
+    lines = ["  tried: " + clean(strategy)] if strategy else []
     rejected = [verdict for verdict in verdicts if not verdict.accepted]
     if full:
         for verdict in verdicts[:_LISTED]:
@@ -158,7 +163,7 @@ def _reason(verdict: Verdict) -> str:
     text = verdict.detail or verdict.reason
     if verdict.accepted:
         text = "accepted, but did not help" + (": " + text if verdict.detail else "")
-    return shorten(escape(text), 3 * _NAME)
+    return clean(text, 3 * _NAME)
 
 
 # --- terminals ------------------------------------------------------------------------------------------------------

@@ -134,6 +134,7 @@ def test_a_page_in_colour():
         "[" * 5000,
         "*" * 5000,
     ],
+    ids=range(11),
 )
 def test_any_text(text):
     for line in causes.render(text):
