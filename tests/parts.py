@@ -58,6 +58,17 @@ def spoil(change: Callable[[bytes], bytes], name: str = "libroi.so") -> Callable
     return apply
 
 
+def cut_inside_a_page(data: bytes) -> bytes:
+    """The ELF file cut so that the last but one segment ends in a page that is half there, the last one is gone.
+
+    ld.so zero-fills the rest of that page and dies of SIGBUS in the segment after it.
+    """
+    offset, count = struct.unpack_from("<Q", data, 32)[0], struct.unpack_from("<H", data, 56)[0]
+    headers = [struct.unpack_from("<II6Q", data, offset + 56 * number) for number in range(count)]
+    ends = sorted(start + size for kind, _, start, _, _, size, _, _ in headers if kind == 1 and size)
+    return data[: (ends[-2] - 1) // 4096 * 4096 + 1]
+
+
 def set_byte(offset: int, value: int) -> Callable[[bytes], bytes]:
     return lambda data: data[:offset] + bytes([value]) + data[offset + 1 :]
 

@@ -7,7 +7,7 @@ import subprocess
 
 import pytest
 from lab import HUNG, Lab, World, check_repaired
-from parts import ROI, other_machine, roi, script, set_byte, spoil
+from parts import ROI, cut_inside_a_page, other_machine, roi, script, set_byte, spoil
 
 LFS_POINTER = (
     b"version https://git-lfs.github.com/spec/v1\n"
@@ -38,6 +38,7 @@ def lab(name: str, break_, bare: str, cause: str) -> Lab:  # type: ignore[no-unt
 
 LABS = [
     lab("truncated", spoil(lambda data: data[: len(data) // 2]), "SIGBUS", "truncated"),
+    lab("truncated-inside-a-page", spoil(cut_inside_a_page), "SIGBUS", "truncated"),
     lab("cut-in-the-header", spoil(lambda data: data[:100]), "cannot read file data", "truncated"),
     lab("empty", spoil(lambda data: b""), "file too short", "truncated"),
     lab("text", spoil(lambda data: b"placeholder for the compiled library, see the build notes for details\n"),
