@@ -19,6 +19,9 @@ _NEVER = frozenset(
      "/media", "/srv", "/data", "/content", "/scratch", "/nfs", "/Users")
 )  # fmt: skip
 
+#: of these, directories in which people and containers keep a project's files without a directory of its own
+_WORK_PLACES = frozenset(("/root", "/opt", "/mnt", "/srv", "/data", "/content", "/scratch"))
+
 _MAX_PARENTS = 12
 
 
@@ -33,6 +36,15 @@ def never_walked(directory: str) -> bool:
     real = os.path.realpath(directory)
     own = home()
     return real in _NEVER or (bool(own) and (own + "/").startswith(real.rstrip("/") + "/"))
+
+
+def belongs_to_all(directory: str) -> bool:
+    """Tell whether a directory is the system's or everybody's: even ``build`` in it is nobody's build directory.
+
+    A home directory or a container's work directory is too wide to be walked, but scripts do lie in it.
+    """
+    real = os.path.realpath(directory)
+    return real in _NEVER and real not in _WORK_PLACES and real != home()
 
 
 def directory_of(path: str) -> str:
@@ -120,13 +132,13 @@ def anchors(request: LoadRequest) -> list[tuple[str, str]]:
 def walk_roots(request: LoadRequest) -> list[str]:
     """Return the directories to be walked in depth, nearest first; none lies inside another one."""
     found: list[str] = []
-    starts = [directory_of(request.caller.file if request.caller else ""), directory_of(request.script)]
-    for start in starts + [request.cwd, request.start_cwd]:
+    own = [directory_of(request.caller.file if request.caller else ""), directory_of(request.script)]
+    for start in own + [request.cwd, request.start_cwd]:
         if not start or not os.path.isabs(start):
             continue
         start = os.path.normpath(start)
         top = project_root(start)
-        if top is None and start not in (request.cwd, request.start_cwd):
+        if top is None and start in own:
             top = start  # a script outside any project: its own directory is all that belongs to it
         if top and not never_walked(top) and not any((top + "/").startswith(other + "/") for other in found):
             found.append(top)

@@ -28,11 +28,15 @@ BUILD_TREES = (
     "_skbuild", "_cudacache", "dist", "python", "prebuilt",
 )  # fmt: skip
 
+#: Endings of environment variables by which programs let their users say where a library is.
+VARIABLES = ("_LIB", "_LIBRARY", "_LIB_PATH", "_LIBRARY_PATH", "_LIB_DIR", "_LIBDIR", "_DATAPATH", "_SO", "_SO_PATH")
+
 #: How deep such a directory is walked before its siblings get their turn.
 TREE_DEPTH = 4
 
 #: Where a source's distances begin: a file found by a later source is farther away whatever its name.
 DISTANCE = {
+    "variable": 0,
     "requested-directory": 0,
     "needed-by": 4,
     "build-sibling": 10,
@@ -127,9 +131,9 @@ class Search:
     def build_trees(self, directory: str) -> list[str]:
         """Return the directories below ``directory`` in which libraries get built, likeliest first.
 
-        None below /, a home directory and the like: what lies there belongs to no one project.
+        None below /, /tmp and the like: what lies there belongs to no one project.
         """
-        if roots.never_walked(directory):
+        if roots.belongs_to_all(directory):
             return []
         listing = self.reader.listing(os.path.normpath(directory))
         if listing is None:
@@ -162,6 +166,25 @@ def is_excluded(path: str, patterns: tuple[str, ...]) -> bool:
     return False
 
 
+def from_variables(search: Search) -> Iterator[Candidate]:
+    """Yield the file that one of the user's own environment variables names, or that lies where it points to.
+
+    ``FOO_LIB=/opt/foo/libfoo.so`` or ``FOO_DATAPATH=/opt/foo``: what somebody set by hand outranks every search.
+    """
+    for name, value in sorted(os.environ.items()):
+        if not name.endswith(VARIABLES) or name in ("LD_LIBRARY_PATH", "LIBRARY_PATH", "DYLD_LIBRARY_PATH"):
+            continue
+        for place in value.split(os.pathsep):
+            if not os.path.isabs(place):
+                continue
+            rule = search.names.match(os.path.basename(place))
+            found = search.propose(place, "variable", rule, 0) if rule and os.path.lexists(place) else None
+            if found:
+                yield found
+            for tail in roots.tails(search.requested or search.names.name)[-4:]:
+                yield from search.in_directory(os.path.join(place, os.path.dirname(tail)), "variable", 0)
+
+
 def from_needing_library(search: Search) -> Iterator[Candidate]:
     """Yield files beside the library that needs the wanted one, in ``lib`` beside it, and under its RPATH's endings."""
     if search.wanted.role != "dependency" or not search.needed_by:
@@ -173,11 +196,13 @@ def from_needing_library(search: Search) -> Iterator[Candidate]:
         parent = os.path.dirname(directory)
         places += [directory, os.path.join(directory, "lib"), os.path.join(directory, ".libs"), parent]
         places += [os.path.join(parent, "lib"), os.path.join(parent, "lib64"), os.path.join(parent, "libs")]
+        # auditwheel puts what a package needs into <package>.libs beside it
+        beside = search.reader.listing(parent)
+        places += [os.path.join(parent, name) for name in beside.subdirs if name.endswith(".libs")] if beside else []
     for at, place in enumerate(places):
         yield from search.in_directory(place, "needed-by", base + min(at, 3))
-    for directory in (os.path.dirname(os.path.abspath(search.needed_by)),):
-        for tree in search.build_trees(directory):
-            yield from search.in_tree(tree, "needed-by", base + 4, TREE_DEPTH)
+    for tree in search.build_trees(os.path.dirname(os.path.abspath(search.needed_by))):
+        yield from search.in_tree(tree, "needed-by", base + 4, TREE_DEPTH)
     yield from _run_path_tails(search, base + 5)
 
 
@@ -297,6 +322,7 @@ def from_environment(search: Search) -> Iterator[Candidate]:
 
 #: In the order of distance. A far source (an index, archives) is one more function at the end.
 SOURCES: tuple[Callable[[Search], Iterator[Candidate]], ...] = (
+    from_variables,
     from_requested_directory,
     from_needing_library,
     from_build_siblings,
