@@ -108,6 +108,8 @@ class Vetting:
                 from dlrepair.search import gates
 
                 result = gates.try_loading(self)
+            if self.facts is not None and elf.read_facts(self.path).signature != self.facts.signature:
+                raise Rejected("changed", "{} was written while it was examined".format(self.path))
         except Rejected as no:
             return Verdict(self.path, False, no.reason, no.detail, no.trial, self.journal_facts())
         except (OSError, ValueError) as error:  # changed or vanished under our hands

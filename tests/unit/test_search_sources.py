@@ -133,8 +133,9 @@ def test_depth_is_bounded(project: Project) -> None:
 def test_a_directory_of_data_is_left_early_but_asked_for_the_name(
     project: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(walk, "DATA_ENTRIES", 300)
     os.makedirs(project.path("crops/below"))
-    for number in range(walk.DATA_ENTRIES + 500):
+    for number in range(walk.DATA_ENTRIES + 50):
         with open(project.path("crops/{:06d}.png".format(number)), "wb"):
             pass
     project.write("crops/roi.so")
@@ -170,9 +171,10 @@ def test_a_directory_of_data_is_left_early_but_asked_for_the_name(
     assert len([one for one in taken if one.path.startswith(project.path("crops/"))]) == walk.DATA_ENTRIES
 
 
-def test_a_large_directory_of_libraries_is_no_data(project: Project) -> None:
+def test_a_large_directory_of_libraries_is_no_data(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(walk, "DATA_ENTRIES", 300)
     os.makedirs(project.path("many"))
-    for number in range(walk.DATA_ENTRIES + 500):
+    for number in range(walk.DATA_ENTRIES + 50):
         with open(project.path("many/lib{:06d}.so".format(number)), "wb"):
             pass
     project.write("many/sub/roi.so")
@@ -283,6 +285,27 @@ def test_beside_the_library_that_needs_it(project: Project) -> None:
     assert {row[1] for row in found} == {"needed-by"}
 
 
+def test_libraries_that_a_wheel_keeps_beside_its_package(project: Project) -> None:
+    needing = project.library("other/site-packages/pkg/_native.so")
+    project.write("other/site-packages/pkg.libs/libdep.so.1")
+    found = project.find(needing, role="dependency", name="libdep.so.1", caller="", cwd="/")
+    assert found[0] == ("other/site-packages/pkg.libs/libdep.so.1", "needed-by", "exact")
+
+
+def test_a_variable_of_the_user_outranks_every_search(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    for place in ("ops/libroi.so", "mine/roi.so", "tree/ops/roi.so", "path/roi.so"):
+        project.write(place)
+    monkeypatch.setenv("ROI_LIB", project.path("mine/roi.so"))
+    monkeypatch.setenv("TFROI_DATAPATH", project.path("tree"))
+    monkeypatch.setenv("OTHER_LIB", project.path("path/gone.so"))
+    monkeypatch.setenv("RELATIVE_LIB", "path/roi.so")
+    found = project.find("ops/roi.so")
+    assert found[:3] == [
+        ("mine/roi.so", "variable", "exact"), ("tree/ops/roi.so", "variable", "exact"),
+        ("ops/libroi.so", "requested-directory", "lib-prefix"),
+    ]  # fmt: skip
+
+
 def test_the_tail_of_a_dead_run_path(project: Project) -> None:
     needing = project.library("a/libuser.so", flags=["-Wl,-rpath,/home/author/work/third_party/dep/lib"])
     project.write("third_party/dep/lib/libdep.so.1")
@@ -331,7 +354,7 @@ def test_a_project_of_two_thousand_files_takes_milliseconds(project: Project) ->
         found = sources.find_candidates(wanted, project.request("ops/roi.so"), settings(), time.monotonic() + 9)
         assert next(found).path == project.path("d19/e6/deep/roi.so")
         best = min(best, time.perf_counter() - start)
-    assert best < 0.05  # measured: 6 to 9 ms; a loaded machine of the kind that tests run on is slower
+    assert best < 0.1  # measured: 6 to 9 ms; a loaded machine of the kind that tests run on is slower
 
 
 # --- where a project begins

@@ -447,6 +447,23 @@ def test_an_initialiser_that_forks_or_prints_is_harmless(
     assert capfd.readouterr() == ("", "")
 
 
+def test_a_file_that_is_written_during_the_trial_is_not_taken(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from dlrepair.search import gates
+
+    path = project.library("libfoo.so")
+    real = gates.try_loading
+
+    def rewrite(vetting: Any) -> str:
+        result = real(vetting)
+        compile_library(path, "int other(void) { return 1; }\n")
+        return result
+
+    monkeypatch.setattr(gates, "try_loading", rewrite)
+    assert judge(project, "libfoo.so").reason == "changed"
+
+
 def test_no_substitute_without_a_trial_but_a_dependency(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "frozen", True, raising=False)
     project.library("libfoo.so", soname="libfoo.so")
