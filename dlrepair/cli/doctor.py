@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-from typing import TYPE_CHECKING, Iterator
+from typing import TYPE_CHECKING
 
 from dlrepair.cli import check, output
 
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from dlrepair.model.diagnosis import Diagnosis
 
 NAME = "doctor"
-HELP = "find every shared object of this environment that would fail to load, and why"
+HELP = "find the shared objects of this environment that would fail to load, and why"
 EXAMPLE = """\
 example:
   dlrepair doctor
@@ -30,10 +30,9 @@ def execute(arguments: argparse.Namespace) -> int:
     from dlrepair.render.progress import Progress
 
     broken: list[tuple[str, str, Diagnosis]] = []
-    count = 0
-    with Progress("doctor") as progress:
-        for path in _libraries():
-            count += 1
+    paths = _libraries()
+    with Progress("doctor", len(paths)) as progress:
+        for path in paths:
             progress.step(path)
             loader = check.likely_loader(path)
             diagnosis = api.diagnose(path, loader)
@@ -41,27 +40,35 @@ def execute(arguments: argparse.Namespace) -> int:
                 broken.append((path, loader, diagnosis))
     if arguments.json:
         keys = ("path", "loader", "diagnosis")
-        output.say_json({"checked": count, "broken": [dict(zip(keys, one)) for one in broken]})
+        output.say_json({"checked": len(paths), "broken": [dict(zip(keys, one)) for one in broken]})
         return output.FOUND if broken else output.FINE
     for path, _, diagnosis in broken:
         word = output.paint(diagnosis.cause, "red")
         output.say("{}: {}: {}".format(output.escape(path), word, CAUSES.get(diagnosis.cause, "")))
         for evidence in diagnosis.evidence:
             output.say("  fact: " + output.escape(evidence.text))
-    output.say("{} shared objects, {} would not load".format(count, len(broken)))
+    output.say("{} shared objects, {} would not load".format(len(paths), len(broken)))
     return output.FOUND if broken else output.FINE
 
 
-def _libraries() -> Iterator[str]:
-    """Every shared object of the running environment, each real file once."""
+def _libraries() -> list[str]:
+    """Every shared object of the running environment that something loads by itself, each real file once.
+
+    One that others name in DT_NEEDED is judged with them: what wheels carry in ``NAME.libs`` finds its
+    own dependencies through the RPATH of whoever loads it.
+    """
     import os
     import sysconfig
 
-    seen = set()
+    from dlrepair.binary import elf
+
+    found: dict[str, str] = {}
+    needed: set[str] = set()
     paths = sysconfig.get_paths()
     for place in sorted({paths["purelib"], paths["platlib"]}):
         for path in check.find_libraries(place):
-            real = os.path.realpath(path)
-            if real not in seen:
-                seen.add(real)
-                yield path
+            found.setdefault(os.path.realpath(path), path)
+    for real in found:
+        facts = elf.read_facts(real).elf
+        needed.update(facts.needed if facts is not None else ())
+    return [path for path in found.values() if os.path.basename(path) not in needed]
