@@ -92,12 +92,13 @@ def _unsafe(name: "Any") -> "str | None":
         return None
     words = memoryview(head[: len(head) & ~7]).cast("Q")
     last = min(8 + 7 * head[56], len(words) - 6)
+    end = 0
     for at in range(8, last, 7):
         if words[at] & 0xFFFFFFFF == 1:
             length = words[at + 4]
-            if length and words[at + 1] + length > size:
-                return _beyond(words[at + 1] + length, size, head)
-    return None
+            if length and words[at + 1] + length > end:
+                end = words[at + 1] + length
+    return _beyond(end, size, head) if end > size else None
 
 
 def _beyond(end: "int", size: "int", head: "bytes") -> "str | None":

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Iterator
+    from typing import Callable, Iterator
 
     from dlrepair.model.candidate import Candidate, Verdict, Wanted
     from dlrepair.model.diagnosis import Missing
@@ -32,13 +34,43 @@ def _serve(context: Context, missing: Missing) -> tuple[Candidate, Verdict] | No
     want = Wanted(
         missing.name, "dependency", missing.needed_by, context.request.loader, versions=missing.versions, exclude=blocked
     )
-    for candidate, verdict in accepted(context, want):
+    alone = sum(one.needed_by == missing.needed_by for one in context.diagnosis.missing) == 1
+
+    def completes(verdict: Verdict) -> Verdict:
+        return _with_symbols(context, missing, verdict) if alone else verdict  # with several, RTLD_NOW is the judge
+
+    for candidate, verdict in accepted(context, want, completes):
         return candidate, verdict
     return None
 
 
-def accepted(context: Context, want: Wanted) -> Iterator[tuple[Candidate, Verdict]]:
-    """Candidates that ``vet`` accepts, best first; each verdict goes into the journal once."""
+def _with_symbols(context: Context, missing: Missing, verdict: Verdict) -> Verdict:
+    """The verdict, or a rejection if what needs the dependency would still lack symbols with it.
+
+    They may be the candidate's own or those of what it needs: ld.so looks through the whole closure.
+    """
+    from dataclasses import replace
+
+    from dlrepair.binary import scope, symbols
+
+    try:
+        paths = [verdict.path, *verdict.preload]
+        for path in (missing.needed_by, verdict.path):
+            trace = scope.resolve(path, process=context.view, preloaded=verdict.preload)
+            paths += [entry.path for entry in trace.entries if entry.path]
+        lacking = [name for name, _, weak in symbols.unresolved_rows(missing.needed_by, paths, context.view) if not weak]
+    except (OSError, ValueError):
+        return verdict
+    if not lacking:
+        return verdict
+    detail = "{} would still lack {}".format(os.path.basename(missing.needed_by), ", ".join(lacking[:4]))
+    return replace(verdict, accepted=False, reason="symbols-missing", detail=detail)
+
+
+def accepted(
+    context: Context, want: Wanted, further: Callable[[Verdict], Verdict] | None = None
+) -> Iterator[tuple[Candidate, Verdict]]:
+    """Candidates that ``vet`` and ``further`` accept, best first; each verdict goes into the journal once."""
     from dlrepair.search import vet
 
     for candidate in _in_order(context, want):
@@ -48,6 +80,8 @@ def accepted(context: Context, want: Wanted) -> Iterator[tuple[Candidate, Verdic
                 candidate, want, context.request, settings=context.settings, process=context.view,
                 registered=context.registered_ops(), deadline=context.deadline,
             )  # fmt: skip
+            if verdict.accepted and further is not None:
+                verdict = further(verdict)
             context.note(candidate, want, verdict)
         if verdict.accepted:
             yield candidate, verdict
