@@ -47,11 +47,29 @@ def classify(frame: FrameType | None, exc: BaseException) -> Guard:
         why = find_probe(frame, _library(exc))
         if why:
             return Guard("probe", why)
+        if not _may_be_handled(frame):
+            return Guard("none", "no handler around the load takes {}".format(type(exc).__name__))
         from dlrepair.diagnose.guards import find_guard
 
         return find_guard(frame, type(exc))
     except Exception as problem:  # a repair must never depend on our reading of the caller
         return Guard("alternative", "the calling code could not be examined: {}".format(type(problem).__name__))
+
+
+def _may_be_handled(frame: FrameType | None) -> bool:
+    """Whether any frame of the user's code has a handler around its current instruction: the bytecode tells."""
+    from dlrepair.diagnose.codetable import find_handlers
+
+    seen = set()
+    while frame is not None:
+        place = (id(frame.f_code), frame.f_lasti)
+        if place not in seen:
+            seen.add(place)
+            handlers = find_handlers(frame.f_code, frame.f_lasti) if kind_of(frame) == "user" else []
+            if handlers is None or any(handler.kind != "cleanup" for handler in handlers):
+                return True
+        frame = frame.f_back
+    return False
 
 
 def _library(exc: BaseException) -> str:

@@ -174,7 +174,7 @@ class Effects:
         if type(function) is not FUNCTION:
             known = function is UNKNOWN or function is OBJECT
             return [self._load(node, state) if known and sounds_like_load(name) else End("next", state)]
-        if function.__code__ in self._active:
+        if any(code is function.__code__ for code in self._active):
             return [self._load(node, state)]  # the very function whose load failed, once more
         if state.depth or function.__code__.co_filename != state.names.frame.f_code.co_filename:
             return [self._load(node, state) if sounds_like_load(name) else End("next", state)]

@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 
 from dlrepair.diagnose.clauses import catches_named, find_handler, suppresses
-from dlrepair.diagnose.codetable import find_handlers, handler_types
+from dlrepair.diagnose.codetable import Handler, find_handlers, handler_types
 from dlrepair.diagnose.effects import NEAREST_LOOP, End, State, TooMuchCode
 from dlrepair.diagnose.flow import Flow
 from dlrepair.diagnose.frames import kind_of
@@ -91,7 +91,10 @@ class _Walk:
         self._first = frame
         self._work: list[Callable[[], None]] = []
         self._verdicts: list[Guard] = []
-        self._contexts: dict[int, _Context | None] = {}
+        # by code and instruction, since a recursion passes the same place a thousand times; by the code's
+        # id, because hashing the code of a big module takes milliseconds (the frames keep it alive)
+        self._places: dict[tuple[int, int], tuple[Block, list[_Place]] | None] = {}
+        self._handlers: dict[tuple[int, int], list[Handler] | None] = {}
         self._raised: Guard | None = None
         self._done = 0
         self._flow: Flow | None = None
@@ -123,8 +126,7 @@ class _Walk:
 
     def _enter(self, frame: FrameType, flight: Flight, via: Guard | None) -> bool:
         """Whether a handler of this frame took the exception (what it does is then on the list of work)."""
-        code = frame.f_code
-        handlers = find_handlers(code, frame.f_lasti)
+        handlers = self._handlers_around(frame)
         if handlers is not None and all(handler.kind == "cleanup" for handler in handlers):
             return False
         context = self._context(frame)
@@ -132,26 +134,32 @@ class _Walk:
             return self._without_source(frame, flight)
         return self._propagate(context, len(context.chain) - 1, flight, via)
 
-    def _context(self, frame: FrameType) -> _Context | None:
-        key = id(frame)
-        if key not in self._contexts:
-            self._contexts[key] = self._new_context(frame)
-        return self._contexts[key]
+    def _handlers_around(self, frame: FrameType) -> list[Handler] | None:
+        key = (id(frame.f_code), frame.f_lasti)
+        if key not in self._handlers:
+            self._handlers[key] = find_handlers(frame.f_code, frame.f_lasti)
+        return self._handlers[key]
 
-    def _new_context(self, frame: FrameType) -> _Context | None:
+    def _context(self, frame: FrameType) -> _Context | None:
+        key = (id(frame.f_code), frame.f_lasti)
+        if key not in self._places:
+            self._places[key] = self._find_place(frame)
+        found = self._places[key]
+        return None if found is None else _Context(frame, found[0], found[1])
+
+    def _find_place(self, frame: FrameType) -> tuple[Block, list[_Place]] | None:
         for whole in (False, True):
             block = find_block(frame, whole)
             if block is None:
                 return None
             chain = locate(block.stmts, frame.f_lineno or 0)
             if chain and (whole or self._agrees(frame, chain)):
-                return _Context(frame, block, chain)
+                return block, chain
         return None
 
-    @staticmethod
-    def _agrees(frame: FrameType, chain: list[_Place]) -> bool:
+    def _agrees(self, frame: FrameType, chain: list[_Place]) -> bool:
         """Whether the tree shows a ``try`` or ``with`` if the bytecode does; else too little of the file was parsed."""
-        handlers = find_handlers(frame.f_code, frame.f_lasti) or []
+        handlers = self._handlers_around(frame) or []
         if all(handler.kind == "cleanup" for handler in handlers):
             return True
         return any(hasattr(place.node, "handlers") or hasattr(place.node, "items") for place in chain[:-1])
@@ -159,7 +167,7 @@ class _Walk:
     def _without_source(self, frame: FrameType, flight: Flight) -> bool:
         code = frame.f_code
         names = Names(frame)
-        for handler in find_handlers(code, frame.f_lasti) or ():
+        for handler in self._handlers_around(frame) or ():
             if handler.kind != "except":
                 continue
             for types in handler_types(code, handler):
@@ -220,19 +228,21 @@ class _Walk:
     def _follow(self, context: _Context, stmts: Sequence[Any], state: State) -> list[End]:
         active: list[CodeType] = []
         frame = self._first
-        while frame is not None and len(active) < 64:
-            active.append(frame.f_code)
+        for _ in range(64):
+            if frame is None:
+                break
+            if not (active and active[-1] is frame.f_code) and not frame.f_code.co_name.startswith("<"):
+                active.append(frame.f_code)
             if frame is context.frame:
                 break
             frame = frame.f_back
-        functions = [code for code in active if not code.co_name.startswith("<")]
         source = context.block.source
 
         def definition(code: CodeType) -> Any:
             node = source.definition(code.co_name, code.co_firstlineno)
             return None if node is None else node.body
 
-        return Flow(functions, definition).run(stmts, state)
+        return Flow(active, definition).run(stmts, state)
 
     def _dispatch(self, context: _Context, level: int, end: End, guard: Guard) -> None:
         """What a path does once it has left the statement at ``level``."""

@@ -77,7 +77,6 @@ class Source:
         self.lines = self.text.replace(b"\r\n", b"\n").replace(b"\r", b"\n").split(b"\n")
         self._cookie = self._find_cookie() if self.text is text else b""
         self._parsed: dict[tuple[int, str], Any] = {}
-        self._starts: list[int] | None = None
 
     def line(self, number: int) -> str:
         """One line without its indentation, for people."""
@@ -147,48 +146,55 @@ class Source:
                 # a decorated or many-line header: the next line at this depth may still be part of it
         yield len(self.lines)
 
-    def _top(self) -> list[int]:
-        """Lines at which a top-level statement seems to begin."""
-        if self._starts is None:
-            self._starts = [
-                number
-                for number, text in enumerate(self.lines, 1)
-                if text[:1] not in b" \t\x0c#)]}" and not text.startswith(_CONTINUES)
-            ]
-        return self._starts
+    def _begins(self, number: int) -> bool:
+        """Whether a top-level statement seems to begin on this line."""
+        text = self.lines[number - 1]
+        return text[:1] not in b" \t\x0c#)]}" and not text.startswith(_CONTINUES)
+
+    def _start_before(self, line: int) -> int:
+        """The last line before ``line`` on which a top-level statement seems to begin, or 1."""
+        line = min(line, len(self.lines) + 1) - 1
+        while line > 1 and not self._begins(line):
+            line -= 1
+        return max(line, 1)
+
+    def _start_after(self, line: int) -> int:
+        """The first such line behind ``line``, or the one behind the last."""
+        line += 1
+        while line <= len(self.lines) and not self._begins(line):
+            line += 1
+        return line
 
     def top_level(self, line: int, whole: bool = False) -> list[Any]:
         """Top-level statements around ``line``; the first ones may lie before it."""
         if whole or len(self.lines) < 60:
             return self._whole()
-        starts = self._top()
-        at = _last_not_after(starts, line)
-        for widen in range(5):
-            first = starts[max(0, at - widen)] if starts else 1
-            after = at + 1 + widen
-            last = starts[after] - 1 if after < len(starts) else len(self.lines)
-            tree = self._parse_lines(first, last, False)
+        first, after = self._start_before(line + 1), self._start_after(line)
+        key = (first, "")
+        if key in self._parsed:
+            return self._parsed[key]  # type: ignore[no-any-return]
+        for _ in range(5):
+            tree = self._parse_lines(first, after - 1, False)
             if tree is not None and tree.body:
+                self._parsed[key] = tree.body
                 return tree.body  # type: ignore[no-any-return]
+            first, after = self._start_before(first), self._start_after(after)
         return self._whole()
 
     def following(self, line: int, mentions: Any) -> Iterator[Any]:
         """Top-level statements behind ``line`` that mention one of the names, at most twenty within 400 lines."""
         words = [name.split(".")[0].encode("utf-8", "replace") for name in mentions]
-        starts = self._top()
         parsed = 0
-        for at, first in enumerate(starts):
-            if first <= line:
-                continue
-            if first > line + 400 or parsed == 20:
-                return
-            last = starts[at + 1] - 1 if at + 1 < len(starts) else len(self.lines)
-            text = b"\n".join(self.lines[first - 1 : last])
-            if text.startswith((b"def ", b"class ", b"@", b"async ")) or not any(word in text for word in words):
-                continue
-            parsed += 1
-            tree = self._parse_lines(first, last, False)
-            yield from tree.body if tree is not None else ()
+        first = self._start_after(line)
+        while first <= min(line + 400, len(self.lines)) and parsed < 20:
+            after = self._start_after(first)
+            text = b"\n".join(self.lines[first - 1 : after - 1])
+            if not text.startswith((b"def ", b"class ", b"@", b"async ")) and any(word in text for word in words):
+                parsed += 1
+                tree = self._parse_lines(first, after - 1, False)
+                for stmt in tree.body if tree is not None else ():
+                    yield stmt
+            first = after
 
     def runs(self, code: CodeType) -> bool:
         """Whether compiling this text gives the bytecode of ``code``."""
@@ -208,15 +214,6 @@ class Source:
 
 def _indent(line: bytes) -> int:
     return len(line) - len(line.lstrip(b" \t"))
-
-
-def _last_not_after(starts: list[int], line: int) -> int:
-    at = 0
-    for index, start in enumerate(starts):
-        if start > line:
-            break
-        at = index
-    return at
 
 
 def _definition_in(stmts: list[Any], name: str, line: int) -> Any:
