@@ -12,12 +12,20 @@ from dlrepair.model.requests import Caller, LoadRequest
 from dlrepair.search import sources
 from dlrepair.settings import Settings
 
+ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+
 #: Content of a file whose name alone matters.
 ANYTHING = b"\x7fELF and nothing more"
 
 
 def settings(**values: Any) -> Settings:
     return Settings(**values)
+
+
+def child_environment(**more: str) -> dict[str, str]:
+    """Environment of a child that imports this checkout and the helpers of these tests."""
+    places = [ROOT, os.path.dirname(os.path.abspath(__file__)), os.environ.get("PYTHONPATH", "")]
+    return dict(os.environ, PYTHONPATH=os.pathsep.join(place for place in places if place), **more)
 
 
 def compile_library(

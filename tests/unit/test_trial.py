@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Callable
 
 import pytest
-from searching import compile_library
+from searching import child_environment, compile_library
 
 from dlrepair.search import trial
 
@@ -157,7 +157,7 @@ def test_the_environment_is_that_of_the_start(built: Callable[[str], str], tmp_p
         "print(trial.run([sys.argv[1]]).ok)\n"
     )
     for at_start, later, ok in (("", str(tmp_path / "far"), False), (str(tmp_path / "far"), "", True)):
-        env = dict(os.environ, LD_LIBRARY_PATH=at_start, PYTHONPATH=os.getcwd())
+        env = child_environment(LD_LIBRARY_PATH=at_start)
         done = subprocess.run([sys.executable, "-c", program, needy, later], env=env, stdout=subprocess.PIPE)
         assert done.stdout.decode().strip() == str(ok)
 
@@ -179,7 +179,7 @@ def test_a_program_that_reaps_every_child_itself(built: Callable[[str], str], ho
         "for path in sys.argv[1:]:\n    result = trial.run([path], timeout=5)\n    print(result.ok, result.detail)\n"
     ).format(hostile)
     names = ["sound", "crash", "fork", "forkcrash", "sound"]
-    env = dict(os.environ, PYTHONPATH=os.getcwd())
+    env = child_environment()
     command = [sys.executable, "-c", program] + [built(name) for name in names]
     done = subprocess.run(command, env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=60)
     lines = done.stdout.decode().splitlines()
@@ -194,7 +194,7 @@ def test_a_daemon_without_standard_descriptors(built: Callable[[str], str], tmp_
         "results = [trial.run([path]).ok for path in sys.argv[2:]]\n"
         "open(sys.argv[1], 'w').write(repr(results))\n"
     )
-    env = dict(os.environ, PYTHONPATH=os.getcwd())
+    env = child_environment()
     subprocess.run([sys.executable, "-c", program, report, built("sound"), built("crash"), built("loud")], env=env)
     with open(report) as stream:
         assert stream.read() == "[True, False, True]"
@@ -261,7 +261,7 @@ def test_no_descriptor_is_left_for_a_trial(built: Callable[[str], str]) -> None:
         "resource.setrlimit(resource.RLIMIT_NOFILE, (5, 5))\n"
         "result = trial.run([sys.argv[1]])\nprint(result.ok, result.possible)\n"
     )
-    env = dict(os.environ, PYTHONPATH=os.getcwd())
+    env = child_environment()
     done = subprocess.run([sys.executable, "-c", program, built("sound")], env=env, stdout=subprocess.PIPE)
     assert done.stdout.decode().strip() == "False False"
 
@@ -271,7 +271,7 @@ def test_nothing_heavy_is_imported_for_a_trial(built: Callable[[str], str]) -> N
         "import os, sys\nbefore = set(sys.modules)\nfrom dlrepair.search import trial\ntrial.run([sys.argv[1]])\n"
         "print(sorted(name for name in set(sys.modules) - before if not name.startswith('dlrepair')))\n"
     )
-    env = dict(os.environ, PYTHONPATH=os.getcwd())
+    env = child_environment()
     done = subprocess.run([sys.executable, "-S", "-c", program, built("sound")], env=env, stdout=subprocess.PIPE)
     loaded = set(eval(done.stdout.decode()))
     assert loaded <= {"__future__", "select", "_posixsubprocess", "struct", "_struct", "time"}

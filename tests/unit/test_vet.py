@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, Callable
 
 import pytest
-from searching import Project, compile_library, settings
+from searching import Project, child_environment, compile_library, settings
 
 from dlrepair import trust
 from dlrepair.binary.process import ProcessView
@@ -483,8 +483,7 @@ project = searching.Project(sys.argv[2])
 verdict = test_vet.judge(project, 'libuser.so', process=test_vet.ProcessView.current())
 print(verdict.reason, verdict.trial)
 """
-    here = os.path.dirname(os.path.abspath(__file__))
-    env = dict(os.environ, PYTHONPATH=os.pathsep.join([here, os.getcwd()]))
+    env = child_environment()
     for scope, expected in (("global", "fits passed"), ("local", "unresolved-symbols ")):
         command = [sys.executable, "-c", program, provider, project.root, scope]
         done = subprocess.run(command, env=env, stdout=subprocess.PIPE, check=True)
@@ -502,8 +501,7 @@ project = searching.Project(sys.argv[2])
 verdict = test_vet.judge(project, 'libuser.so', process=test_vet.ProcessView.current())
 print(verdict.reason, verdict.trial, verdict.preload)
 """
-    here = os.path.dirname(os.path.abspath(__file__))
-    env = dict(os.environ, PYTHONPATH=os.pathsep.join([here, os.getcwd()]))
+    env = child_environment()
     done = subprocess.run(
         [sys.executable, "-c", program, dep, project.root], env=env, stdout=subprocess.PIPE, check=True
     )
