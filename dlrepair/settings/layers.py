@@ -35,7 +35,7 @@ DEFAULTS: dict[str, Any] = {
 KEYS = tuple(DEFAULTS)
 
 #: variables of the form DLREPAIR_<NAME> that dlrepair sets for itself; so is every DLREPAIR__<NAME>
-INTERNAL_ENV = frozenset(("RUN", "ACTIVE", "CHILD", "TRIAL", "BOOT", "START", "REEXEC_COUNT", "STAGE0"))
+INTERNAL_ENV = frozenset(("DEBUG", "RUN"))
 
 _MAX_BUDGET = 600000  # ten minutes: beyond it a failing load looks like a hang
 _MAX_PROBLEMS = 20

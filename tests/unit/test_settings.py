@@ -116,7 +116,7 @@ def test_what_is_ignored_is_told(start, monkeypatch, name, value, told):
 
 
 def test_variables_of_dlrepairs_own_are_no_settings(start, monkeypatch):
-    for name in ("DLREPAIR_RUN", "DLREPAIR__ANYTHING"):
+    for name in ("DLREPAIR_RUN", "DLREPAIR_DEBUG", "DLREPAIR__ANYTHING"):
         monkeypatch.setenv(name, "x")
     assert settings.load(start).problems == ()
 
