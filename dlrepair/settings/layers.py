@@ -85,6 +85,11 @@ class Layers:
         self.read: list[str] = []  # paths of the files
 
     def problem(self, text: str) -> None:
+        """Note one sentence for a person, fit for a terminal whatever a path or key in it holds."""
+        if not text.isprintable():
+            from dlrepair.render.text import escape
+
+            text = escape(text)
         if len(self.problems) < _MAX_PROBLEMS and text not in self.problems:
             self.problems.append(text)
 

@@ -162,5 +162,14 @@ def test_a_file_that_others_could_have_written_is_ignored(root, foreign):
     assert load(root).mode == settings.load(root).mode == "repair"
 
 
+def test_a_path_cannot_write_to_the_terminal(root):
+    odd = os.path.join(root, "a\n\x1b[2J\udcff")
+    os.mkdir(odd)
+    write(odd, 'mode = "x\\u001b"\n"key\\u001b" = 1\n')
+    found = settings.load(odd)
+    assert len(found.problems) == 2
+    assert all(problem.isprintable() and "a\\n\\x1b[2J\\xff" in problem for problem in found.problems)
+
+
 def test_settings_outside_every_project(home):
     assert settings.load("/").project_root == ""
