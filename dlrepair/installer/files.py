@@ -9,11 +9,14 @@ from typing import Callable, Iterator
 
 from dlrepair.installer.environment import InstallError, run_python
 
+#: Level 2 everywhere: our code needs neither docstrings nor assertions, and each kilobyte is read at every start.
 _COMPILE = r"""
-import os, py_compile, sys
+import importlib.util, py_compile, sys
 source, mode = sys.argv[1:]
-for level in (0, 1, 2):
-    py_compile.compile(source, doraise=True, optimize=level, invalidation_mode=py_compile.PycInvalidationMode[mode])
+for level in ("", 1, 2):
+    target = importlib.util.cache_from_source(source, optimization=level)
+    checked = py_compile.PycInvalidationMode[mode]
+    py_compile.compile(source, target, doraise=True, optimize=2, invalidation_mode=checked)
 """
 
 
@@ -106,7 +109,7 @@ class Transaction:
         self._undo.append(lambda: os.mkdir(path))
 
     def compile(self, python: str, source: str, mode: str) -> None:
-        """Writes the bytecode of ``source`` for the interpreter that will read it, at all three levels.
+        """Writes the bytecode of ``source`` for the interpreter that will read it, by its names at all three levels.
 
         ``mode`` is a name of py_compile.PycInvalidationMode. An interpreter that finds no
         bytecode, and may not write any, compiles at every start: 5 to 7 ms.

@@ -203,7 +203,11 @@ def _free_name(directory: str) -> str:
     number = 1
     while True:
         name = blocks.KEPT.format("" if number == 1 else "_{}".format(number))
-        if not os.path.lexists(os.path.join(directory, name)):
+        path = os.path.join(directory, name)
+        if not os.path.lexists(path):
+            return name
+        if os.path.samestat(os.lstat(path), os.lstat(os.path.join(directory, blocks.SITECUSTOMIZE))):
+            os.unlink(path)  # a second name of the same file: an installation that was killed half way
             return name
         number += 1
 

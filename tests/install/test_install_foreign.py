@@ -246,6 +246,18 @@ def test_older_hook_is_updated(tmp_path: object) -> None:
     assert world.tree() == before
 
 
+def test_killed_half_way(tmp_path: object) -> None:
+    """After SIGKILL between the two steps their file has two names; the next installation goes on from there."""
+    world = World(str(tmp_path), PLAIN[-1])
+    helper = World(os.path.join(str(tmp_path), "helper"), PLAIN[-1])
+    _theirs(world)
+    before = world.tree()
+    os.link(world.path("sitecustomize.py"), world.path("sitecustomize_before_dlrepair.py"))
+    assert helper.install("--python", world.python)["kept"] == world.path("sitecustomize_before_dlrepair.py")
+    assert helper.dlrepair("uninstall", "--python", world.python).status == 0
+    assert world.tree() == before
+
+
 def _fake_package(directory: str, hooks: str) -> str:
     place = os.path.join(directory, "fake")
     os.makedirs(os.path.join(place, "dlrepair", "hooks"))
