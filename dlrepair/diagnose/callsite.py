@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 
-from dlrepair.diagnose.frames import find_probe, kind_of, package_dir
+from dlrepair.diagnose.frames import COUNTING, find_probe, kind_of, package_dir
 from dlrepair.model.requests import Caller, Guard
 
 TYPE_CHECKING = False
@@ -39,8 +39,8 @@ def classify(frame: FrameType | None, exc: BaseException) -> Guard:
     """How the code around the load deals with ``exc``, which the loader has just raised in ``frame``.
 
     Frames are walked outwards with the exception that is in flight: a handler that raises
-    another one is followed with that. Handlers of the standard library, of test runners, notebooks and
-    other code that runs other people's code do not count. Reads source files; runs none of the
+    another one is followed with that. Handlers of test runners, notebooks and other code that runs other
+    people's code do not count; of the standard library, only those that name the exception. Reads source files; runs none of the
     user's code. Raises nothing: what cannot be examined counts as guarded (``alternative``).
     """
     try:
@@ -65,7 +65,7 @@ def _may_be_handled(frame: FrameType | None) -> bool:
         place = (id(frame.f_code), frame.f_lasti)
         if place not in seen:
             seen.add(place)
-            handlers = find_handlers(frame.f_code, frame.f_lasti) if kind_of(frame) == "user" else []
+            handlers = find_handlers(frame.f_code, frame.f_lasti) if kind_of(frame) in COUNTING else []
             if handlers is None or any(handler.kind != "cleanup" for handler in handlers):
                 return True
         frame = frame.f_back

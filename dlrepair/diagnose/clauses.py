@@ -10,6 +10,9 @@ if TYPE_CHECKING:
     from typing import Any
 
 
+_ROOTS = ("Exception", "BaseException")
+
+
 def catches(names: Names, node: Any, flight: Flight) -> bool:
     """Whether ``except NODE`` takes this exception. What cannot be resolved goes by name, else counts as a match."""
     if node is None:
@@ -42,6 +45,13 @@ def find_handler(stmt: Any, flight: Flight | None, names: Names) -> Any:
         if flight is not None and catches(names, handler.type, flight):
             return handler
     return None
+
+
+def takes_all(node: Any) -> bool:
+    """Whether ``except NODE`` is there for whatever may come."""
+    if type(node).__name__ == "Tuple":
+        return any(takes_all(element) for element in node.elts)
+    return node is None or dotted(node) in _ROOTS
 
 
 def suppresses(names: Names, stmt: Any, flight: Flight) -> bool:

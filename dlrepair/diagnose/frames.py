@@ -34,6 +34,13 @@ _PLUMBING = frozenset((
     "_pydevd_bundle", "_pydev_bundle", "_pydevd_frame_eval",
 ))  # fmt: skip
 
+#: Modules of the standard library that do the same.
+_RUNNERS = frozenset((
+    "runpy", "threading", "_threading_local", "concurrent", "asyncio", "multiprocessing", "unittest", "doctest",
+    "pdb", "bdb", "cProfile", "profile", "trace", "timeit", "code", "codeop", "socketserver", "http", "wsgiref",
+    "xmlrpc", "pydoc", "contextlib", "functools", "idlelib", "test", "atexit", "sched", "queue", "weakref",
+))  # fmt: skip
+
 #: Packages whose presence on the stack means that something is being built or configured.
 _BUILDERS = frozenset((
     "distutils", "setuptools", "pip", "skbuild", "scikit_build_core", "mesonpy", "hatchling", "poetry", "flit_core",
@@ -41,11 +48,15 @@ _BUILDERS = frozenset((
 ))  # fmt: skip
 _BUILD_PROGRAMS = ("setup.py", "_in_process.py")
 
+#: Kinds of code whose handlers count: in the standard library those that name an exception (``shutil`` without
+#: ``bz2``), in the user's code all.
+COUNTING = ("user", "stdlib")
+
 _kinds: dict[str, str] = {}
 
 
 def kind_of_file(name: str) -> str:
-    """``ours``, ``loader``, ``plumbing``, ``build`` or ``user`` for a ``co_filename``. Remembered."""
+    """``ours``, ``loader``, ``plumbing``, ``build``, ``stdlib`` or ``user`` for a ``co_filename``. Remembered."""
     kind = _kinds.get(name)
     if kind is None:
         if len(_kinds) > 4096:
@@ -68,7 +79,9 @@ def _kind_of_file(name: str) -> str:
             inside = name[len(prefix) :].replace(os.sep, "/")
             if inside.startswith(_LOADER_STDLIB):
                 return "loader"
-            return "build" if inside.startswith("distutils/") else "plumbing"
+            root = inside.split("/", 1)[0]
+            root = root[:-3] if root.endswith(".py") else root
+            return "build" if root == "distutils" else "plumbing" if root in _RUNNERS else "stdlib"
     return "user"
 
 

@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import os
 
-from dlrepair.diagnose.clauses import catches_named, find_handler, suppresses
+from dlrepair.diagnose.clauses import catches_named, find_handler, suppresses, takes_all
 from dlrepair.diagnose.codetable import Handler, find_handlers, handler_types
 from dlrepair.diagnose.effects import NEAREST_LOOP, End, State, TooMuchCode
 from dlrepair.diagnose.flow import Flow
-from dlrepair.diagnose.frames import kind_of
+from dlrepair.diagnose.frames import COUNTING, kind_of
 from dlrepair.diagnose.loops import find_next, path_in_next
 from dlrepair.diagnose.source import Block, find_block
 from dlrepair.diagnose.syntax import assigned, child_blocks, dotted, exits, expressions, first_line
@@ -117,7 +117,7 @@ class _Walk:
         """An exception leaves everything inside ``frame``'s current statement: who outside takes it?"""
         while frame is not None:
             kind = kind_of(frame)
-            if kind == "user" and self._enter(frame, flight, via):
+            if kind in COUNTING and self._enter(frame, flight, via):
                 return
             if kind == "loader" and frame.f_code.co_name == "__getattr__":
                 flight = _through_attribute(frame, flight)
@@ -167,10 +167,13 @@ class _Walk:
     def _without_source(self, frame: FrameType, flight: Flight) -> bool:
         code = frame.f_code
         names = Names(frame)
+        own = kind_of(frame) == "user"
         for handler in self._handlers_around(frame) or ():
             if handler.kind != "except":
                 continue
             for types in handler_types(code, handler):
+                if types is None and not own:
+                    continue
                 if types is None or any(catches_named(names, name, flight) for name in types):
                     where = "{}:{}".format(os.path.basename(code.co_filename), frame.f_lineno)
                     reason = "a handler takes {}, {}; its source is not available".format(flight.name, where)
@@ -183,13 +186,14 @@ class _Walk:
     def _propagate(self, context: _Context, level: int, flight: Flight, via: Guard | None) -> bool:
         """The exception leaves the statement at ``level``: the handlers of what encloses it, innermost first."""
         names = Names(context.frame)
+        own = kind_of(context.frame) == "user"
         while level >= 1:
             owner = context.chain[level - 1].node
             if context.chain[level].field == "body":
                 kind = type(owner).__name__
                 if kind in ("Try", "TryStar"):
                     handler = find_handler(owner, flight, names)
-                    if handler is not None:
+                    if handler is not None and (own or not takes_all(handler.type)):
                         self._handle(context, level - 1, handler, flight, via)
                         return True
                 elif kind in ("With", "AsyncWith") and suppresses(names, owner, flight):
@@ -341,7 +345,7 @@ class _Walk:
         code = context.frame.f_code
         frame = context.frame.f_back
         empty = truth(end.value) is False or type(end.value) is tuple
-        if code.co_flags & _NO_RETURN or frame is None or not empty or kind_of(frame) != "user":
+        if code.co_flags & _NO_RETURN or frame is None or not empty or kind_of(frame) not in COUNTING:
             return self._swallowed(end.state, guard)
         caller = self._context(frame)
         if caller is None:

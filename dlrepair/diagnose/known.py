@@ -6,7 +6,7 @@ import os
 import sys
 
 from dlrepair.diagnose.syntax import dotted
-from dlrepair.diagnose.values import FUNCTION, PLAIN, UNKNOWN, Names, constant, is_modest
+from dlrepair.diagnose.values import FUNCTION, PLAIN, UNKNOWN, Names, class_mro, constant, is_modest
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -70,8 +70,10 @@ def meaning(names: Names, node: Any) -> str:
     """``load``, ``compile``, ``exit`` (SystemExit), ``stop``, ``skip`` (a test is skipped) or "" for any other call."""
     name = dotted(node.func)
     last = name.rpartition(".")[2] or getattr(node.func, "attr", "")
-    if last in _LOADS:
+    if last in _LOADS or _real_name(names, name) in _LOADS:
         return "load"
+    if last in ("error", "exit") and _is_parser(names, name):
+        return "exit"
     if name in _LEAVES_PYTHON:
         return "exit"
     if name in _STOPS or last in ("set_trace", "_exit"):
@@ -85,6 +87,20 @@ def meaning(names: Names, node: Any) -> str:
     if _sounds_like_build(names, name, last):
         return "compile"
     return ""
+
+
+def _real_name(names: Names, name: str) -> str:
+    """The name that a function or class was defined with: ``load = tf.load_op_library`` is still a load."""
+    found = names.look_up(name) if name else UNKNOWN
+    if type(found) is FUNCTION:
+        return str(found.__code__.co_name)
+    return str(type.__dict__["__name__"].__get__(found)) if issubclass(type(found), type) else ""
+
+
+def _is_parser(names: Names, name: str) -> bool:
+    """Whether ``name`` is a method of an ``argparse.ArgumentParser``: its ``error`` and ``exit`` leave the program."""
+    owner = names.look_up(name.rpartition(".")[0]) if "." in name else UNKNOWN
+    return any(base.__name__ == "ArgumentParser" for base in class_mro(type(owner)))
 
 
 def _is_process_call(names: Names, name: str, last: str) -> bool:

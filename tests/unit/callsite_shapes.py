@@ -446,6 +446,83 @@ try:
 except AttributeError:  # what it raises from 3.12 on
     lib = None
 ''', ("none",)),
+    "aliased_loader": (_C + '''
+from ctypes import CDLL as Library
+load_fn = ctypes.cdll.LoadLibrary
+def attempt(p):
+    return Library(p)
+try:
+    attempt("/nowhere/a.so")
+except OSError:
+    Library("/nowhere/b.so")
+''', ("alternative", "none")),
+    "argument_parser": (_C + '''
+import argparse
+parser = argparse.ArgumentParser()
+try:
+    CDLL("/nowhere/a.so")
+except OSError as e:
+    parser.error("no library: {}".format(e))
+''', ("reraise",)),
+    "with_around_the_load": (_C + '''
+class device:
+    def __enter__(self):
+        return self
+    def __exit__(self, *args):
+        pass
+try:
+    with device():
+        lib = CDLL("/nowhere/a.so")
+except OSError:
+    with device():
+        lib = CDLL("/nowhere/b.so")
+''', ("alternative", "none")),
+    "sys_path": (_C + '''
+def find():
+    for d in sys.path:
+        try:
+            return CDLL(os.path.join(d, "libabsent.so"))
+        except OSError:
+            pass
+    raise RuntimeError("nowhere")
+before = sys.path[:]
+sys.path[:] = ["/nowhere/a", "/nowhere/b"]
+try:
+    find()
+finally:
+    sys.path[:] = before
+''', ("alternative", "reraise")),
+    "late_flag": (_C + '''
+failed = False
+try:
+    lib = CDLL("/nowhere/a.so")
+except OSError as e:
+    failed = True
+    message = str(e)
+print("something else")
+if failed:
+    print(message)
+    sys.exit(2)
+''', ("reraise",)),
+    "script_ends_with_exit": (_C + '''
+def main():
+    return 0
+try:
+    lib = CDLL("/nowhere/a.so")
+except OSError as e:
+    lib = None
+sys.exit(main())
+''', ("optional",)),
+    "unrelated_test_exits": (_C + '''
+try:
+    lib = CDLL("/nowhere/a.so")
+except OSError as e:
+    lib = None
+if len(sys.argv) > 100:
+    sys.exit(2)
+if lib is not None and lib.version() < 3:
+    raise RuntimeError("too old")
+''', ("optional",)),
     "known_test_in_handler": (_C + '''
 REQUIRED = True
 try:

@@ -236,6 +236,20 @@ def test_near_the_recursion_limit(python: str, tmp_path: Any) -> None:
     assert set(found) <= {"optional", "alternative"} and found[-1] == "optional"
 
 
+def test_standard_library_does_without(python: str, tmp_path: Any) -> None:
+    """``shutil`` works without ``bz2`` and says so by name; a catch-all of the standard library says nothing."""
+    (tmp_path / "script.py").write_text(
+        "import sys, importlib.machinery\n"
+        "open('_bz2' + importlib.machinery.EXTENSION_SUFFIXES[0], 'w').write('no library ' * 40)\n"
+        "for name in ('shutil', 'bz2', '_bz2'):\n    sys.modules.pop(name, None)\n"
+        "import shutil\nassert shutil.get_archive_formats()\n"
+        "import bz2\n"
+    )
+    records = start(python, tmp_path, ["script.py"])
+    assert kinds(records) == ["optional", "none"]
+    assert records[0]["file"].endswith("shutil.py") and records[0]["caller"][0].endswith("bz2.py")
+
+
 def test_jupyter_cell(python: str, tmp_path: Any) -> None:
     """A notebook registers its cells in ``linecache.cache``; nothing of that name is on disk."""
     (tmp_path / "kernel.py").write_text(
