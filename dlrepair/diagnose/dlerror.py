@@ -52,7 +52,7 @@ def _plain(text: str) -> Found | None:
     if len(found) != 1:
         return None
     only = found[0]
-    if only.obj is None or " " in only.obj or not _is_whole(only):
+    if only.obj is None or any(mark in only.obj for mark in " <>[]()|'\"") or not _is_whole(only):
         return None
     program = only.facts.get("program")
     if program and only.kind == "not-found" and not cut.is_path(only.obj):
@@ -70,7 +70,9 @@ def _is_whole(found: Found) -> bool:
 
             return not mangled.is_cut(found.missing)
         return True
-    return found.obj is not None and (cut.is_library(found.obj) or found.platform != "glibc")
+    if found.platform != "glibc":
+        return found.obj is not None
+    return cut.is_library(found.obj) or cut.is_library(found.missing)
 
 
 def _pasted(text: str) -> Found | None:

@@ -7,7 +7,7 @@ from dlrepair.diagnose import text as cut
 from dlrepair.diagnose.text import Found
 
 #: dlopen(PATH, MODE): the path may hold commas and parentheses, so the number closes it.
-_DLOPEN = r"dlopen\((?P<obj>[^\n]+?),\s*(?:0x[0-9A-Fa-f]+|\d+)\s*\)"
+_DLOPEN = r"dlopen\((?P<obj>[^\n]{1,4096}?),\s*(?:0x[0-9A-Fa-f]+|\d+)\s*\)"
 _NEEDER = (
     r"Referenced from:\s*(?:<[0-9A-Fa-f?-]+>\s*)?(?P<needer>[^\n]+?)"
     r"(?=\s*(?:\((?:which was )?(?:built for|compatibility)[^)\n]*\)?)?\s*(?:\n|$|Reason:|Expected in:|in /))"
@@ -16,7 +16,7 @@ _BUILT_FOR = r"\((?:which was )?built for (?P<os>[^)\n]+)"
 _EXPECTED = r"Expected in:\s*(?:<[0-9A-Fa-f?-]+>\s*)?(?P<where>[^\n]+)"
 _LIBRARY = r"Library not loaded:\s*(?P<lib>[^\n]+?)(?=\s*(?:\n|$|Referenced from:|Reason:|'\)|\\n))"
 _SYMBOL = r"[Ss]ymbol not found(?: in flat namespace)?:?\s*[('\u2018]*(?P<symbol>[^\s'()\u2019,]+)"
-_TRIED = r"'(?P<path>[^'\n]+)'\s*\((?P<reason>(?:[^()\n]|\((?:[^()\n]|\([^()\n]*\))*\))*)\)"
+_TRIED = r"'(?P<path>[^']+)'\s*\((?P<reason>(?:[^()]|\((?:[^()]|\([^()]*\))*\))*)\)"
 _DID_FIND = r"Did find:\s*(?P<path>[^\n]+?):\s(?P<reason>[^\n]+)"
 
 #: (words in a reason, symptom kind), most telling first.
@@ -65,12 +65,10 @@ def kind_of(reason: str) -> str:
 
 def scan(text: str) -> list[Found]:
     """The messages of dyld in a text; each ``dlopen(…)`` begins one."""
-    import re
-
     if not ("dlopen(" in text or "dyld" in text or "ymbol not found" in text or "Library not loaded" in text
             or "tried: '" in text or "mach-o" in text or "code signature" in text):  # fmt: skip
         return []
-    starts = [match.start() for match in re.finditer(_DLOPEN, text)] or [0]
+    starts = _starts(text) or [0]
     found = []
     for index, start in enumerate(starts[:32]):
         end = starts[index + 1] if index + 1 < len(starts) else len(text)
@@ -80,10 +78,26 @@ def scan(text: str) -> list[Found]:
     return found
 
 
+def _starts(text: str) -> list[int]:
+    """Where a ``dlopen(PATH, MODE)`` begins, the first few."""
+    import re
+
+    found: list[int] = []
+    at = text.find("dlopen(")
+    for _ in range(64):
+        if at < 0:
+            break
+        if re.match(_DLOPEN, text[at : at + 4200]):
+            found.append(at)
+        at = text.find("dlopen(", at + 7)
+    return found
+
+
 def _block(block: str, start: int) -> Found | None:
     import re
 
-    opened = re.search(_DLOPEN, block)
+    block = block[:40000]
+    opened = re.match(_DLOPEN, block)
     obj = cut.strip_marks(opened.group("obj")) if opened else ""
     needer_match = re.search(_NEEDER, block)
     needer = cut.strip_marks(needer_match.group("needer")) if needer_match else ""
@@ -149,7 +163,8 @@ def _tried(block: str) -> list[tuple[str, str]]:
 
     at = block.find("tried:")
     if at >= 0:
-        return [(m.group("path"), m.group("reason")) for m in re.finditer(_TRIED, block[at : at + 20000])]
+        found = re.finditer(_TRIED, block[at : at + 20000])
+        return [(m.group("path").replace("\n", ""), m.group("reason").replace("\n", "")) for m in found]
     return [(m.group("path").strip(), m.group("reason")) for m in re.finditer(_DID_FIND, block[:20000])]
 
 

@@ -25,7 +25,17 @@ MAX_OBJECTS = 400
 MAX_SYMBOLS = 2000
 
 #: What marks the root of somebody's project.
-ROOT_MARKS = (".git", "pyproject.toml", "setup.py", "setup.cfg", "WORKSPACE", "requirements.txt", "Makefile", "CMakeLists.txt", "README.md")  # fmt: skip
+ROOT_MARKS = (
+    ".git",
+    "pyproject.toml",
+    "setup.py",
+    "setup.cfg",
+    "WORKSPACE",
+    "requirements.txt",
+    "Makefile",
+    "CMakeLists.txt",
+    "README.md",
+)
 MAX_PARENTS = 8
 
 _UNREAD: Any = object()

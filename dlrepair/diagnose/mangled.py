@@ -26,24 +26,60 @@ def plain(symbol: str) -> str:
     return symbol[1:] if symbol.startswith(("__Z", "__Py", "_Py", "_TF_")) else symbol
 
 
-def is_cut(symbol: str) -> bool:
-    """Whether a mangled name ends inside an identifier (its length prefix promises more)."""
+#: Operator names with an upper-case letter (ABI 5.1.3.2).
+_OPERATORS = ("pL", "mI", "mL", "dV", "rM", "aN", "aS", "eO", "oR", "lS", "rS")
+
+
+def _rest(symbol: str) -> tuple[bool, int]:
+    """(an identifier is shorter than its length prefix, names and argument lists that are still open).
+
+    A scan of the grammar's brackets: ``N``, ``I``, ``F``, ``X``, ``J``, ``Z`` and literals open, ``E`` closes;
+    identifiers and substitutions are stepped over.
+    """
     at = symbol.find("_Z")
-    if at < 0:
-        return False
-    at += 2
     size = len(symbol)
+    if at < 0:
+        return False, 0
+    at += 2
+    depth = 0
     while at < size:
-        if symbol[at].isdigit() and not (at and symbol[at - 1] in "_STL" and symbol[at - 1] != "N"):
+        char = symbol[at]
+        following = symbol[at + 1 : at + 2]
+        if char.isdigit():
             end = at
             while end < size and symbol[end].isdigit():
                 end += 1
             at = end + int(symbol[at:end][:6])
             if at > size:
-                return True
-        else:
-            at += 1
-    return False
+                return True, depth
+            continue
+        if char in "ST" and (following == "_" or following.isdigit() or (char == "S" and following.isupper())):
+            end = symbol.find("_", at)  # S_, S1_, SA_, T_, T0_
+            at = size if end < 0 else end + 1
+            continue
+        if char in "ST":  # St, Sa, Ss …; TV, TI, TS, TT
+            at += 2
+            continue
+        if (char in "CD" and following in "012345" and following) or char + following in _OPERATORS:
+            at += 2  # a constructor or destructor, an assignment operator
+            continue
+        if char == "L" and not following.isdigit() and following != "_":  # Lb1E, LZ…E
+            end = symbol.find("E", at)
+            at = size if end < 0 else end + 1
+            depth += end < 0
+            continue
+        if char in "NIFXJZ":
+            depth += 1
+        elif char == "E":
+            depth = max(0, depth - 1)
+        at += 1
+    return False, depth
+
+
+def is_cut(symbol: str) -> bool:
+    """Whether a mangled name ends inside an identifier, or with a name or an argument list open."""
+    short, depth = _rest(symbol)
+    return short or depth > 0
 
 
 def continues(chunk: str) -> bool:
@@ -52,6 +88,11 @@ def continues(chunk: str) -> bool:
         return False
     digits = sum(1 for char in chunk if char.isdigit())
     return digits >= 1 and ("E" in chunk or "_" in chunk) and not chunk[0].isdigit() and any(c.isupper() for c in chunk)
+
+
+def _is_mangled(chunk: str) -> bool:
+    """Whether a word may stand inside a mangled name: it has a digit, or nothing but the grammar's letters."""
+    return any(char.isdigit() for char in chunk) or all(char in "EKPRNSvijlbcxmyfdstahzOI_" for char in chunk)
 
 
 def join_cut(symbol: str, rest: str) -> str:
@@ -73,7 +114,9 @@ def join_cut(symbol: str, rest: str) -> str:
         chunk = rest[:end].rstrip(".")
         if not chunk or not chunk.isascii():
             break
-        if is_cut(symbol) or (("\n" in space or gap > 1) and continues(chunk)):
+        short, depth = _rest(symbol)
+        wide = "\n" in space or gap > 1
+        if short or (depth and _is_mangled(chunk)) or (wide and continues(chunk)):
             symbol, rest = symbol + chunk, rest[end:]
         else:
             break
@@ -98,7 +141,7 @@ def family(symbol: str) -> str:
     """Who would define the symbol.
 
     One of ``libstdc++``, ``libc++``, ``python``, ``tensorflow-release``, ``tensorflow``, ``framework``,
-    ``absl``, ``glibc-fortify``, ``c++`` or ``c``.
+    ``absl``, ``torch-python``, ``glibc-fortify``, ``c++`` or ``c``.
     """
     name = plain(symbol)
     if name.startswith("_Z"):
@@ -121,6 +164,8 @@ def family(symbol: str) -> str:
         return "libstdc++"
     if name.startswith("__") and name.endswith("_chk"):
         return "glibc-fortify"
-    if name.startswith("TF_") or name.startswith("TFE_"):
+    if name.startswith("THP"):
+        return "torch-python"
+    if name.startswith(("TF_", "TFE_")):
         return "tensorflow-release"
     return "c"

@@ -10,7 +10,7 @@ _REPLACE = (
 )  # fmt: skip
 
 #: Longest text that is looked at: a log's end and its beginning hold what matters.
-LIMIT = 200_000
+LIMIT = 100_000
 
 
 def clean(text: str) -> str:
@@ -30,12 +30,27 @@ def clean(text: str) -> str:
         text = re.sub(r"\\n(?=\s|Ref|Reas|Exp|Tra|Imp|OSE|$)", "\n", text)
     if "\\\\" in text:
         text = text.replace("\\\\", "\\")
-    prefix = (
-        r"^[ \t]*(?:(?:>+|\||\u2502|\u2551|#|E {2,3}|\[\d+(?:,\d+)?\]<std(?:err|out)>:?"
-        r"|\((?:pid=|[A-Za-z]\w* pid=)\d+[^)]*\)|std(?:err|out):|\d{1,4}\))[ \t]?)+"
-    )
-    text = re.sub(prefix, "", text, flags=re.M)
-    return re.sub(r"[ \t]*[\u2502\u2551][ \t]*$", "", text, flags=re.M)
+    return "\n".join(_line(line) for line in text.split("\n"))
+
+
+#: What mail, pytest, MPI, ray and log viewers put before a line; every piece may be repeated.
+_PREFIX = (
+    r"[ \t]{0,40}(?:(?:>+|\||\u2502|\u2551|#|E {2,3}|\[\d+(?:,\d+)?\]<std(?:err|out)>:?"
+    r"|\((?:pid=|[A-Za-z]\w{0,40} pid=)\d+[^)]{0,80}\)|std(?:err|out):|\d{1,4}\))[ \t]?)+"
+)
+
+
+def _line(line: str) -> str:
+    """One line without its prefix and without the right side of a box."""
+    import re
+
+    head = line[:300]
+    if head.strip(" \t")[:1] in tuple(">|\u2502\u2551#E[(s0123456789"):
+        match = re.match(_PREFIX, head)
+        if match:
+            line = line[match.end() :]
+    stripped = line.rstrip()
+    return stripped.rstrip("\u2502\u2551").rstrip() if stripped.endswith(("\u2502", "\u2551")) else line
 
 
 def joined(text: str) -> tuple[str, str]:

@@ -35,6 +35,12 @@ _SYSTEM = ("/lib/", "/lib64/", "/usr/lib/", "/usr/lib64/", "/lib32/")
 _MACHINES = ("linux64", "linux32", "x86_64", "x86-64", "x64", "x86", "i386", "i686", "amd64", "arm64", "aarch64",
              "armhf", "armv7", "arm", "arm32", "gnueabi", "gnueabihf", "ppc64le", "win32", "win64")  # fmt: skip
 
+#: Where Debian and Python write a processor into every path.
+_CONVENTIONS = (
+    "/usr/lib/x86_64-linux-gnu/", "/lib/x86_64-linux-gnu/", "/usr/lib/aarch64-linux-gnu/",
+    "-x86_64-linux-gnu.so", "-aarch64-linux-gnu.so", "/lib.linux-x86_64",
+)  # fmt: skip
+
 #: Libraries that practically every Linux system holds: not found means not looked for.
 _EVERYWHERE = ("libstdc++.so.6", "libgcc_s.so.1", "libz.so.1", "libm.so.6", "libpthread.so.0", "libdl.so.2")
 
@@ -59,7 +65,7 @@ def _system(name: str | None) -> bool:
 def _names_machine(path: str) -> bool:
     """Whether a path names a processor outside Debian's and Python's own naming schemes."""
     parts = path.replace("\\", "/").lower()
-    for known in ("/usr/lib/x86_64-linux-gnu/", "/lib/x86_64-linux-gnu/", "/usr/lib/aarch64-linux-gnu/", "-x86_64-linux-gnu.so", "-aarch64-linux-gnu.so", "/lib.linux-x86_64"):  # fmt: skip
+    for known in _CONVENTIONS:
         parts = parts.replace(known, "/")
     words = parts
     for mark in "/_-.":
@@ -90,14 +96,14 @@ def _not_found(found: Found, text: str, loader: str) -> tuple[str, ...]:
         return ("wrong-os", "dependency-missing")
     if cut.is_path(found.obj) and cut.base_name(str(found.obj)) == base:
         return _not_found_path(str(found.obj), loader)
-    if base in _EVERYWHERE:
+    if base in _EVERYWHERE and found.platform != "musl":
         return ("search-path", "dependency-missing", "wrong-arch")
     if facts.get("unexpanded") or facts.get("no_search_path"):
         return ("search-path", "dependency-missing")
     if base.startswith("libtensorflow_framework"):
         return ("dependency-missing", "undefined-symbol-version", "search-path")
-    if loader == "ctypes" and found.obj == found.missing:
-        return ("dependency-missing", "search-path", "file-missing")
+    if loader in ("ctypes", "tensorflow") and found.obj == found.missing and not base.startswith("lib"):
+        return ("file-missing", "dependency-missing", "search-path")  # no linker writes such a name: it was asked for
     return ("dependency-missing", "search-path", "file-missing")
 
 
@@ -170,9 +176,11 @@ def _not_found_stated(found: Found, state: str) -> tuple[str, ...]:
         return ("file-missing", "search-path", "python-abi")
     path = str(found.obj or "")
     if cut.is_path(path):
-        if "\\" in path and path.endswith(".so"):
+        if "\\" in path and path.endswith(".so"):  # a Windows path to a Linux library
             return ("wrong-os", "file-missing")
         return ("file-missing", "wrong-cwd", "wrong-arch")
+    if path.lower().endswith(".dll"):
+        return ("dependency-missing", "file-missing", "search-path")
     return ("file-missing", "wrong-arch", "dependency-missing", "search-path")
 
 
@@ -184,9 +192,8 @@ def _undefined(found: Found, text: str, loader: str) -> tuple[str, ...]:
     if version:
         return _versioned(found, version)
     kind = mangled.family(symbol)
-    if found.platform == "musl":
-        if kind in ("glibc-fortify", "c"):
-            return ("wrong-os", "undefined-symbol-link", "undefined-symbol-version")
+    if found.platform == "musl" and kind in ("glibc-fortify", "c"):
+        return ("wrong-os", "undefined-symbol-link", "undefined-symbol-version")
     if found.platform == "dyld":
         early = _undefined_dyld(found, kind)
         if early:
@@ -195,6 +202,8 @@ def _undefined(found: Found, text: str, loader: str) -> tuple[str, ...]:
         return ("python-abi", "undefined-symbol-link", "search-path")
     if kind in ("libstdc++", "libc++"):
         return ("libstdcxx-too-old", "undefined-symbol-link", "undefined-symbol-abi", "search-path")
+    if kind == "torch-python":
+        return ("undefined-symbol-link", "undefined-symbol-version", "python-abi")
     if kind == "glibc-fortify":
         return ("wrong-os", "libc-too-old", "undefined-symbol-link")
     return _undefined_cxx(found, symbol, kind, facts.get("tensorflow", ""))
@@ -216,7 +225,7 @@ def _versioned(found: Found, version: str) -> tuple[str, ...]:
 def _undefined_dyld(found: Found, kind: str) -> tuple[str, ...]:
     expected, built_for = found.facts.get("expected", ""), found.facts.get("built_for", "")
     of_system = expected.startswith(("/usr/lib/", "/System/")) or "libSystem" in expected
-    if kind == "libc++" or of_system and built_for:
+    if kind == "libc++" or (of_system and built_for):
         return ("libc-too-old", "libstdcxx-too-old", "undefined-symbol-version")
     if of_system:
         return ("libc-too-old", "undefined-symbol-version", "search-path")
@@ -267,7 +276,8 @@ def _version(found: Found, text: str, loader: str) -> tuple[str, ...]:
     if found.platform == "dyld":
         return ("search-path", "symbol-version-missing", "undefined-symbol-version")
     #: A program of the system that is given an environment's library: LD_LIBRARY_PATH leaks.
-    leaked = provider and not _system(provider) and needer and (_system(needer) or "/" not in needer or needer.startswith(("/usr/bin/", "/bin/")))  # fmt: skip
+    of_system = _system(needer) or "/" not in needer or needer.startswith(("/usr/bin/", "/bin/"))
+    leaked = provider and needer and not _system(provider) and of_system
     if version.startswith("GLIBC_"):
         return ("libc-too-old", "search-path", "symbol-version-missing")
     if version.startswith(("GLIBCXX_", "CXXABI_", "GCC_")):

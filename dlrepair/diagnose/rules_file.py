@@ -64,13 +64,23 @@ def _wrong_cwd_evidence(facts: Facts, finding: Finding) -> tuple[Evidence, ...]:
     for path, base in finding.detail[:5]:
         proof.append(fact("exists", "{} exists: {}".format(path, base), path))
     if request.start_cwd and request.start_cwd != request.cwd:
-        proof.append(fact("chdir", "the program was started in {} and has changed its directory".format(request.start_cwd), request.start_cwd))  # fmt: skip
+        proof.append(
+            fact(
+                "chdir",
+                "the program was started in {} and has changed its directory".format(request.start_cwd),
+                request.start_cwd,
+            )
+        )
     return tuple(proof)
 
 
 def _wrong_cwd_step(facts: Facts, finding: Finding) -> str:
     path = str(finding.detail[0][0])
-    base = path[: -len(os.path.normpath(facts.request.requested)) - 1] if path.endswith(os.path.normpath(facts.request.requested)) else ""  # fmt: skip
+    base = (
+        path[: -len(os.path.normpath(facts.request.requested)) - 1]
+        if path.endswith(os.path.normpath(facts.request.requested))
+        else ""
+    )
     if base:
         return "cd {} before the start, or give the absolute path {}".format(quote(base), path)
     return "Give the absolute path {}".format(path)
@@ -84,7 +94,15 @@ def _missing_evidence(facts: Facts, finding: Finding) -> tuple[Evidence, ...]:
     proof = []
     if facts.target is None:
         name = facts.request.requested
-        proof.append(fact("searched", "{} has no directory: ld.so searched for it in {} places".format(name or "the empty name", len(facts.leaf_tried)), len(facts.leaf_tried)))  # fmt: skip
+        proof.append(
+            fact(
+                "searched",
+                "{} has no directory: ld.so searched for it in {} places".format(
+                    name or "the empty name", len(facts.leaf_tried)
+                ),
+                len(facts.leaf_tried),
+            )
+        )
         for place, reason in facts.leaf_tried[:20]:
             proof.append(fact("tried", "{}: {}".format(place, reason), place))
         here = os.path.join(facts.request.cwd, name)
@@ -129,10 +147,24 @@ def unreadable_evidence(path: str, file: FileFacts) -> tuple[Evidence, ...]:
     """Who may read ``path``, and the first directory above it that this user may not search."""
     proof = [fact("unreadable", "{}: {}".format(path, file.detail), path)]
     if file.mode:
-        proof.append(fact("mode", "its mode is {:04o}, its owner is uid {}; this process runs as uid {}".format(file.mode & 0o7777, file.owner, os.geteuid()), "{:04o}".format(file.mode & 0o7777)))  # fmt: skip
+        proof.append(
+            fact(
+                "mode",
+                "its mode is {:04o}, its owner is uid {}; this process runs as uid {}".format(
+                    file.mode & 0o7777, file.owner, os.geteuid()
+                ),
+                "{:04o}".format(file.mode & 0o7777),
+            )
+        )
     blocked = first_closed(path)
     if blocked:
-        proof.append(fact("closed-directory", "the directory {} may not be searched by uid {}".format(blocked, os.geteuid()), blocked))  # fmt: skip
+        proof.append(
+            fact(
+                "closed-directory",
+                "the directory {} may not be searched by uid {}".format(blocked, os.geteuid()),
+                blocked,
+            )
+        )
     return tuple(proof)
 
 
@@ -174,7 +206,13 @@ def cut_evidence(file: FileFacts) -> tuple[Evidence, ...]:
         return (fact("size", "{} is empty".format(file.path), 0),)
     proof = [fact("size", "{} has {} bytes".format(file.path, file.size), file.size)]
     if elf is not None and elf.load_end > file.size:
-        proof.append(fact("load-end", "its program headers map {} bytes: {} are missing".format(elf.load_end, elf.load_end - file.size), elf.load_end))  # fmt: skip
+        proof.append(
+            fact(
+                "load-end",
+                "its program headers map {} bytes: {} are missing".format(elf.load_end, elf.load_end - file.size),
+                elf.load_end,
+            )
+        )
     reason = (elf.error if elf is not None else "") or (file.detail if elf is None else "")
     if reason:
         proof.append(fact("damage", reason, reason))

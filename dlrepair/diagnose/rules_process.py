@@ -227,7 +227,13 @@ def _registered_evidence(facts: Facts, finding: Finding) -> tuple[Evidence, ...]
     words = facts.request.error[:300]
     proof = [fact("words", "it registers what this process holds already: " + words, words)]
     if finding.detail:
-        proof.append(fact("twin", "{} is loaded already: the same library under another path".format(finding.detail), finding.detail))  # fmt: skip
+        proof.append(
+            fact(
+                "twin",
+                "{} is loaded already: the same library under another path".format(finding.detail),
+                finding.detail,
+            )
+        )
     return tuple(proof)
 
 

@@ -1,4 +1,4 @@
-"""Rules about what the file needs: libraries that ld.so's search does not reach, refuses or takes from the wrong place."""
+"""Rules about what the file needs: libraries that ld.so does not find, refuses, or takes from the wrong place."""
 
 from __future__ import annotations
 
@@ -83,7 +83,7 @@ def _shadowed_evidence(facts: Facts, finding: Finding) -> tuple[Evidence, ...]:
 
 
 def _shadowed_step(facts: Facts, finding: Finding) -> str:
-    entry, good = finding.detail
+    good = finding.detail[1]
     return "Remove {}, so that {} is found.".format(finding.path, good[0])
 
 

@@ -290,7 +290,9 @@ def _wrong_copy_evidence(facts: Facts, finding: Finding) -> tuple[Evidence, ...]
 
 def _wrong_copy_step(facts: Facts, finding: Finding) -> str:
     entry, copy, _rest = finding.detail
-    return "Put {} before {} in LD_LIBRARY_PATH, or remove {}".format(os.path.dirname(copy), os.path.dirname(entry.path), entry.path)  # fmt: skip
+    return "Put {} before {} in LD_LIBRARY_PATH, or remove {}".format(
+        os.path.dirname(copy), os.path.dirname(entry.path), entry.path
+    )
 
 
 def _listed(finding: Finding) -> list[Evidence]:
@@ -298,7 +300,13 @@ def _listed(finding: Finding) -> list[Evidence]:
     from dlrepair.binary.symbols import demangle
 
     found = finding.detail
-    proof = [fact("undefined", "{} has {} undefined symbol{}".format(finding.path, len(found), "" if len(found) == 1 else "s"), len(found))]  # fmt: skip
+    proof = [
+        fact(
+            "undefined",
+            "{} has {} undefined symbol{}".format(finding.path, len(found), "" if len(found) == 1 else "s"),
+            len(found),
+        )
+    ]
     for _path, one in found[:MAX_SHOWN]:
         words = demangle(one.name)
         text = one.name if words == one.name else "{} ({})".format(words, one.name)

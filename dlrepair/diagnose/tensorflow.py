@@ -26,7 +26,7 @@ _TWICE = (
     "loaded more than once", "Duplicate key in registry",
 )  # fmt: skip
 
-_LIBRARY = r"[\w@./~+-]*[\w+-]+\.(?:so(?:\.\d+)*|dylib|dll|pyd)\b"
+_LIBRARY = r"(?<![\w@./~+-])[\w@./~+-]*\.(?:so(?:\.\d+)*|dylib|dll|pyd)\b"
 
 
 def scan(text: str) -> list[Found]:
@@ -57,7 +57,7 @@ def _quoted(obj: str, inner: str, at: int, text: str) -> Found:
         if best is None or item.weight > best.weight:
             best = item
     log = "yes" if "dso_loader" in line or "dynamic library" in line or "CUDA library" in line else ""
-    weight = 5 if log else 8
+    weight = 6 if log else 8
     facts = {"opened": obj, "log": log, "no_search_path": "" if search_path is not None or not log else "yes"}
     if search_path is not None and "$" in search_path:
         facts["unexpanded"] = "yes"
@@ -107,7 +107,7 @@ def _twice(text: str) -> list[Found]:
 
     for words in _TWICE:
         at = text.find(words)
-        if at < 0 or "type is already registered" in text and "warning" in text.lower():
+        if at < 0 or ("type is already registered" in text and "warning" in text.lower()):
             continue
         line = cut.line_of(text, at)
         match = re.search(_LIBRARY, line)

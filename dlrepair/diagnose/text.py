@@ -5,11 +5,36 @@ String methods only: the plain messages of glibc are understood without importin
 
 from __future__ import annotations
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Match
+
 #: File name endings of loadable code. A versioned ``.so.1.2`` contains ``.so.``.
 SUFFIXES = (".so", ".dylib", ".dll", ".pyd", ".node", ".bundle", ".o", ".a", ".ocx", ".sl")
 
 _QUOTES = "'\"`\u2018\u2019\u201c\u201d\u00b4"
 _SYMBOL_END = " \t\r\n'\"`)],;\u2018\u2019\u201c\u201d<>|"
+
+
+#: How far around a keyword a pattern may reach, and how many keywords are looked at: bounds the time of a search.
+REACH = 600
+MAX_HITS = 8
+
+
+def search_near(pattern: str, text: str, keyword: str) -> tuple[Match[str], int] | None:
+    """(first match of ``pattern`` around an occurrence of ``keyword``, offset of the window it was found in)."""
+    import re
+
+    at = text.find(keyword)
+    for _ in range(MAX_HITS):
+        if at < 0:
+            return None
+        start = max(0, at - REACH)
+        match = re.search(pattern, text[start : at + REACH])
+        if match:
+            return match, start
+        at = text.find(keyword, at + REACH)
+    return None
 
 
 class Found:
@@ -63,8 +88,13 @@ def is_path(name: str | None) -> bool:
 
 def strip_marks(token: str) -> str:
     """A token without the quotes, brackets and colons that wrap it in prose."""
-    token = token.strip().strip(_QUOTES)
-    token = token.strip("*").lstrip("([{<").rstrip(")]}>,;:").strip(_QUOTES)
+    token = token.strip().strip(_QUOTES).strip("*").rstrip(",;:")
+    for opening, closing in ("()", "[]", "{}", "<>"):
+        if token.startswith(opening) and closing not in token[:-1]:
+            token = token[1:]
+        if token.endswith(closing) and opening not in token:
+            token = token[:-1]
+    token = token.rstrip(",;:").strip(_QUOTES)
     if token.startswith(("u'", "b'")):
         token = token[2:]
     return token.strip()
@@ -118,6 +148,8 @@ def object_before(text: str, pos: int) -> str | None:
         last = token.rsplit(":", 1)[-1]
         token = last if is_library(last) else token
     token = _with_wrapped_head(text, start, head, strip_marks(token))
+    if token.endswith(("Error", "Exception", "Warning")) and not is_path(token):
+        return None
     return token or None
 
 
@@ -140,7 +172,7 @@ def word_after(text: str, pos: int) -> str:
     end = pos
     while end < size and text[end] not in _SYMBOL_END:
         end += 1
-    return text[pos:end].rstrip(".:")
+    return text[pos:end].rstrip(".:*")
 
 
 def line_of(text: str, pos: int) -> str:

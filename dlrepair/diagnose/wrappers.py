@@ -5,38 +5,6 @@ from __future__ import annotations
 from dlrepair.diagnose import text as cut
 from dlrepair.diagnose.text import Found
 
-#: (pattern, kind, weight, fact); groups ``obj`` and ``missing`` where the sentence names them.
-_SENTENCES = (
-    (r"dynamic module does not define (?:module export|init) function \(?(?P<missing>(?:PyInit_|PyInitU_|init)(?P<obj>\w+))",
-     "python-abi", 9, "export"),
-    (r"module compiled against (?:API|ABI) version (?P<missing>\w+)", "python-abi", 8, "numpy"),
-    (r"compiled using NumPy 1\.x cannot be run in\s+NumPy 2", "python-abi", 8, "numpy"),
-    (r"(?P<obj>[\w.]+)\.\w+ size changed, may indicate binary incompatibility", "python-abi", 8, "numpy"),
-    (r"Module use of (?P<obj>python\d+\.dll) conflicts with this version of Python", "python-abi", 9, "python"),
-    (r"[Mm]odule was compiled for (?:Python )?version (?P<missing>[\d.]+)", "python-abi", 8, "python"),
-    (r"bad magic number in '?(?P<obj>[\w.]+)", "python-abi", 7, "python"),
-    (r"Extension (?P<module>[\w.]+) has not been built: (?P<obj>\S+) not found", "not-found", 8, "file"),
-    (r"(?P<obj>[^\s'\"(]+\.(?:so(?:\.\d+)*|dylib|pyd)) not found", "not-found", 4, "file"),
-    (r"\((?P<obj>[^\s()]+\.so[.\d]*)\) [^\n]{0,40}shared object file: No such file or directory", "not-found", 7, "file"),
-    (r"No such file or directory: b?['\"](?P<obj>[^'\"\n]+\.(?:so[.\d]*|dylib|dll|pyd))['\"]", "not-found", 6, "file"),
-    (r"trap invalid opcode in (?P<obj>\S+?\.so[.\d]*)", "initializer", 7, "illegal"),
-    (r"Cannot load (?P<obj>[\w.+-]+\.(?:so|dylib|dll)[.\d]*) (?:or|nor|and) (?P<other>[\w.+-]+\.(?:so|dylib|dll)[.\d]*)",
-     "not-found", 7, "either"),
-    (r"cannot find -l(?P<obj>:?[\w.+-]+)", "not-found", 5, "linker"),
-    (r"skipping incompatible (?P<obj>\S+) when searching for", "wrong-class", 6, "linker"),
-    (r"(?:Unable|unable|Failed|failed|Could not|could not|Cannot|cannot|Couldn't|couldn't)(?: to)? (?:find|locate|load|open|dlopen) "
-     r"(?:the |a )?(?:dynamic |shared |native )?(?:library |libraries |lib )?['\"`]?(?P<obj>[\w@./~+-]+\.(?:so(?:\.\d+)*|dylib|dll))\b",
-     "not-found", 5, "file"),
-    (r"(?:Unable|unable|Failed|failed|Could not|could not|Cannot|cannot|Couldn't|couldn't)(?: to)? (?:find|locate|load) "
-     r"(?:the |a )?['\"`]?(?P<obj>[\w.+-]+)['\"`]? (?:shared |dynamic |native |C )*(?:library|libraries)\b", "not-found", 5, "library"),
-    (r"(?P<obj>[\w.+-]+) (?:shared )?library (?:was )?not found", "not-found", 4, "library"),
-    (r"\u65e0\u6cd5\u627e\u5230 ?(?P<obj>[\w.+-]+) ?\u5171\u4eab\u5e93", "not-found", 5, "library"),
-    (r"Library (?P<obj>[\w.+-]+) (?:is )?not found", "not-found", 4, "library"),
-    (r"No module named '?(?P<obj>[\w.]+)'?", "not-found", 2, "module"),
-    (r"cannot import name '?(?P<obj>_\w+)'?", "not-found", 2, "module"),
-    (r"Error importing (?P<obj>numpy|scipy|pandas|\w+): you should not try to import \w+ from", "unknown", 2, "source-tree"),
-)  # fmt: skip
-
 #: A process that died: (words, fact).
 _DEATHS = (
     ("Illegal instruction", "illegal"), ("SIGILL", "illegal"), ("exit code 132", "illegal"), ("invalid opcode", "illegal"),
@@ -52,19 +20,21 @@ _MEMORY = ("std::bad_alloc", "Cannot allocate memory", "out of memory", "MemoryE
 
 def scan(text: str) -> list[Found]:
     """What wrappers, interpreters and shells say in a text."""
-    import re
+
+    from dlrepair.diagnose.sentences import SENTENCES
 
     found = []
-    for pattern, kind, weight, fact in _SENTENCES:
-        match = re.search(pattern, text)
-        if not match:
+    for keyword, pattern, kind, weight, fact in SENTENCES:
+        near = cut.search_near(pattern, text, keyword)
+        if near is None:
             continue
+        match, start = near
         groups = match.groupdict()
         obj = cut.strip_marks(groups.get("obj") or "")
         missing = groups.get("missing") or ""
         if kind == "not-found" and not missing:
             missing = cut.base_name(obj)
-        item = Found(kind, obj, missing, match.start(), weight, "", state=fact)
+        item = Found(kind, obj, missing, start + match.start(), weight, "", state=fact)
         if fact == "export":
             item.obj = obj
         found.append(item)
@@ -87,15 +57,15 @@ def scan(text: str) -> list[Found]:
 def _any_library(text: str) -> str | None:
     import re
 
-    match = re.search(r"[\w@./\\:~+-]*[\w+-]+\.(?:so(?:\.\d+)*|dylib|dll|pyd)\b", text)
+    match = re.search(r"(?<![\w@./\\:~+-])[\w@./\\:~+-]*\.(?:so(?:\.\d+)*|dylib|dll|pyd)\b", text)
     return match.group(0).lstrip(":") if match else None
 
 
 def context(text: str, pos: int, missing: str | None) -> str | None:
     """The library or module being loaded, as the lines around a message that does not name it tell.
 
-    In order: ``Load library X failed``, ``X:`` of a program, the last import statement of a traceback,
-    the literal argument of the last load call of a traceback. None when nothing does.
+    In order: ``Load library X failed``, the last source line of a traceback (an import statement or
+    a load call with a literal), the command of ``python -c``. None when nothing does.
     """
     import re
 
@@ -109,44 +79,41 @@ def context(text: str, pos: int, missing: str | None) -> str | None:
         match = re.search(pattern, before)
         if match and cut.base_name(match.group("obj")) != missing:
             return cut.strip_marks(match.group("obj"))
-    return _imported(text[:pos]) or _called(text[:pos], missing) or _in_command(text[:pos])
+    return _source_line(text[:pos], missing) or _in_command(text[:pos])
 
 
-def _imported(before: str) -> str | None:
-    """The module that the last import statement of a traceback loads."""
+_IMPORT = (
+    r"(?:from\s+(?P<source>\.*[\w.]*)\s+import\s+(?P<names>\(?[\w*]+)"
+    r"|import\s+(?P<module>[\w.]+)"
+    r"|[^\n]*?\b(?:load_module|import_module|load_dynamic)\(\s*['\"](?P<literal>[\w.]+)['\"]"
+    r"|[^\n]*?\b(?:CDLL|LoadLibrary|load_op_library|load_library|dlopen)\(\s*u?['\"](?P<path>[^'\"\n]+)['\"]"
+    r"|[^\n]*?(?P<call>\b_?(?:CDLL|LoadLibrary|load_op_library|load_library|dlopen)\())"
+)
+
+
+def _source_line(before: str, missing: str | None) -> str | None:
+    """What the last source line of a traceback loads: the module of an import, the literal of a call."""
     import re
 
-    matches = list(
-        re.finditer(
-            r"^(?:[-> ]*\d+ )?\s*(?:from\s+(?P<source>\.*[\w.]*)\s+import\s+(?P<names>\(?[\w*]+)|import\s+(?P<module>[\w.]+))",
-            before,
-            re.M,
-        )
-    )
-    if not matches:
+    last = None
+    named = None
+    for line in before[-20000:].split("\n"):
+        match = re.match(r"(?:[-> ]{0,8}\d{1,6} )?[ \t]{0,80}" + _IMPORT, line[:400])
+        if match:
+            last = match
+            named = match.group("path") or named
+    if last is None:
         return None
-    last = matches[-1]
-    if last.group("module"):
-        return last.group("module")
+    if last.group("call") or last.group("path"):
+        return str(named) if named and cut.base_name(named) != missing else None
+    if last.group("module") or last.group("literal"):
+        return str(last.group("module") or last.group("literal"))
     source, name = last.group("source").lstrip("."), last.group("names").lstrip("(")
     if not source:
         return name if name != "*" else None
     if name.startswith("_") and not source.rsplit(".", 1)[-1].startswith("_"):
         return source + "." + name
     return source
-
-
-def _called(before: str, missing: str | None) -> str | None:
-    """The literal that the last load call of a traceback names."""
-    import re
-
-    matches = re.findall(
-        r"(?:CDLL|LoadLibrary|load_op_library|load_library|dlopen|load_file_system_library)\(\s*['\"]([^'\"\n]+)['\"]",
-        before,
-    )
-    if matches and cut.base_name(matches[-1]) != missing:
-        return str(matches[-1])
-    return None
 
 
 def _in_command(before: str) -> str | None:

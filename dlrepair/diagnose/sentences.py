@@ -1,0 +1,180 @@
+"""Sentences in which packages, interpreters and linkers say that a library failed, without a loader's words."""
+
+# ruff: noqa: E501
+
+from __future__ import annotations
+
+#: Before the name of a library in prose.
+_VERB = r"(?:[Uu]nable to|[Ff]ailed to|[Cc]ould not|[Cc]annot|[Cc]ouldn't) "
+
+#: (keyword, pattern, kind, weight, fact): the pattern is searched around the keyword; its groups ``obj`` and
+#: ``missing`` are there where the sentence names them.
+SENTENCES = (
+    (
+        "dynamic module does not define",
+        r"""dynamic module does not define (?:module export|init) function \(?(?P<missing>(?:PyInit_|PyInitU_|init)(?P<obj>\w+))""",
+        "python-abi",
+        9,
+        "export",
+    ),
+    (
+        "module compiled against",
+        r"""module compiled against (?:API|ABI) version (?P<missing>\w+)""",
+        "python-abi",
+        8,
+        "numpy",
+    ),
+    ("compiled using NumPy", r"""compiled using NumPy 1\.x cannot be run in\s+NumPy 2""", "python-abi", 8, "numpy"),
+    (
+        "size changed, may indicate",
+        r"""(?<![\w.])(?P<obj>[\w.]+)\.\w+ size changed, may indicate binary incompatibility""",
+        "python-abi",
+        8,
+        "numpy",
+    ),
+    (
+        "Module use of python",
+        r"""Module use of (?P<obj>python\d+\.dll) conflicts with this version of Python""",
+        "python-abi",
+        9,
+        "python",
+    ),
+    (
+        "odule was compiled for",
+        r"""[Mm]odule was compiled for (?:Python )?version (?P<missing>[\d.]+)""",
+        "python-abi",
+        8,
+        "python",
+    ),
+    ("bad magic number in", r"""bad magic number in '?(?P<obj>[\w.]+)""", "python-abi", 7, "python"),
+    (
+        "has not been built",
+        r"""Extension (?P<module>[\w.]+) has not been built: (?P<obj>\S+) not found""",
+        "not-found",
+        8,
+        "file",
+    ),
+    (
+        " not found",
+        r"""(?<![^\s'\"(])(?P<obj>[^\s'\"(]+\.(?:so(?:\.\d+)*|dylib|pyd)) not found""",
+        "not-found",
+        4,
+        "file",
+    ),
+    (
+        "shared object file: No such file",
+        r"""\((?P<obj>[^\s()]+\.so[.\d]*)\) [^\n]{0,40}shared object file: No such file or directory""",
+        "not-found",
+        7,
+        "file",
+    ),
+    (
+        "No such file or directory: ",
+        r"""No such file or directory: b?['\"](?P<obj>[^'\"\n]+\.(?:so[.\d]*|dylib|dll|pyd))['\"]""",
+        "not-found",
+        6,
+        "file",
+    ),
+    ("trap invalid opcode in", r"""trap invalid opcode in (?P<obj>\S+?\.so[.\d]*)""", "initializer", 7, "illegal"),
+    (
+        "Cannot load ",
+        r"""Cannot load (?P<obj>[\w.+-]+\.(?:so|dylib|dll)[.\d]*) (?:or|nor|and) (?P<other>[\w.+-]+\.(?:so|dylib|dll)[.\d]*)""",
+        "not-found",
+        7,
+        "either",
+    ),
+    ("cannot find -l", r"""cannot find -l(?P<obj>:?[\w.+-]+)""", "not-found", 5, "linker"),
+    ("skipping incompatible", r"""skipping incompatible (?P<obj>\S+) when searching for""", "wrong-class", 6, "linker"),
+    (
+        "nable to ",
+        _VERB
+        + r"""(?:find|locate|load|open|dlopen) (?:the |a )?(?:dynamic |shared |native )?(?:library |libraries |lib )?['\"`]?(?P<obj>[\w@./~+-]+\.(?:so(?:\.\d+)*|dylib|dll))\b""",
+        "not-found",
+        5,
+        "file",
+    ),
+    (
+        "ailed to ",
+        _VERB
+        + r"""(?:find|locate|load|open|dlopen) (?:the |a )?(?:dynamic |shared |native )?(?:library |libraries |lib )?['\"`]?(?P<obj>[\w@./~+-]+\.(?:so(?:\.\d+)*|dylib|dll))\b""",
+        "not-found",
+        5,
+        "file",
+    ),
+    (
+        "ould not ",
+        _VERB
+        + r"""(?:find|locate|load|open|dlopen) (?:the |a )?(?:dynamic |shared |native )?(?:library |libraries |lib )?['\"`]?(?P<obj>[\w@./~+-]+\.(?:so(?:\.\d+)*|dylib|dll))\b""",
+        "not-found",
+        5,
+        "file",
+    ),
+    (
+        "annot ",
+        _VERB
+        + r"""(?:find|locate|load|open|dlopen) (?:the |a )?(?:dynamic |shared |native )?(?:library |libraries |lib )?['\"`]?(?P<obj>[\w@./~+-]+\.(?:so(?:\.\d+)*|dylib|dll))\b""",
+        "not-found",
+        5,
+        "file",
+    ),
+    (
+        "ouldn't ",
+        _VERB
+        + r"""(?:find|locate|load|open|dlopen) (?:the |a )?(?:dynamic |shared |native )?(?:library |libraries |lib )?['\"`]?(?P<obj>[\w@./~+-]+\.(?:so(?:\.\d+)*|dylib|dll))\b""",
+        "not-found",
+        5,
+        "file",
+    ),
+    (
+        "nable to ",
+        _VERB
+        + r"""(?:find|locate|load) (?:the |a )?['\"`]?(?P<obj>[\w.+-]+)['\"`]? (?:shared |dynamic |native |C )*(?:library|libraries)\b""",
+        "not-found",
+        5,
+        "library",
+    ),
+    (
+        "ailed to ",
+        _VERB
+        + r"""(?:find|locate|load) (?:the |a )?['\"`]?(?P<obj>[\w.+-]+)['\"`]? (?:shared |dynamic |native |C )*(?:library|libraries)\b""",
+        "not-found",
+        5,
+        "library",
+    ),
+    (
+        "ould not ",
+        _VERB
+        + r"""(?:find|locate|load) (?:the |a )?['\"`]?(?P<obj>[\w.+-]+)['\"`]? (?:shared |dynamic |native |C )*(?:library|libraries)\b""",
+        "not-found",
+        5,
+        "library",
+    ),
+    (
+        "annot ",
+        _VERB
+        + r"""(?:find|locate|load) (?:the |a )?['\"`]?(?P<obj>[\w.+-]+)['\"`]? (?:shared |dynamic |native |C )*(?:library|libraries)\b""",
+        "not-found",
+        5,
+        "library",
+    ),
+    (
+        "ouldn't ",
+        _VERB
+        + r"""(?:find|locate|load) (?:the |a )?['\"`]?(?P<obj>[\w.+-]+)['\"`]? (?:shared |dynamic |native |C )*(?:library|libraries)\b""",
+        "not-found",
+        5,
+        "library",
+    ),
+    ("library", r"""(?<![\w.+-])(?P<obj>[\w.+-]+) (?:shared )?library (?:was )?not found""", "not-found", 4, "library"),
+    ("共享库", r"""\u65e0\u6cd5\u627e\u5230 ?(?P<obj>[\w.+-]+) ?\u5171\u4eab\u5e93""", "not-found", 5, "library"),
+    (" not found", r"""Library (?P<obj>[\w.+-]+) (?:is )?not found""", "not-found", 4, "library"),
+    ("No module named", r"""No module named '?(?P<obj>[\w.]+)'?""", "not-found", 2, "module"),
+    ("cannot import name", r"""cannot import name '?(?P<obj>_\w+)'?""", "not-found", 2, "module"),
+    (
+        "Error importing ",
+        r"""Error importing (?P<obj>numpy|scipy|pandas|\w+): you should not try to import \w+ from""",
+        "unknown",
+        2,
+        "source-tree",
+    ),
+)
