@@ -39,8 +39,12 @@ def try_loading(vetting: Vetting) -> str:
             break
         first.append(provider)
         result = _run(before + list(vetting.preload) + [vetting.path], first, timeout)
+    vetting.trial_ms = result.ms
     if result.ok:
         return "passed"
+    if result.possible and result.path in before + first and result.path not in vetting.preload:
+        # Mapped here and gone or changed on disk since: no child can be made like this process.
+        result = trial.TrialResult(False, "not possible: " + result.detail, result.ms, possible=False)
     if result.possible:
         raise Rejected("trial-failed", "loading it in a child process {}".format(result.detail), result.detail)
     if vetting.wanted.role == "substitute":

@@ -28,6 +28,9 @@ BUILD_TREES = (
     "_skbuild", "_cudacache", "dist", "python", "prebuilt",
 )  # fmt: skip
 
+#: Of these, the ones that are not entered in a home directory: ``~/src`` may hold every source that somebody has.
+_NOT_AT_HOME = frozenset(("src", "source", "external", "python", "core", "module", "cc"))
+
 #: Endings of environment variables by which programs let their users say where a library is.
 VARIABLES = ("_LIB", "_LIBRARY", "_LIB_PATH", "_LIBRARY_PATH", "_LIB_DIR", "_LIBDIR", "_DATAPATH", "_SO", "_SO_PATH")
 
@@ -131,7 +134,7 @@ class Search:
     def build_trees(self, directory: str) -> list[str]:
         """Return the directories below ``directory`` in which libraries get built, likeliest first.
 
-        None below /, /tmp and the like: what lies there belongs to no one project.
+        None below /, /tmp and the like: what lies there belongs to no one project. Fewer in a home directory.
         """
         if roots.belongs_to_all(directory):
             return []
@@ -139,6 +142,7 @@ class Search:
         if listing is None:
             return []
         present = set(listing.subdirs) | set(listing.links)
+        present -= _NOT_AT_HOME if roots.never_walked(directory) else frozenset()
         found = [name for name in BUILD_TREES if name in present]
         found += sorted(name for name in present if name.startswith("cmake-build-") or name.endswith(".runfiles"))
         return [os.path.join(directory, name) for name in found]

@@ -95,6 +95,7 @@ class Vetting:
         self.stack = stack  #: names of the dependencies that led here
         self.facts: FileFacts | None = None
         self.preload: tuple[str, ...] = ()
+        self.trial_ms = 0.0
         #: mapped libraries that satisfy a DT_NEEDED entry of the candidate or of what it needs
         self.mapped: tuple[str, ...] = ()
 
@@ -132,6 +133,7 @@ class Vetting:
         if found is not None:
             pairs += [("what", elf.describe(found)), ("soname", found.soname or ""), ("needed", " ".join(found.needed))]
             pairs += [("build_id", found.build_id)] if found.build_id else []
+        pairs += [("trial_ms", "{:.1f}".format(self.trial_ms))] if self.trial_ms else []
         return tuple((key, value) for key, value in pairs if value)
 
 

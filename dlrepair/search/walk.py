@@ -113,6 +113,8 @@ class Reader:
                 found.links.append(name)
             elif entry.is_dir(follow_symlinks=False):
                 found.subdirs.append(name)
+                if name == "conda-meta":
+                    found.venv = True
             elif name == "pyvenv.cfg":
                 found.venv = True
             if count >= DATA_ENTRIES and not libraries:
@@ -134,7 +136,7 @@ class Reader:
     def walk(self, root: str, depth: int = MAX_DEPTH) -> Iterator[tuple[str, str, int]]:
         """Yield (path, rule, levels below ``root``) of files that match, breadth first, late directories last.
 
-        Virtual environments, version control and caches are not entered; a directory reached twice
+        Other environments (virtualenv, conda), version control and caches are not entered; a directory reached twice
         through links is read once. Bounded by depth, ``MAX_DIRECTORIES`` and the deadline.
         """
         queue: list[tuple[str, int]] = [(root, 0)]

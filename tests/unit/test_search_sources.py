@@ -122,6 +122,12 @@ def test_another_virtual_environment_is_not_entered(project: Project) -> None:
     assert project.find("ops/roi.so") == []
 
 
+def test_another_conda_environment_is_not_entered(project: Project) -> None:
+    project.write("envs/old/conda-meta/history", b"")
+    project.write("envs/old/lib/roi.so")
+    assert project.find("ops/roi.so") == []
+
+
 def test_depth_is_bounded(project: Project) -> None:
     inside = "/".join("abcdefgh") + "/roi.so"
     outside = "/".join("zbcdefghi") + "/roi.so"
@@ -385,11 +391,17 @@ def test_the_home_directory_is_never_a_project(tmp_path: Path, monkeypatch: pyte
     assert roots.never_walked(str(tmp_path))
     for wide in ("/", "/tmp", "/usr", "/usr/lib", "/home"):
         assert roots.never_walked(wide)
-    (home / "roi.so").write_bytes(ANYTHING)
+    (home / "src").mkdir()
+    (home / "src" / "roi.so").write_bytes(ANYTHING)
     (home / "other").mkdir()
     (home / "other" / "roi.so").write_bytes(ANYTHING)
     script = Project(str(home / "scripts"), mark="")
     assert [one.path for one in script.candidates("ops/roi.so")] == []
+    (home / "build").mkdir()
+    (home / "build" / "roi.so").write_bytes(ANYTHING)
+    (home / "train.py").write_bytes(b"")
+    found = script.candidates("ops/roi.so", caller="../train.py", cwd=str(home))
+    assert [one.path for one in found] == [str(home / "build" / "roi.so")]
 
 
 def test_an_installed_package_is_its_own_project(tmp_path: Path) -> None:

@@ -206,8 +206,7 @@ def test_blocked_signals_are_not_handed_down(built: Callable[[str], str]) -> Non
         result = trial.run([built("sigchld")])
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
-    # Before 3.8 there is no posix_spawn, and _posixsubprocess hands the mask down.
-    assert result.ok or sys.version_info < (3, 8)
+    assert result.ok
 
 
 def test_threads_do_not_disturb_one_another(built: Callable[[str], str]) -> None:

@@ -16,7 +16,7 @@ from searching import Project, child_environment, compile_library, settings
 from dlrepair import trust
 from dlrepair.binary.process import ProcessView
 from dlrepair.model.candidate import Candidate, Verdict, Wanted
-from dlrepair.search import names, rank, sources, vet
+from dlrepair.search import gates, names, rank, sources, vet
 
 CRASH = "static int *volatile null;\n__attribute__((constructor)) static void f(void) { *null = 1; }\n"
 HANG = "#include <unistd.h>\n__attribute__((constructor)) static void f(void) { for (;;) pause(); }\n"
@@ -401,8 +401,6 @@ def test_an_initialiser_that_fails(project: Project, source: str, detail: str) -
 
 
 def test_an_initialiser_that_hangs(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
-    from dlrepair.search import gates
-
     monkeypatch.setattr(gates, "TIMEOUT", 1.0)
     project.library("libfoo.so", HANG + ANSWER)
     verdict = judge(project, "libfoo.so")
@@ -412,8 +410,6 @@ def test_an_initialiser_that_hangs(project: Project, monkeypatch: pytest.MonkeyP
 def test_a_library_that_hung_is_not_tried_again_under_another_name(
     project: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from dlrepair.search import gates
-
     monkeypatch.setattr(gates, "TIMEOUT", 1.0)
     path = project.library("libfoo.so", HANG + ANSWER)
     os.mkdir(project.path("other"))
@@ -450,8 +446,6 @@ def test_an_initialiser_that_forks_or_prints_is_harmless(
 def test_a_file_that_is_written_during_the_trial_is_not_taken(
     project: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from dlrepair.search import gates
-
     path = project.library("libfoo.so")
     real = gates.try_loading
 
@@ -506,6 +500,21 @@ print(verdict.reason, verdict.trial, verdict.preload)
         [sys.executable, "-c", program, dep, project.root], env=env, stdout=subprocess.PIPE, check=True
     )
     assert done.stdout.decode().strip() == "fits passed ()"
+
+
+def test_a_trial_that_cannot_be_like_this_process_is_none(project: Project) -> None:
+    dep = project.library("hidden.d/far/libdep.so.1", "int dep(void) { return 7; }\n", soname="libdep.so.1")
+    user = project.library("libuser.so", "int dep(void); int use(void) { return dep(); }\n", needs=[dep])
+    wanted = Wanted("libuser.so", "substitute")
+    vetting = vet.Vetting(
+        Candidate(user, "project"), wanted, project.request("x"), settings(), None, frozenset(), time.monotonic() + 5
+    )
+    vetting.mapped = (dep,)
+    assert gates.try_loading(vetting) == "passed"
+    os.truncate(dep, 0)
+    with pytest.raises(vet.Rejected) as rejected:
+        gates.try_loading(vetting)
+    assert rejected.value.reason == "trial-not-possible"
 
 
 # --- the whole way: decoys beside the right file
