@@ -19,7 +19,9 @@ import time
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 VENV = os.path.join(ROOT, ".venv")
 DEMO = os.path.join(ROOT, ".demo")
-PROJECT = os.path.join(ROOT, "examples", "project")
+SOURCE = os.path.join(ROOT, "examples", "project")
+PROJECT = os.path.join(DEMO, "project")
+OBJECTS = os.path.join(DEMO, "objects")
 PYTHON = os.path.join(VENV, "bin", "python")
 DLREPAIR = os.path.join(VENV, "bin", "dlrepair")
 
@@ -89,49 +91,52 @@ def make_environment() -> None:
     say(run([DLREPAIR, "install"]).rstrip())
 
 
-def compile_op(directory: str, flags: list[str]) -> list[subprocess.Popen[bytes]]:
-    """Compilers at work in ``directory``: helper and op objects, as the project's own recipe does it."""
-    commands = [
-        ["g++", "-shared", "-fPIC", "-O1", "roi_helper.cc", "-o", "libroi_helper.so", "-Wl,-soname,libroi_helper.so"],
-        ["g++", "-c", "-fPIC", "-O1", "-w", *flags, "roi_pool.cc", "-o", "roi_pool.o"],
-    ]
-    return [subprocess.Popen(command, cwd=directory, stdin=subprocess.DEVNULL) for command in commands]
-
-
-def build(worlds: dict[str, str]) -> str:
-    """Builds the project in ``.demo/project``, and its op for the other C++ ABI beside it; the release's version."""
+def build() -> list[str]:
+    """Builds the project in ``.demo/project``, and an object of its op for the other C++ ABI; flags to link an op."""
     version, compile_text, link_text = run([PYTHON, "-c", _FLAGS], DLREPAIR="off").splitlines()[-3:]
     flags, link = compile_text.split(), link_text.split()
     if not any("-std=" in flag for flag in flags):
         flags.append("-std=c++11")
     abi = next(flag for flag in flags if flag.startswith("-D_GLIBCXX_USE_CXX11_ABI="))
     other = abi[:-1] + ("0" if abi.endswith("1") else "1")
+    shutil.copytree(SOURCE, PROJECT)
+    os.makedirs(OBJECTS)
+    run(["git", "init", "--quiet", PROJECT])  # a project of its own, as a user's would be
+    ops = os.path.join(PROJECT, "ops")
     say("Compiling roi_pool.cc against TensorFlow %s, once as it should be and once with %s ..." % (version, other[2:]))
-    start, jobs = time.monotonic(), []
-    for name, wanted in (("project", flags), ("abi", [other if flag == abi else flag for flag in flags])):
-        shutil.copytree(PROJECT, worlds[name])
-        jobs += compile_op(os.path.join(worlds[name], "ops"), wanted)
+    start = time.monotonic()
+    helper = ["g++", "-shared", "-fPIC", "-O1", "roi_helper.cc", "-o", "libroi_helper.so"]
+    run([*helper, "-Wl,-soname,libroi_helper.so"], ops)
+    jobs = []
+    for name, wanted in (("good.o", flags), ("abi.o", [other if flag == abi else flag for flag in flags])):
+        command = ["g++", "-c", "-fPIC", "-O1", "-w", *wanted, "roi_pool.cc", "-o", os.path.join(OBJECTS, name)]
+        jobs.append(subprocess.Popen(command, cwd=ops, stdin=subprocess.DEVNULL))
     statuses = [job.wait() for job in jobs]
     if any(statuses):
         raise DemoError("g++ could not compile examples/project/ops (its words are above)")
-    for name in ("project", "abi"):
-        ops = os.path.join(worlds[name], "ops")
-        run(["g++", "-shared", "-o", "roi_pool.so", "roi_pool.o", *link, "-L.", "-lroi_helper", RUNPATH], ops)
-        os.unlink(os.path.join(ops, "roi_pool.o"))
+    link_op("good.o", link)
     say("  done in %.0f s" % (time.monotonic() - start))
-    return version
+    return link
 
 
-def move(world: str, name: str, to: str) -> None:
-    os.makedirs(os.path.dirname(os.path.join(world, to)), exist_ok=True)
-    os.rename(os.path.join(world, name), os.path.join(world, to))
+def link_op(name: str, link: list[str]) -> None:
+    """Links ops/roi_pool.so of the project from one of the two objects."""
+    command = ["g++", "-shared", "-o", "roi_pool.so", os.path.join(OBJECTS, name), *link]
+    run([*command, "-L.", "-lroi_helper", RUNPATH], os.path.join(PROJECT, "ops"))
+
+
+def move(name: str, to: str) -> None:
+    """Moves a file of the project, and says so."""
+    target = os.path.join(PROJECT, to)
+    os.makedirs(os.path.dirname(target), exist_ok=True)
+    os.rename(os.path.join(PROJECT, name), target)
     say("$ mv %s %s" % (name, to))
 
 
-def train(world: str, **changes: str) -> tuple[int, str, str]:
+def train(**changes: str) -> tuple[int, str, str]:
     """(exit status, standard output, standard error) of the unmodified training script."""
     env = environment(**changes)
-    done = subprocess.run([PYTHON, "train.py"], cwd=world, env=env, capture_output=True, text=True, check=False)
+    done = subprocess.run([PYTHON, "train.py"], cwd=PROJECT, env=env, capture_output=True, text=True, check=False)
     return done.returncode, done.stdout, done.stderr
 
 
@@ -139,23 +144,22 @@ def indent(text: str) -> str:
     return "\n".join("    " + line for line in text.rstrip().splitlines())
 
 
-def show(world: str, expected: str) -> str:
-    """Runs the script in a broken world without dlrepair and with it; what came of it, in words."""
-    status, out, err = train(world, DLREPAIR="off")
+def show(expected: str) -> str:
+    """Runs the script in the broken project without dlrepair and with it; what came of it, in words."""
+    status, out, err = train(DLREPAIR="off")
     say("\n$ DLREPAIR=off python train.py          # as if dlrepair were not there")
     say(indent(err.strip().splitlines()[-1] if err.strip() else out))
     say("    [exit status %d]" % status)
     if status == 0:
         raise DemoError("the broken world works without dlrepair: nothing was shown")
-    status, out, err = train(world)
+    status, out, err = train()
     say("\n$ python train.py")
     words = err.splitlines()
     said = next((number for number, line in enumerate(words) if line.startswith("dlrepair[")), None)
     told = words[said:] if said is not None else words[-1:]
     if status:  # the traceback between our words and the exception is of no interest here
-        told = [line for line in told if not line.startswith("  File") and not line.startswith("    ")]
-    say(indent("\n".join(told)))
-    say(indent(out))
+        told = [line for line in told if not line.startswith(("Traceback", "  File", "    "))]
+    say(indent("\n".join([*told, *out.splitlines()])))
     say("    [exit status %d]" % status)
     if status == 0:
         return REPAIRED if out == expected else "WRONG RESULT"
@@ -171,26 +175,30 @@ def main() -> int:
         return 1
     shutil.rmtree(DEMO, ignore_errors=True)
     os.makedirs(os.path.join(DEMO, "home"))
-    worlds = {name: os.path.join(DEMO, name) for name in ("project", "moved", "dependency", "abi")}
     heading("dlrepair: one training script, three broken libraries")
     make_environment()
-    build(worlds)
-    status, expected, err = train(worlds["project"])
+    link = build()
+    status, expected, err = train()
     if status:
         raise DemoError("train.py fails in the working project\n" + err)
     say("\n$ python train.py                       # nothing is broken: dlrepair says nothing")
     say(indent(err + expected))
-    for name in ("moved", "dependency"):
-        shutil.copytree(worlds["project"], worlds[name])
 
     heading("1. The library was moved to another directory")
-    move(worlds["moved"], "ops/roi_pool.so", "build/roi_pool.so")
-    moved = show(worlds["moved"], expected)
+    move("ops/roi_pool.so", "build/roi_pool.so")
+    moved = show(expected)
+    say()
+    move("build/roi_pool.so", "ops/roi_pool.so")
     heading("2. A library that it needs is not where the loader looks")
-    move(worlds["dependency"], "ops/libroi_helper.so", "third_party/lib/libroi_helper.so")
-    dependency = show(worlds["dependency"], expected)
+    move("ops/libroi_helper.so", "third_party/lib/libroi_helper.so")
+    dependency = show(expected)
+    say()
+    move("third_party/lib/libroi_helper.so", "ops/libroi_helper.so")
     heading("3. It was compiled with the other C++ ABI")
-    abi = show(worlds["abi"], expected)
+    say("$ g++ -shared -o ops/roi_pool.so ...    # from the object with the other ABI")
+    link_op("abi.o", link)
+    abi = show(expected)
+    link_op("good.o", link)
 
     heading("The journal")
     say("$ dlrepair log")
@@ -199,7 +207,8 @@ def main() -> int:
     say("1. moved:              " + moved)
     say("2. missing dependency: " + dependency)
     say("3. other C++ ABI:      " + abi)
-    say("\nThe broken projects are in %s, train.py is the same in each; .venv is ready to be tried." % shown(DEMO))
+    say("\nThe project is in %s, whole again: break it in another way and run train.py with" % shown(PROJECT))
+    say("%s, or try %s check %s." % (shown(PYTHON), shown(DLREPAIR), shown(PROJECT)))
     return 0 if moved == dependency == REPAIRED and abi in (REPAIRED, DIAGNOSED_ABI) else 1
 
 
