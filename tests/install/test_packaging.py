@@ -37,7 +37,7 @@ def _pip(bin: str, *arguments: str) -> None:
 def test_sdist_wheel_install(interpreter: Interpreter, tmp_path: object) -> None:
     top = str(tmp_path)
     bin = _venv(interpreter, os.path.join(top, "venv"))
-    _pip(bin, "install", "hatchling")
+    _pip(bin, "install", "hatchling", "editables")
     built = os.path.join(top, "dist")
     done = subprocess.run(
         [os.path.join(bin, "python"), "-m", "hatchling", "build", "-t", "sdist", "-d", built], cwd=ROOT, env=bare_env(),
@@ -80,7 +80,7 @@ def _check_sdist(path: str) -> None:
         names = {name.partition("/")[2] for name in archive.getnames()}
     for wanted in (
         "pyproject.toml", "LICENSE", "CHANGELOG.md", "CONTRIBUTING.md", "sitecustomize_template/sitecustomize.py",
-        "dlrepair/_bootstrap.py", "tests/interpreters.py", "tests/install/test_packaging.py",
+        "dlrepair/_bootstrap.py", "tests/interpreters.py", "tests/install/test_packaging.py", "Makefile", "tools/envs.py",
     ):  # fmt: skip
         assert wanted in names, wanted
     assert not [name for name in names if "__pycache__" in name or name.endswith((".pyc", ".so"))]
