@@ -80,7 +80,8 @@ def _check_sdist(path: str) -> None:
         names = {name.partition("/")[2] for name in archive.getnames()}
     for wanted in (
         "pyproject.toml", "LICENSE", "CHANGELOG.md", "CONTRIBUTING.md", "sitecustomize_template/sitecustomize.py",
-        "dlrepair/_bootstrap.py", "tests/interpreters.py", "tests/install/test_packaging.py", "Makefile", "tools/envs.py",
+        "dlrepair/_bootstrap.py", "tests/interpreters.py", "tests/install/test_packaging.py", "Makefile",
+        "tools/envs.py",
     ):  # fmt: skip
         assert wanted in names, wanted
     assert not [name for name in names if "__pycache__" in name or name.endswith((".pyc", ".so"))]
