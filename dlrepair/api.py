@@ -50,7 +50,7 @@ def diagnose(path: str, loader: str = "ctypes") -> Diagnosis:
     from dlrepair.diagnose import rules
 
     request = _request(path, loader)
-    return rules.diagnose(request, target=engine.resolved(request), process=process.view())
+    return rules.diagnose(request, target=engine.resolved(request), process=process.ProcessView.current())
 
 
 def find(name: str) -> list[Candidate]:
@@ -69,7 +69,7 @@ def find_all(name: str, loader: str = "ctypes") -> list[tuple[Candidate, Verdict
     wanted = Wanted(os.path.basename(name), "substitute", name, request.loader, request.op_loader)
     deadline = time.monotonic() + 3600.0
     found = rank.rank(list(sources.find_candidates(wanted, request, settings, deadline)), wanted, request)
-    view = process.view()
+    view = process.ProcessView.current()
     return [(one, vet.vet(one, wanted, request, settings=settings, process=view)) for one in found]
 
 
@@ -129,7 +129,7 @@ def _rehearse(path: str, loader: str) -> tuple[Diagnosis, Outcome, Any]:
     began = time.perf_counter()
     request = _request(path, loader)
     target = engine.resolved(request)
-    view = process.view()
+    view = process.ProcessView.current()
     diagnosis = rules.diagnose(request, target=target, process=view)
     incident = writer.new_incident()
 

@@ -31,12 +31,13 @@ _said: set[tuple[str, str]] = set()
 
 def settings_for(script: str, cwd: str) -> Settings:
     """The settings that hold for a program; read once per process and place."""
-    from dlrepair import settings, trust
+    from dlrepair import settings, store, trust
 
     start = os.path.dirname(script) if script else cwd
     known = _settings.get(start)
     if known is None:
         known = _settings[start] = settings.load(start or None, check=lambda path: trust.check(path, script))
+        store.use(known.store)
         for problem in known.problems:
             say("dlrepair: " + problem, known)
     return known
@@ -84,32 +85,39 @@ def _is_secure() -> bool:
     return any(words[at] == 23 and words[at + 1] for at in range(0, len(words), 2))
 
 
-def say(line: str, settings: Settings) -> None:
-    """One line on standard error, unless the user wants quiet. Never raises."""
-    if settings.verbosity == "quiet":
+def say(lines: str | list[str], settings: Settings) -> None:
+    """Lines on standard error, unless the user wants quiet. Never raises."""
+    if settings.verbosity == "quiet" or sys.stderr is None:
         return
+    from dlrepair.render import text
+
     try:
-        stream = sys.stderr
-        if stream is None:
-            return
-        try:
-            descriptor = stream.fileno()
-        except (AttributeError, OSError, ValueError):  # captured in memory
-            descriptor = -1
+        descriptor = sys.stderr.fileno()
+    except Exception:  # captured in memory, or replaced by anything
+        descriptor = -1
+    try:
         if descriptor >= 0:
-            os.fstat(descriptor)  # a closed one would keep the line, and fail again at exit with status 120
-        stream.write(line + "\n")
-        stream.flush()
-    except Exception:
+            os.fstat(descriptor)  # a closed one would keep the lines, and fail again at exit with status 120
+    except OSError:
         return
+    text.show([lines] if isinstance(lines, str) else lines)
 
 
-def _report_journal(settings: Settings) -> None:
-    """Says once that nothing can be journalled, and why: a person can do something about it."""
-    problem = writer.problem()
-    if problem and ("journal", problem) not in _said:
-        _said.add(("journal", problem))
-        say("dlrepair: the journal is not written: {}".format(problem), settings)
+def _report_problems(settings: Settings) -> None:
+    """Says once what of ours does not work, and why: a person can do something about it."""
+    from dlrepair import store, trust
+
+    news = []
+    for what, problem in (
+        ("the journal is not written", writer.problem()),
+        ("nothing is remembered", store.problem()),
+        ("decisions of `dlrepair trust` are not in force", trust.problem()),
+    ):
+        if problem and (what, problem) not in _said:
+            _said.add((what, problem))
+            news.append("{}: {}".format(what, problem))
+    if news:
+        say("dlrepair: " + "; ".join(news), settings)
 
 
 def _close_replayed(ask: Any, record: dict[str, str], settings: Settings, began: float) -> None:
@@ -129,7 +137,7 @@ def _close_replayed(ask: Any, record: dict[str, str], settings: Settings, began:
         ),
         settings,
     )
-    _report_journal(settings)
+    _report_problems(settings)
 
 
 def _cwd() -> str:
@@ -244,7 +252,7 @@ class _Incident(object):
                 "load-repaired", cause=outcome.cause, strategy=outcome.strategy, path=outcome.path,
                 ms=outcome.ms, summary=outcome.summary,
             )  # fmt: skip
-            say(text.repaired_line(outcome, context.diagnosis), self.settings)
+            say(text.repaired_line(outcome, context.diagnosis, context.request), self.settings)
         else:
             self.emit("load-unrepaired", cause=outcome.cause, next_step=outcome.next_step, ms=outcome.ms)
             once = (context.request.requested, outcome.cause)
@@ -254,9 +262,8 @@ class _Incident(object):
                     outcome, context.diagnosis, context.request, [one for _, one in context.verdicts],
                     self.settings.verbosity,
                 )
-                for line in lines:
-                    say(line, self.settings)
-        _report_journal(self.settings)
+                say(lines, self.settings)
+        _report_problems(self.settings)
 
     def _remember(self, context: Any, outcome: Outcome) -> None:
         if context.guard.kind not in ("none", "reraise"):

@@ -89,7 +89,7 @@ def accepted(
 
 def _in_order(context: Context, want: Wanted) -> Iterator[Candidate]:
     """All near candidates ranked together, then each farther source when its turn comes."""
-    from dlrepair.search import rank, sources
+    from dlrepair.search import sources
 
     notes: list[tuple[str, str]] = []
     batch: list[Candidate] = []
@@ -98,12 +98,25 @@ def _in_order(context: Context, want: Wanted) -> Iterator[Candidate]:
     for candidate in found:
         source = candidate.source if candidate.distance >= FAR else "near"
         if source != place and batch:
-            yield from rank.rank(batch, want, context.request)
+            yield from _ranked(context, batch, want)
             batch = []
         place = source
         batch.append(candidate)
-    yield from rank.rank(batch, want, context.request)
+    yield from _ranked(context, batch, want)
     context.search_notes(notes)
+
+
+def _ranked(context: Context, batch: list[Candidate], want: Wanted) -> list[Candidate]:
+    """The batch best first; files as good as the first one but different from it are told of, never passed over."""
+    from dlrepair.search import rank
+
+    ranked = rank.rank(batch, want, context.request)
+    for rival in rank.tied(ranked, want)[1:]:
+        context.emit(
+            "candidate", path=rival.path, verdict="rejected", reason="tied", source=rival.source, rule=rival.rule,
+            distance=rival.distance, detail="as near as {}, and different: the newer one goes first".format(ranked[0].path),
+        )  # fmt: skip
+    return ranked
 
 
 def order(chosen: list[tuple[Missing, Candidate, Verdict]]) -> list[str]:
