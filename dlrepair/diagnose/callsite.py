@@ -40,8 +40,8 @@ def classify(frame: FrameType | None, exc: BaseException) -> Guard:
 
     Frames are walked outwards with the exception that is in flight: a handler that raises
     another one is followed with that. Handlers of test runners, notebooks and other code that runs other
-    people's code do not count; of the standard library, only those that name the exception. Reads source files; runs none of the
-    user's code. Raises nothing: what cannot be examined counts as guarded (``alternative``).
+    people's code do not count; of the standard library, only those that name the exception. Reads source
+    files; runs none of the user's code. Raises nothing: what cannot be examined counts as guarded (``alternative``).
     """
     try:
         why = find_probe(frame, _library(exc))

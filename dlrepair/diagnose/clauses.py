@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dlrepair.diagnose.syntax import dotted
-from dlrepair.diagnose.values import Flight, Names, class_mro, is_exception_class
+from dlrepair.diagnose.values import Flight, Names, class_mro, is_exception_class, type_name
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ def _catches_value(value: Any, name: str, flight: Flight) -> bool:
     if type(value) is tuple:
         return any(_catches_value(item, "", flight) for item in value)
     if is_exception_class(value):
-        return value in class_mro(flight.cls) if flight.cls is not None else value.__name__ in flight.names
+        return value in class_mro(flight.cls) if flight.cls is not None else type_name(value) in flight.names
     return name in flight.names
 
 

@@ -11,10 +11,11 @@ from dlrepair.diagnose.clauses import catches_named, find_handler, suppresses, t
 from dlrepair.diagnose.codetable import Handler, find_handlers, handler_types
 from dlrepair.diagnose.effects import NEAREST_LOOP, End, State, TooMuchCode
 from dlrepair.diagnose.flow import Flow
-from dlrepair.diagnose.frames import COUNTING, kind_of
+from dlrepair.diagnose.frames import COUNTING, kind_of, release
 from dlrepair.diagnose.loops import find_next, path_in_next
+from dlrepair.diagnose.places import LOOPS, Context, Place, call_of, last_line, locate, loop_around
 from dlrepair.diagnose.source import Block, find_block
-from dlrepair.diagnose.syntax import assigned, child_blocks, dotted, exits, expressions, first_line
+from dlrepair.diagnose.syntax import assigned, exits, first_line
 from dlrepair.diagnose.values import Flight, Names, truth
 from dlrepair.model.requests import Guard
 
@@ -24,66 +25,13 @@ if TYPE_CHECKING:
     from typing import Any, Callable, Sequence
 
 _RANK = ("compile", "alternative", "optional", "reraise", "none")  # the most careful first
-_LOOPS = ("For", "AsyncFor", "While")
 _NO_RETURN = 0x20 | 0x80 | 0x200  # CO_GENERATOR, CO_COROUTINE, CO_ASYNC_GENERATOR
 _MAX_WORK = 4000
-
-
-class _Place:
-    """One statement on the way from a block down to the current line."""
-
-    __slots__ = ("field", "index", "stmts")
-
-    def __init__(self, stmts: list[Any], index: int, field: str) -> None:
-        self.stmts = stmts
-        self.index = index
-        self.field = field  #: which part of the statement above it this list is
-
-    @property
-    def node(self) -> Any:
-        return self.stmts[self.index]
-
-
-class _Context:
-    """A frame with its parsed source."""
-
-    __slots__ = ("block", "chain", "frame")
-
-    def __init__(self, frame: FrameType, block: Block, chain: list[_Place]) -> None:
-        self.frame = frame
-        self.block = block
-        self.chain = chain
 
 
 def find_guard(frame: FrameType | None, cls: type) -> Guard:
     """What the frames from ``frame`` outwards do with an exception of class ``cls``. May raise any Exception."""
     return _Walk(frame).guard(Flight(cls))
-
-
-def locate(stmts: list[Any], line: int) -> list[_Place]:
-    """The statements that contain ``line``, outermost first: at each depth the last one that begins at or before it."""
-    chain: list[_Place] = []
-    field = "body"
-    while True:
-        index = -1
-        for position, stmt in enumerate(stmts):
-            if first_line(stmt) > line:
-                break
-            index = position
-        if index < 0:
-            return chain
-        chain.append(_Place(stmts, index, field))
-        node = stmts[index]
-        if type(node).__name__ in ("FunctionDef", "AsyncFunctionDef", "ClassDef"):
-            return chain  # the line is a decorator's, a default's or a base's: not inside
-        inner = None
-        for name, part, _ in child_blocks(node):
-            if first_line(part[0]) <= line:
-                inner = part
-                field = name
-        if inner is None:
-            return chain
-        stmts = inner
 
 
 class _Walk:
@@ -93,15 +41,14 @@ class _Walk:
         self._verdicts: list[Guard] = []
         # by code and instruction, since a recursion passes the same place a thousand times; by the code's
         # id, because hashing the code of a big module takes milliseconds (the frames keep it alive)
-        self._places: dict[tuple[int, int], tuple[Block, list[_Place]] | None] = {}
+        self._places: dict[tuple[int, int], tuple[Block, list[Place]] | None] = {}
         self._handlers: dict[tuple[int, int], list[Handler] | None] = {}
-        self._raised: Guard | None = None
         self._done = 0
-        self._flow: Flow | None = None
+        self._read: dict[int, FrameType] = {}  #: frames whose variables may have been looked at
 
     def guard(self, flight: Flight) -> Guard:
-        self._fly(self._first, flight, None)
         try:
+            self._fly(self._first, flight, None)
             while self._work:
                 self._done += 1
                 if self._done > _MAX_WORK:
@@ -109,6 +56,9 @@ class _Walk:
                 self._work.pop()()
         except TooMuchCode as problem:
             return Guard("alternative", "the code around the load was not followed to its end: {}".format(problem))
+        finally:
+            for frame in self._read.values():
+                release(frame)
         return min(self._verdicts, key=lambda verdict: _RANK.index(verdict.kind))
 
     # -- frames
@@ -140,14 +90,15 @@ class _Walk:
             self._handlers[key] = find_handlers(frame.f_code, frame.f_lasti)
         return self._handlers[key]
 
-    def _context(self, frame: FrameType) -> _Context | None:
+    def _context(self, frame: FrameType) -> Context | None:
+        self._read[id(frame)] = frame
         key = (id(frame.f_code), frame.f_lasti)
         if key not in self._places:
             self._places[key] = self._find_place(frame)
         found = self._places[key]
-        return None if found is None else _Context(frame, found[0], found[1])
+        return None if found is None else Context(frame, found[0], found[1])
 
-    def _find_place(self, frame: FrameType) -> tuple[Block, list[_Place]] | None:
+    def _find_place(self, frame: FrameType) -> tuple[Block, list[Place]] | None:
         for whole in (False, True):
             block = find_block(frame, whole)
             if block is None:
@@ -157,7 +108,7 @@ class _Walk:
                 return block, chain
         return None
 
-    def _agrees(self, frame: FrameType, chain: list[_Place]) -> bool:
+    def _agrees(self, frame: FrameType, chain: list[Place]) -> bool:
         """Whether the tree shows a ``try`` or ``with`` if the bytecode does; else too little of the file was parsed."""
         handlers = self._handlers_around(frame) or []
         if all(handler.kind == "cleanup" for handler in handlers):
@@ -183,7 +134,7 @@ class _Walk:
 
     # -- inside one frame
 
-    def _propagate(self, context: _Context, level: int, flight: Flight, via: Guard | None) -> bool:
+    def _propagate(self, context: Context, level: int, flight: Flight, via: Guard | None) -> bool:
         """The exception leaves the statement at ``level``: the handlers of what encloses it, innermost first."""
         names = Names(context.frame)
         own = kind_of(context.frame) == "user"
@@ -208,10 +159,10 @@ class _Walk:
     def _later(self, method: Callable[..., None], *arguments: Any) -> None:
         self._work.append(lambda: method(*arguments))
 
-    def _state(self, context: _Context, flight: Flight, tried: Sequence[Any]) -> State:
+    def _state(self, context: Context, flight: Flight, tried: Sequence[Any]) -> State:
         return State(Names(context.frame), flight, assigned(tried), True)
 
-    def _handle(self, context: _Context, level: int, handler: Any, flight: Flight, via: Guard | None) -> None:
+    def _handle(self, context: Context, level: int, handler: Any, flight: Flight, via: Guard | None) -> None:
         """Follow the handler of the ``try`` at ``level``."""
         owner = context.chain[level].node
         guard = self._guard(context, "optional", handler)
@@ -224,12 +175,12 @@ class _Walk:
             self._dispatch(context, level, end, guard)
 
     @staticmethod
-    def _leave(context: _Context, level: int, way: str, state: State) -> None:
+    def _leave(context: Context, level: int, way: str, state: State) -> None:
         """Behind the ``try``: is this code there for a failure? ``way``: how a success may have left it before."""
         state.failing = bool(way)
-        state.until = _loop_around(context, level) if way == "loop" else -1
+        state.until = loop_around(context, level) if way == "loop" else -1
 
-    def _follow(self, context: _Context, stmts: Sequence[Any], state: State) -> list[End]:
+    def _follow(self, context: Context, stmts: Sequence[Any], state: State) -> list[End]:
         active: list[CodeType] = []
         frame = self._first
         for _ in range(64):
@@ -248,7 +199,7 @@ class _Walk:
 
         return Flow(active, definition).run(stmts, state)
 
-    def _dispatch(self, context: _Context, level: int, end: End, guard: Guard) -> None:
+    def _dispatch(self, context: Context, level: int, end: End, guard: Guard) -> None:
         """What a path does once it has left the statement at ``level``."""
         if end.tag == "load":
             kind = "compile" if end.state.built is not None else "alternative"
@@ -266,7 +217,7 @@ class _Walk:
         elif end.tag == "return":
             self._later(self._return, context, end, guard)
         else:
-            loop = _loop_around(context, level)
+            loop = loop_around(context, level)
             if loop < 0:
                 return self._swallowed(end.state, guard)
             # statements that this jump leaves out run after a success only: what they bind tells the two apart
@@ -284,7 +235,7 @@ class _Walk:
     def _swallowed(self, state: State, guard: Guard) -> None:
         self._verdicts.append(_as(guard, "compile" if state.built is not None else "optional"))
 
-    def _after(self, context: _Context, level: int, state: State, guard: Guard) -> None:
+    def _after(self, context: Context, level: int, state: State, guard: Guard) -> None:
         """The path goes on behind the statement at ``level``."""
         place = context.chain[level]
         for end in self._follow(context, self._rest(context, level, state), state):
@@ -295,7 +246,7 @@ class _Walk:
             else:
                 owner = context.chain[level - 1].node
                 kind = type(owner).__name__
-                if kind in _LOOPS and place.field == "body":
+                if kind in LOOPS and place.field == "body":
                     self._again(context, level - 1, end.state, guard)
                 elif kind in ("Try", "TryStar") and place.field == "body":
                     for last in self._follow(context, owner.orelse, end.state):
@@ -304,16 +255,16 @@ class _Walk:
                     self._later(self._after, context, level - 1, end.state, guard)
 
     @staticmethod
-    def _rest(context: _Context, level: int, state: State) -> list[Any]:
+    def _rest(context: Context, level: int, state: State) -> list[Any]:
         place = context.chain[level]
         rest = place.stmts[place.index + 1 :]
         if level == 0 and context.block.kind == "module" and state.relevant:
             last = place.stmts[-1]
-            for stmt in context.block.source.following(_last_line(last), state.relevant):
+            for stmt in context.block.source.following(last_line(last), state.relevant):
                 rest.append(stmt)
         return rest
 
-    def _finish(self, context: _Context, end: End, guard: Guard) -> None:
+    def _finish(self, context: Context, end: End, guard: Guard) -> None:
         """The end of the block: a function returns None, a module or class is complete."""
         if context.block.kind == "function":
             end.tag, end.value = "return", None
@@ -321,7 +272,7 @@ class _Walk:
         else:
             self._swallowed(end.state, guard)
 
-    def _again(self, context: _Context, level: int, state: State, guard: Guard) -> None:
+    def _again(self, context: Context, level: int, state: State, guard: Guard) -> None:
         """The loop at ``level`` begins its next round, if it has one."""
         loop = context.chain[level].node
         what, value = find_next(loop, state.names)
@@ -340,7 +291,7 @@ class _Walk:
 
     # -- across frames
 
-    def _return(self, context: _Context, end: End, guard: Guard) -> None:
+    def _return(self, context: Context, end: End, guard: Guard) -> None:
         """The function returns; what does its caller make of the value?"""
         code = context.frame.f_code
         frame = context.frame.f_back
@@ -352,7 +303,7 @@ class _Walk:
             return self._swallowed(end.state, guard)
         level = len(caller.chain) - 1
         stmt = caller.chain[level].node
-        call = _call_of(stmt, code.co_name)
+        call = call_of(stmt, code.co_name)
         if call is None:
             return self._swallowed(end.state, guard)
         state = State(Names(frame), end.state.flight, set(), False)
@@ -366,7 +317,7 @@ class _Walk:
         return None
 
     @staticmethod
-    def _guard(context: _Context, kind: str, node: Any) -> Guard:
+    def _guard(context: Context, kind: str, node: Any) -> Guard:
         source = context.block.source
         line: int = node.lineno
         text = source.line(line).rstrip(":")
@@ -383,43 +334,9 @@ def _as(guard: Guard, kind: str, path: str | None = None, more: str = "") -> Gua
     return Guard(kind, guard.reason + more, guard.file, guard.line, path)
 
 
-def _loop_around(context: _Context, level: int) -> int:
-    """Level of the innermost loop around the statement at ``level``, or -1."""
-    return max((at for at in range(level) if type(context.chain[at].node).__name__ in _LOOPS), default=-1)
-
-
 def _through_attribute(frame: FrameType, flight: Flight) -> Flight:
     """``ctypes.cdll.name`` turns OSError into AttributeError from 3.12 on (``LibraryLoader.__getattr__``)."""
     for handler in find_handlers(frame.f_code, frame.f_lasti) or ():
         if handler.kind == "except" and ["OSError"] in list(handler_types(frame.f_code, handler)):
             return Flight(AttributeError)
     return flight
-
-
-def _last_line(stmt: Any) -> int:
-    """The line that a statement ends on (3.7 has no ``end_lineno``: that of its last node)."""
-    end = getattr(stmt, "end_lineno", None)
-    if type(end) is int:
-        return end
-    last: int = stmt.lineno
-    waiting = [stmt]
-    while waiting:
-        node = waiting.pop()
-        for inner in expressions(node):
-            last = max(last, getattr(inner, "lineno", 0))
-        for _, stmts, _ in child_blocks(node):
-            waiting.extend(stmts)
-    return last
-
-
-def _call_of(stmt: Any, name: str) -> Any:
-    """The call in a statement (not in the blocks inside it) that runs the function ``name``, or None."""
-    kind = type(stmt).__name__
-    root = stmt.test if kind in ("If", "While") else stmt
-    if kind in ("For", "AsyncFor", "With", "AsyncWith", "Try", "TryStar", "FunctionDef", "ClassDef"):
-        return None
-    calls = [node for node in expressions(root) if type(node).__name__ == "Call"]
-    for call in calls:
-        if (dotted(call.func).rpartition(".")[2] or getattr(call.func, "attr", "")) == name:
-            return call
-    return calls[0] if len(calls) == 1 else None

@@ -6,7 +6,7 @@ import os
 import sys
 
 from dlrepair.diagnose.syntax import dotted
-from dlrepair.diagnose.values import FUNCTION, PLAIN, UNKNOWN, Names, class_mro, constant, is_modest
+from dlrepair.diagnose.values import FUNCTION, PLAIN, UNKNOWN, Names, class_mro, constant, is_modest, type_name
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -91,16 +91,16 @@ def meaning(names: Names, node: Any) -> str:
 
 def _real_name(names: Names, name: str) -> str:
     """The name that a function or class was defined with: ``load = tf.load_op_library`` is still a load."""
-    found = names.look_up(name) if name else UNKNOWN
+    found: Any = names.look_up(name) if name else UNKNOWN
     if type(found) is FUNCTION:
         return str(found.__code__.co_name)
-    return str(type.__dict__["__name__"].__get__(found)) if issubclass(type(found), type) else ""
+    return type_name(found) if issubclass(type(found), type) else ""
 
 
 def _is_parser(names: Names, name: str) -> bool:
     """Whether ``name`` is a method of an ``argparse.ArgumentParser``: its ``error`` and ``exit`` leave the program."""
     owner = names.look_up(name.rpartition(".")[0]) if "." in name else UNKNOWN
-    return any(base.__name__ == "ArgumentParser" for base in class_mro(type(owner)))
+    return any(type_name(base) == "ArgumentParser" for base in class_mro(type(owner)))
 
 
 def _is_process_call(names: Names, name: str, last: str) -> bool:

@@ -192,8 +192,7 @@ class Source:
             if not text.startswith((b"def ", b"class ", b"@", b"async ")) and any(word in text for word in words):
                 parsed += 1
                 tree = self._parse_lines(first, after - 1, False)
-                for stmt in tree.body if tree is not None else ():
-                    yield stmt
+                yield from tree.body if tree is not None else ()
             first = after
 
     def runs(self, code: CodeType) -> bool:
@@ -331,6 +330,8 @@ def find_file(frame: FrameType) -> str:
     """
     name = frame.f_code.co_filename
     if name.startswith("<"):
+        return ""
+    if "\0" in name:
         return ""
     if os.path.isabs(name):
         return name if os.path.isfile(name) else ""

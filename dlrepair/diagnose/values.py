@@ -54,7 +54,7 @@ class Flight:
 
     def __init__(self, cls: type | None, names: tuple[str, ...] = ()) -> None:
         self.cls = cls
-        self.names = tuple(base.__name__ for base in class_mro(cls)) if cls is not None else names
+        self.names = tuple(type_name(base) for base in class_mro(cls)) if cls is not None else names
 
     @property
     def name(self) -> str:
@@ -67,6 +67,11 @@ class Flight:
 def unknown_flight(name: str = "") -> Flight:
     """An exception whose class cannot be resolved: only its own name and the roots are known to match."""
     return Flight(None, (name, "Exception", "BaseException") if name else ("Exception", "BaseException"))
+
+
+def type_name(cls: type) -> str:
+    """A class's name, past any metaclass that would answer in its place."""
+    return str(_SLOTS["__name__"].__get__(cls))
 
 
 def is_module(value: Any) -> bool:
@@ -183,9 +188,8 @@ class Names:
             return os.fsdecode(found)
         if type(found) is str:
             return found
-        if found is not None and type(found) not in PLAIN and type(found).__module__.startswith("pathlib"):
-            return _path_text(found)
-        return None
+        name = dotted(node)
+        return _path_text(self.look_up(name)) if name else None
 
     def _name(self, node: Any, depth: int) -> Any:
         found = self.look_up(dotted(node))
@@ -353,10 +357,10 @@ def _has_unknown(value: Any, depth: int = 0) -> bool:
 
 
 def _path_text(path: Any) -> str | None:
-    """The text of an exact ``pathlib`` path: its own ``__str__`` is the standard library's."""
-    if type(path).__name__ in ("PosixPath", "PurePosixPath") and type(path).__module__.split(".")[0] == "pathlib":
-        return str(path)
-    return None
+    """The text of an exact ``pathlib`` path: its ``__str__`` is the standard library's own."""
+    pathlib = sys.modules.get("pathlib")
+    known = vars(pathlib) if type(pathlib) is type(sys) else {}
+    return str(path) if type(path) in (known.get("PosixPath"), known.get("PurePosixPath")) else None
 
 
 _VALUES = {

@@ -523,6 +523,33 @@ if len(sys.argv) > 100:
 if lib is not None and lib.version() < 3:
     raise RuntimeError("too old")
 ''', ("optional",)),
+    "variables_are_let_go": (_C + '''
+import weakref
+class Big:
+    pass
+def train(keep):
+    data = Big()
+    watched = weakref.ref(data)
+    try:
+        CDLL("/nowhere/a.so")
+    except OSError:
+        pass
+    del data
+    keep["marked"] = True
+    if watched() is not None or "marked" not in keep:
+        CDLL("/nowhere/still-alive.so")
+train({})
+def inspecting():
+    found = locals()
+    found["extra"] = 1
+    try:
+        CDLL("/nowhere/b.so")
+    except OSError:
+        pass
+    if "extra" not in found:
+        CDLL("/nowhere/locals-were-cleared.so")
+inspecting()
+''', ("optional", "optional")),
     "known_test_in_handler": (_C + '''
 REQUIRED = True
 try:
