@@ -31,12 +31,12 @@ _NO_LIBRARY = (
 #: What somebody can do about such a file.
 _INSTEAD = {
     "directory": "Name the library inside the directory {path}.",
-    "archive": "Link the archive into a shared library: gcc -shared -o {so} -Wl,--whole-archive {path} -Wl,--no-whole-archive",
+    "archive": "gcc -shared -o {so} -Wl,--whole-archive {path} -Wl,--no-whole-archive",
     "linker-script": "Name the library that the linker script {path} stands for: cat {path}",
     "html": "Download {path} again: a web page was saved in its place.",
     "lfs-pointer": "git lfs pull --include {path}",
     "zip": "Unpack {path} and name the library inside: unzip -l {path}",
-    "text": "Replace {path} by the library itself: it is a text file (a symbolic link that became a file, or a failed download).",
+    "text": "Replace {path} by the library itself: it is a text (a link that became a file, or a failed download).",
 }
 
 
@@ -365,7 +365,7 @@ def _wrong_arch_evidence(facts: Facts, finding: Finding) -> tuple[Evidence, ...]
             "machine",
             "{}: {}".format(file.path, describe(file.elf) if file.elf is not None else file.detail),
             file.elf.machine if file.elf is not None else "",
-        ),  # fmt: skip
+        ),
         fact("process", "this process is {}-bit {}".format(bits, machine_name(machine)), machine),
     ]
     if facts.symptom.kind == "not-found":

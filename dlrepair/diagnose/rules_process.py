@@ -191,7 +191,7 @@ def _refused_evidence(facts: Facts, finding: Finding) -> tuple[Evidence, ...]:
             "words",
             "ld.so was refused all the same: a security module (SELinux, AppArmor) forbids the mapping",
             facts.request.error,
-        ),  # fmt: skip
+        ),
     ]
     if int(finding.detail) & 4:
         proof.append(fact("textrel", "it has text relocations (DF_TEXTREL): it was not compiled with -fPIC", "textrel"))

@@ -53,7 +53,7 @@ def _gap(kind: str) -> Callable[[Facts], Finding | None]:
 
     def holds(facts: Facts) -> Finding | None:
         for gap in facts.gaps:
-            _path, needed, version, provider = gap
+            needed = gap[1]
             libc = needed.startswith(_LIBC)
             runtime = needed.startswith(_CXX_RUNTIME)
             good = [] if libc else _with_version(facts, gap)

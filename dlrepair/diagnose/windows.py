@@ -39,7 +39,10 @@ _ABSENT = (
     r"(?:Could|could) not locate (?P<lib>[\w.+-]+\.dll)",
 )
 
-_ENTRY = r"procedure entry point (?P<symbol>\S+) could not be located in the dynamic link library\s+(?P<lib>[^\n]+?)\.?\s*(?:$|\n)"
+_ENTRY = (
+    r"procedure entry point (?P<symbol>\S+) could not be located in the dynamic link library\s+"
+    r"(?P<lib>[^\n]+?)\.?\s*(?:$|\n)"
+)
 
 
 def scan(text: str) -> list[Found]:

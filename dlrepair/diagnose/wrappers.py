@@ -7,10 +7,12 @@ from dlrepair.diagnose.text import Found
 
 #: A process that died: (words, fact).
 _DEATHS = (
-    ("Illegal instruction", "illegal"), ("SIGILL", "illegal"), ("exit code 132", "illegal"), ("invalid opcode", "illegal"),
+    ("Illegal instruction", "illegal"), ("SIGILL", "illegal"), ("exit code 132", "illegal"),
+    ("invalid opcode", "illegal"),
     ("Bus error", "bus"), ("SIGBUS", "bus"), ("exit code 135", "bus"),
     ("Segmentation fault", "crash"), ("SIGSEGV", "crash"), ("exit code 139", "crash"), ("0xC0000005", "crash"),
-    ("free(): invalid pointer", "heap"), ("double free", "heap"), ("free invalid pointer", "heap"), ("munmap_chunk", "heap"),
+    ("free(): invalid pointer", "heap"), ("double free", "heap"), ("free invalid pointer", "heap"),
+    ("munmap_chunk", "heap"),
     ("malloc(): ", "heap"), ("corrupted size vs. prev_size", "heap"),
     ("terminate called", "crash"), ("SIGABRT", "crash"), ("exit code 134", "crash"),
 )  # fmt: skip
@@ -61,6 +63,16 @@ def _any_library(text: str) -> str | None:
     return match.group(0).lstrip(":") if match else None
 
 
+#: Sentences that name what was being loaded, before the message about what it needs.
+_OPENER = (
+    (
+        r"(?:[Ff]ailed to load|[Cc]ould not load|[Ee]rror loading|[Uu]nable to load|[Ll]oading|[Cc]annot load)"
+        r"(?: the)?(?: \w+){0,3}? ['\"`(]?(?P<obj>[^\s'\"`:()]+\.(?:so(?:\.\d+)*|dylib|dll|node|pyd))"
+    ),
+    r"[Ll]oad library (?P<obj>\S+) failed",
+)
+
+
 def context(text: str, pos: int, missing: str | None) -> str | None:
     """The library or module being loaded, as the lines around a message that does not name it tell.
 
@@ -71,11 +83,7 @@ def context(text: str, pos: int, missing: str | None) -> str | None:
 
     line = cut.line_of(text, pos)
     before = line[: max(0, pos - (text.rfind("\n", 0, pos) + 1))]
-    for pattern in (
-        r"(?:[Ff]ailed to load|[Cc]ould not load|[Ee]rror loading|[Uu]nable to load|[Ll]oading|[Cc]annot load)"
-        r"(?: the)?(?: \w+){0,3}? ['\"`(]?(?P<obj>[^\s'\"`:()]+\.(?:so(?:\.\d+)*|dylib|dll|node|pyd))",
-        r"[Ll]oad library (?P<obj>\S+) failed",
-    ):
+    for pattern in _OPENER:
         match = re.search(pattern, before)
         if match and cut.base_name(match.group("obj")) != missing:
             return cut.strip_marks(match.group("obj"))

@@ -133,8 +133,13 @@ def test_the_real_loaders_words(tmp_path):
     assert all(one.platform == "glibc" for one in found)
 
 
-@pytest.mark.parametrize("unit", ["a", "a.", "('", "dlopen(", "'", "version ", "\n", " ", "undefined symbol: _Z", "_Z9", "x.so",
-                                  "tried: '", "import ", "Error relocating ", "not defined in file ", "'a' (", "é", ".dll "])  # fmt: skip
+UNITS = (
+    "a", "a.", "('", "dlopen(", "'", "version ", "\n", " ", "undefined symbol: _Z", "_Z9", "x.so", "tried: '", "import ",
+    "Error relocating ", "not defined in file ", "'a' (", "\u00e9", ".dll ",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("unit", UNITS)
 def test_hostile_texts_end_soon(unit):
     began = time.process_time()
     symptom = dlerror.parse(unit * (150000 // len(unit)))

@@ -176,9 +176,12 @@ def test_two_dependencies_missing_deepest_first(tmp_path):
     two = compile_c(str(tmp_path / "libtwo.so"), USES, one, "-Wl,-soname,libtwo.so", "-Wl,-rpath,$ORIGIN")
     three = compile_c(str(tmp_path / "libthree.so"), "int three;", "-Wl,-soname,libthree.so")
     top = compile_c(
-        str(tmp_path / "libtop.so"), "extern int three; int twice(void); int f(void){return twice() + three;}", two, three,
+        str(tmp_path / "libtop.so"),
+        "extern int three; int twice(void); int f(void) { return twice() + three; }",
+        two,
+        three,
         "-Wl,-rpath,$ORIGIN",
-    )  # fmt: skip
+    )
     os.remove(one)
     os.remove(three)
     diagnosis = diagnose(top, dlopen(top))
@@ -339,6 +342,39 @@ def test_undefined_symbol_of_unknown_origin_is_not_guessed(tmp_path):
     diagnosis = diagnose(top, dlopen(top))
     check(diagnosis, "unknown", "answer")
     assert diagnosis.symbols == ("answer",)
+
+
+NAMED = "#include <string>\nstd::string named(std::string s) { return s + s; }"
+USES_NAMED = '#include <string>\nstd::string named(std::string); void use() { named("x"); }'
+
+
+def test_undefined_symbol_abi(tmp_path):
+    """The provider speaks the new std::string, its user the old one: the same function, two names."""
+    prov = compile_c(str(tmp_path / "libprov.so"), NAMED, "-Wl,-soname,libprov.so", compiler="g++")
+    old = "#define _GLIBCXX_USE_CXX11_ABI 0\n" + USES_NAMED
+    top = compile_c(str(tmp_path / "libtop.so"), old, "-Wl,--no-as-needed", prov, "-Wl,-rpath,$ORIGIN", compiler="g++")
+    error = dlopen(top)
+    assert "undefined symbol: _Z5namedSs" in error
+    diagnosis = diagnose(top, error)
+    check(diagnosis, "undefined-symbol-abi", "_Z5namedSs", prov)
+    assert "_GLIBCXX_USE_CXX11_ABI=1" in diagnosis.next_step
+    assert diagnosis.symbols == ("_Z5namedSs",)
+
+
+def release(number):
+    return "namespace lib { inline namespace lts_" + number + " { class Status {}; void check(const Status &); } }\n"
+
+
+def test_undefined_symbol_version(tmp_path):
+    """The provider moved to another inline namespace, as abseil does at each release."""
+    body = "namespace lib { inline namespace lts_20250101 { void check(const Status &) {} } }"
+    prov = compile_c(str(tmp_path / "libprov.so"), release("20250101") + body, "-Wl,-soname,libprov.so", compiler="g++")
+    user = release("20230101") + "void use() { lib::Status s; lib::check(s); }"
+    top = compile_c(str(tmp_path / "libtop.so"), user, "-Wl,--no-as-needed", prov, "-Wl,-rpath,$ORIGIN", compiler="g++")
+    error = dlopen(top)
+    assert "lts_20230101" in error
+    diagnosis = diagnose(top, error)
+    check(diagnosis, "undefined-symbol-version", "lts_20230101", prov)
 
 
 def test_search_path_a_copy_without_the_symbol_hides_one_with_it(tmp_path):
@@ -566,7 +602,8 @@ def test_python_abi_by_libpython(tmp_path):
 
 
 def test_python_abi_by_symbols(tmp_path):
-    path = compile_c(str(tmp_path / "mod.so"), "void *PyString_FromString(const char *); void *f(void) { return PyString_FromString(0); }")  # fmt: skip
+    source = "void *PyString_FromString(const char *); void *f(void) { return PyString_FromString(0); }"
+    path = compile_c(str(tmp_path / "mod.so"), source)
     error = dlopen(path)
     assert "undefined symbol: PyString_FromString" in error
     check(diagnose(path, error, loader="import"), "python-abi", "PyString_FromString")
