@@ -115,7 +115,13 @@ def _beyond(end: "int", size: "int", head: "bytes") -> "str | None":
 
 
 def _failed(
-    state: "Stage0", loader: "str", native: "Any", args: "Any", kwargs: "Any", error: "Any", refused: "str | None" = None
+    state: "Stage0",
+    loader: "str",
+    native: "Any",
+    args: "Any",
+    kwargs: "Any",
+    error: "Any",
+    refused: "str | None" = None,
 ) -> "Any":
     """``(result,)`` of a repaired load, or None: then the caller raises what it would have raised.
 
@@ -154,7 +160,7 @@ def _release_imports(state: "Stage0") -> "None":
         state.threads -= gone  # type: ignore[operator]
         locks = sys.modules["_frozen_importlib"]._module_locks if gone else {}
         for name, reference in list(locks.items()):
-            owner = getattr(reference(), "owner", None)
+            owner: "Any" = getattr(reference(), "owner", None)
             if (owner[0] if owner.__class__ is tuple else owner) in gone:
                 locks.pop(name, None)
                 module = sys.modules.get(name)

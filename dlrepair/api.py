@@ -7,7 +7,6 @@ child process and remembers it for the runs to come.
 from __future__ import annotations
 
 import os
-import sys
 import time
 
 from dlrepair.hooks import loaders
@@ -15,7 +14,7 @@ from dlrepair.hooks import loaders
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from types import TracebackType
-    from typing import Any, Callable
+    from typing import Any
 
     from dlrepair.model.candidate import Candidate, Verdict
     from dlrepair.model.diagnosis import Diagnosis
@@ -79,7 +78,7 @@ def _settings() -> Settings:
     return settings.load(os.getcwd(), check=trust.check)
 
 
-class _Rehearsal(object):
+class _Rehearsal:
     """Stands in for the hook's request: every load happens in a child process."""
 
     def __init__(self, request: LoadRequest) -> None:
@@ -107,7 +106,7 @@ class _Rehearsal(object):
         return frozenset()
 
 
-class _NoState(object):
+class _NoState:
     opened: tuple[str, ...] = ()
 
 
@@ -172,7 +171,7 @@ def install_hook() -> bool:
     return loaders.live_state() is not None
 
 
-class disabled(object):
+class disabled:
     """Context manager: loads of this thread inside it fail as if dlrepair were not there."""
 
     def __enter__(self) -> disabled:

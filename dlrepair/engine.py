@@ -151,7 +151,7 @@ def _type_name(error: BaseException | None) -> str:
     return "" if error is None else "{}.{}".format(type(error).__module__, type(error).__qualname__)
 
 
-class _Incident(object):
+class _Incident:
     """One failing load on its way through the stages."""
 
     def __init__(self, ask: Any, script: str, settings: Settings, began: float) -> None:
@@ -259,7 +259,10 @@ class _Incident(object):
             if context.guard.kind in ("none", "reraise") and once not in _said and len(_said) < LAST_WORDS:
                 _said.add(once)
                 lines = text.failure_lines(
-                    outcome, context.diagnosis, context.request, [one for _, one in context.verdicts],
+                    outcome,
+                    context.diagnosis,
+                    context.request,
+                    [one for _, one in context.verdicts],
                     self.settings.verbosity,
                 )
                 say(lines, self.settings)

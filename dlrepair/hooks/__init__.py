@@ -29,10 +29,12 @@ _MODULES = {
 }
 
 
-class Ask(object):
+class Ask:
     """One failing load, in the words of its loader. Light: no dataclass before it is known to matter."""
 
-    __slots__ = ("error", "frame", "loader", "mode", "op_loader", "refusal", "refused", "requested", "retry", "state", "text")  # fmt: skip
+    __slots__ = (
+        "error", "frame", "loader", "mode", "op_loader", "refusal", "refused", "requested", "retry", "state", "text",
+    )  # fmt: skip
 
     def __init__(
         self,
@@ -60,12 +62,14 @@ class Ask(object):
 
     def dlopen(self, path: str, mode: int) -> int:
         """Handle of ``path``, opened by the untouched native function."""
-        native = self.state.originals.get(("_ctypes", "dlopen"))
+        native: Any = self.state.originals.get(("_ctypes", "dlopen"))
         if native is None:
             import _ctypes
 
-            native = getattr(_ctypes.dlopen, "__dlrepair__", _ctypes.dlopen)
-        return int(native(path, mode))
+            entry: Any = _ctypes.dlopen
+            native = getattr(entry, "__dlrepair__", entry)
+        handle: int = native(path, mode)
+        return handle
 
     def registered_ops(self) -> frozenset[str]:
         """Names of the ops that libraries opened through TensorFlow so far have registered."""

@@ -32,7 +32,12 @@ def _serve(context: Context, missing: Missing) -> tuple[Candidate, Verdict] | No
 
     blocked = (missing.blocked_by,) if missing.blocked_by else ()
     want = Wanted(
-        missing.name, "dependency", missing.needed_by, context.request.loader, versions=missing.versions, exclude=blocked
+        missing.name,
+        "dependency",
+        missing.needed_by,
+        context.request.loader,
+        versions=missing.versions,
+        exclude=blocked,
     )
     alone = sum(one.needed_by == missing.needed_by for one in context.diagnosis.missing) == 1
 
@@ -58,7 +63,9 @@ def _with_symbols(context: Context, missing: Missing, verdict: Verdict) -> Verdi
         for path in (missing.needed_by, verdict.path):
             trace = scope.resolve(path, process=context.view, preloaded=verdict.preload)
             paths += [entry.path for entry in trace.entries if entry.path]
-        lacking = [name for name, _, weak in symbols.unresolved_rows(missing.needed_by, paths, context.view) if not weak]
+        lacking = [
+            name for name, _, weak in symbols.unresolved_rows(missing.needed_by, paths, context.view) if not weak
+        ]
     except (OSError, ValueError):
         return verdict
     if not lacking:
@@ -114,7 +121,8 @@ def _ranked(context: Context, batch: list[Candidate], want: Wanted) -> list[Cand
     for rival in rank.tied(ranked, want)[1:]:
         context.emit(
             "candidate", path=rival.path, verdict="rejected", reason="tied", source=rival.source, rule=rival.rule,
-            distance=rival.distance, detail="as near as {}, and different: the newer one goes first".format(ranked[0].path),
+            distance=rival.distance,
+            detail="as near as {}, and different: the newer one goes first".format(ranked[0].path),
         )  # fmt: skip
     return ranked
 

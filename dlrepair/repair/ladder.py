@@ -31,7 +31,7 @@ ROUNDS = 4
 PLANS = 8
 
 
-class Context(object):
+class Context:
     """What the strategies look at, and where they note what they saw."""
 
     def __init__(
@@ -127,7 +127,9 @@ def climb(context: Context, incident: str, began: float) -> tuple[tuple[Any] | N
     done = context.plan_done
     if answer is None or done is None:
         if context.out_of_time():
-            context.emit("repair-failed", strategy="search", reason="budget_ms is used up", budget_ms=context.settings.budget_ms)
+            context.emit(
+                "repair-failed", strategy="search", reason="budget_ms is used up", budget_ms=context.settings.budget_ms
+            )
         return None, Outcome(False, diagnosis.cause, incident, ms=ms, next_step=diagnosis.next_step)
     path = done.steps[-1].path
     return answer, Outcome(True, diagnosis.cause, incident, done.strategy, path, ms, "", done.summary)

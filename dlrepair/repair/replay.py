@@ -54,15 +54,24 @@ def _key(ask: Any, script: str) -> str:
 
 def _path_key(path: str) -> str:
     """What a repair made ahead of the run is found by."""
-    return store.key_of(FORMAT, "path", os.path.abspath(path) if "/" in path else path, sys.executable or "", sys.version)
+    return store.key_of(
+        FORMAT, "path", os.path.abspath(path) if "/" in path else path, sys.executable or "", sys.version
+    )
 
 
 def _outer(frame: Any) -> Any:
     """The innermost frame that is not a loader's own Python layer, without reading any source."""
     while frame is not None:
         name = frame.f_globals.get("__name__", "")
-        if not isinstance(name, str) or name.partition(".")[0] not in ("ctypes", "cffi", "importlib", "_frozen_importlib"):
-            if not (isinstance(name, str) and name.startswith(("numpy.ctypeslib", "tensorflow.python.framework.load_"))):
+        if not isinstance(name, str) or name.partition(".")[0] not in (
+            "ctypes",
+            "cffi",
+            "importlib",
+            "_frozen_importlib",
+        ):
+            if not (
+                isinstance(name, str) and name.startswith(("numpy.ctypeslib", "tensorflow.python.framework.load_"))
+            ):
                 return frame
         frame = frame.f_back
     return None

@@ -67,7 +67,15 @@ def environment(top: str, hooked: bool, **extra: str) -> dict:
     return env
 
 
-def run(top: object, code: str, hooked: bool = True, cwd: object = None, script: str = "", timeout: float = 60.0, **extra: str) -> Result:
+def run(
+    top: object,
+    code: str,
+    hooked: bool = True,
+    cwd: object = None,
+    script: str = "",
+    timeout: float = 60.0,
+    **extra: str,
+) -> Result:
     """Runs ``code`` as a script file below ``top``."""
     top = str(top)
     path = script or os.path.join(top, "script.py")
@@ -83,8 +91,12 @@ def run(top: object, code: str, hooked: bool = True, cwd: object = None, script:
         [sys.executable, path], env=env, cwd=str(cwd or top), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
         stderr=subprocess.PIPE, timeout=timeout,
     )  # fmt: skip
-    journal = os.path.join(env.get("XDG_STATE_HOME", os.path.join(env["HOME"], ".local", "state")), "dlrepair", "journal")
-    return Result(done.returncode, done.stdout.decode("utf-8", "replace"), done.stderr.decode("utf-8", "replace"), journal)
+    journal = os.path.join(
+        env.get("XDG_STATE_HOME", os.path.join(env["HOME"], ".local", "state")), "dlrepair", "journal"
+    )
+    return Result(
+        done.returncode, done.stdout.decode("utf-8", "replace"), done.stderr.decode("utf-8", "replace"), journal
+    )
 
 
 def both(top: object, code: str, **options: object) -> tuple:

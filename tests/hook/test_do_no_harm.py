@@ -8,7 +8,7 @@ import sys
 import pytest
 from child import both, compile_library, run
 
-TELL = '''
+TELL = """
 def tell(error):
     import sys
     depth, trace = 0, error.__traceback__
@@ -19,10 +19,12 @@ def tell(error):
     print("context", type(context).__name__, getattr(context, "args", None), "cause", cause, error.__suppress_context__)
     print(getattr(error, "name", None), getattr(error, "path", None), getattr(error, "errno", None))
     return depth
-'''
+"""
 
 FAILURES = {
-    "ctypes": "import ctypes\ntry: ctypes.CDLL('/nowhere/libnothing.so')\nexcept OSError as error: print(tell(error) < 9)\n",
+    "ctypes": (
+        "import ctypes\ntry: ctypes.CDLL('/nowhere/libnothing.so')\nexcept OSError as error: print(tell(error) < 9)\n"
+    ),
     "leaf": "import ctypes\ntry: ctypes.CDLL('libnothing-at-all.so.7')\nexcept OSError as error: tell(error)\n",
     "in-handler": (
         "import ctypes\ntry: raise KeyError('first')\nexcept KeyError:\n"

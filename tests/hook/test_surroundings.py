@@ -37,7 +37,9 @@ def test_an_unwritable_journal(state, tmp_path):
     assert hooked.err.splitlines()[-1] == bare.err.splitlines()[-1], hooked
 
 
-@pytest.mark.parametrize("text", ["mode = ", "mdoe = 'off'\n", "mode = 'sometimes'\n", "\x00\xff", "budget_ms = 'soon'\n"])
+@pytest.mark.parametrize(
+    "text", ["mode = ", "mdoe = 'off'\n", "mode = 'sometimes'\n", "\x00\xff", "budget_ms = 'soon'\n"]
+)
 def test_a_broken_settings_file(text, tmp_path):
     compile_library(tmp_path / "build" / "libmoved.so")
     config = str(tmp_path) + "-home/.config/dlrepair"
@@ -83,7 +85,9 @@ def test_a_working_directory_that_is_gone(tmp_path):
 def test_the_package_is_gone(tmp_path):
     site = tmp_path / "site"
     site.mkdir()
-    with open(os.path.join(os.path.dirname(__file__), "..", "..", "dlrepair", "_bootstrap.py"), encoding="utf-8") as file:
+    with open(
+        os.path.join(os.path.dirname(__file__), "..", "..", "dlrepair", "_bootstrap.py"), encoding="utf-8"
+    ) as file:
         (site / "sitecustomize.py").write_text(file.read() + "\narm('/nowhere/at/all')\n", encoding="utf-8")
     bare, hooked = both(tmp_path, LOST, PYTHONPATH=str(site))
     assert (hooked.status, hooked.out, hooked.err) == (bare.status, bare.out, bare.err), hooked

@@ -52,11 +52,14 @@ def test_sixteen_processes(tmp_path):
 def test_imports_of_one_module_in_many_threads(tmp_path):
     from sysconfig import get_config_var, get_paths
 
-    helper = compile_library(tmp_path / "libs" / "libhelper.so", "int help(void) { return 6; }", "-Wl,-soname,libhelper.so")
+    helper = compile_library(
+        tmp_path / "libs" / "libhelper.so", "int help(void) { return 6; }", "-Wl,-soname,libhelper.so"
+    )
     source = (
-        "#include <Python.h>\nint help(void);\nstatic struct PyModuleDef def = {PyModuleDef_HEAD_INIT, \"needy\", 0, -1, 0};\n"
+        "#include <Python.h>\nint help(void);\n"
+        'static struct PyModuleDef def = {PyModuleDef_HEAD_INIT, "needy", 0, -1, 0};\n'
         "PyMODINIT_FUNC PyInit_needy(void) { PyObject *m = PyModule_Create(&def);"
-        " PyModule_AddIntConstant(m, \"answer\", help() * 7); return m; }\n"
+        ' PyModule_AddIntConstant(m, "answer", help() * 7); return m; }\n'
     )
     compile_library(tmp_path / ("needy" + get_config_var("EXT_SUFFIX")), source, "-I" + get_paths()["include"], helper)
     os.rename(helper, str(tmp_path / "libs" / "hidden"))
@@ -109,7 +112,8 @@ def test_one_redirect_serves_all_later_doors(tmp_path):
 
 def test_a_probe_that_fails_a_hundred_times_is_looked_at_once(tmp_path):
     code = (
-        "import ctypes\nfor _ in range(100):\n    try: ctypes.CDLL('./libnothing.so')\n    except OSError: pass\nprint('done')\n"
+        "import ctypes\nfor _ in range(100):\n    try: ctypes.CDLL('./libnothing.so')\n"
+        "    except OSError: pass\nprint('done')\n"
     )
     hooked = run(tmp_path, code)
     assert hooked.out == "done\n" and len(hooked.events("load-failed")) == 1, hooked
@@ -124,7 +128,8 @@ def test_a_library_that_appears_later_is_found(tmp_path):
         "for step in range(2):\n"
         "    try:\n        print(load().answer())\n"
         "    except OSError:\n        print('not yet')\n"
-        "        os.mkdir('build'); os.rename('kept/other', 'build/libmoved.so')\n        raise SystemExit(load().answer() - 42)\n"
+        "        os.mkdir('build'); os.rename('kept/other', 'build/libmoved.so')\n"
+        "        raise SystemExit(load().answer() - 42)\n"
     )
     hooked = run(tmp_path, code)
     assert hooked.status == 0 and hooked.out == "not yet\n", hooked

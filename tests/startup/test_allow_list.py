@@ -6,7 +6,7 @@ import os
 import sys
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "hook"))
-from child import both, compile_library  # noqa: E402
+from child import both, compile_library
 
 SHOW = "import sys\nprint(sorted(sys.modules))\n"
 
@@ -24,7 +24,9 @@ def test_a_successful_load_imports_nothing(tmp_path):
 
 
 def test_the_start_up_imports_only_sys_and_os(tmp_path):
-    with open(os.path.join(os.path.dirname(__file__), "..", "..", "dlrepair", "_bootstrap.py"), encoding="utf-8") as file:
+    with open(
+        os.path.join(os.path.dirname(__file__), "..", "..", "dlrepair", "_bootstrap.py"), encoding="utf-8"
+    ) as file:
         tree = compile(file.read(), "_bootstrap.py", "exec", 0x400)
     named = set()
     for node in tree.body:  # at module level: what is imported inside functions waits for a failure
