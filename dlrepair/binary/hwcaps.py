@@ -20,7 +20,8 @@ _X86_LEVELS = (
 _HASWELL = frozenset("avx2 bmi1 bmi2 fma abm movbe popcnt".split())
 _AVX512_1 = frozenset("avx512f avx512bw avx512cd avx512dq avx512vl".split())
 
-_cached: dict[str, object] = {}
+_cpu: list[tuple[str, frozenset[str]]] = []
+_subdirectories: list[tuple[str, ...]] = []
 
 
 def glibc_version() -> tuple[int, int]:
@@ -34,7 +35,9 @@ def glibc_version() -> tuple[int, int]:
 
 
 def cpu() -> tuple[str, frozenset[str]]:
-    """(vendor, flags) of the first processor in /proc/cpuinfo."""
+    """(vendor, flags) of the first processor in /proc/cpuinfo; read once."""
+    if _cpu:
+        return _cpu[0]
     vendor, flags = "", frozenset()  # type: tuple[str, frozenset[str]]
     try:
         with open("/proc/cpuinfo", "rb") as file:
@@ -47,6 +50,7 @@ def cpu() -> tuple[str, frozenset[str]]:
             vendor = value.strip()
         elif key.strip() in ("flags", "Features"):
             flags = frozenset(value.split())
+    _cpu.append((vendor, flags))
     return vendor, flags
 
 
@@ -117,9 +121,8 @@ def _legacy_names() -> list[str]:
 
 def subdirectories() -> tuple[str, ...]:
     """What ld.so puts between a directory and a name, in its order; the last is ""."""
-    known = _cached.get("subdirectories")
-    if isinstance(known, tuple):
-        return known
+    if _subdirectories:
+        return _subdirectories[0]
     version = glibc_version()
     found: list[str] = []
     if version >= (2, 33):
@@ -131,5 +134,5 @@ def subdirectories() -> tuple[str, ...]:
             if path not in found:
                 found.append(path)
     found.append("")
-    _cached["subdirectories"] = tuple(found)
-    return tuple(found)
+    _subdirectories.append(tuple(found))
+    return _subdirectories[0]

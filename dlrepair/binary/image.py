@@ -84,7 +84,7 @@ class Image:
     """
 
     __slots__ = (
-        "_first", "bits", "dyn", "etype", "fd", "flags", "has_dynamic", "layout", "little", "loads", "machine",
+        "_first", "_kept", "_kept_at", "_kept_end", "bits", "dyn", "etype", "fd", "flags", "has_dynamic", "layout", "little", "loads", "machine",
         "needed_at", "osabi", "phentsize", "phoff", "problem", "segments", "size", "str_at", "str_size", "version",
     )  # fmt: skip
 
@@ -92,6 +92,7 @@ class Image:
         self.fd = fd
         self.size = size
         self.problem: str | None = None
+        self._kept, self._kept_at, self._kept_end = b"", 0, 0
         first = self._first = os.pread(fd, FIRST_READ, 0)
         if first[:4] != b"\x7fELF":
             raise ElfError("no ELF magic")
@@ -128,11 +129,19 @@ class Image:
     def read(self, offset: int, count: int) -> bytes:
         """Up to ``count`` bytes at ``offset``; fewer, or none, where the file ends."""
         end = offset + count
-        if offset >= 0 and end <= FIRST_READ:
+        if 0 <= offset and end <= FIRST_READ:
             return self._first[offset:end]
+        if self._kept_at <= offset and end <= self._kept_end:
+            return self._kept[offset - self._kept_at : end - self._kept_at]
         if offset < 0 or count <= 0 or offset >= self.size:
             return b""
         return os.pread(self.fd, count, offset)
+
+    def keep(self, offset: int, count: int) -> None:
+        """Hold these bytes in memory, in place of any held before."""
+        self._kept_at = self._kept_end = 0
+        raw = self.read(offset, count)
+        self._kept, self._kept_at, self._kept_end = raw, offset, offset + len(raw)
 
     def _read_segments(self, phnum: int) -> None:
         size = PHDR_SIZE[self.bits]

@@ -23,6 +23,8 @@ def classify(fd: int, size: int, elf_problem: str = "") -> tuple[str, str]:
         said = describe_fd(fd, size)
         if said is not None:
             return "macho", said
+        if head[:4] == FAT_MAGICS[0]:
+            return "data", "Java class file"
     if head[:2] == b"MZ":
         from dlrepair.binary.pe import describe_fd as describe_pe
 

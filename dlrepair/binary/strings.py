@@ -22,7 +22,7 @@ def read_only_blocks(image: Image) -> Iterator[bytes]:
         end = min(offset + filesz, image.size)
         at = offset
         while at < end and left > 0:
-            raw = image.read(at, min(BLOCK, end - at) + MAX_STRING)
+            raw = image.read(at, min(BLOCK + MAX_STRING, end - at))
             yield raw
             at += BLOCK
             left -= BLOCK

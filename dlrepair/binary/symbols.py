@@ -8,7 +8,13 @@ from dlrepair.binary.symtab import gnu_hash
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Iterable, Sequence
+    from typing import Iterable, Sequence, Tuple
+
+    _File = Tuple[str, Tuple[int, int, int, int]]
+
+#: above so many look-ups the hash table is read as a whole
+BULK = 400
+MAX_REMEMBERED = 4096
 
 
 class Unresolved:
@@ -76,18 +82,39 @@ def unresolved(
     return classify(path, left, closure, process, also)
 
 
+#: file -> sets of providers that were seen to define all that it wants; (path, signature) each
+_satisfied: dict[_File, list[frozenset[_File]]] = {}
+
+
 def unresolved_rows(
     path: str, closure: Sequence[str], process: ProcessView | None = None
 ) -> list[tuple[str, str | None, bool]]:
-    """(name, version, weak) as ``unresolved``, unclassified, in the order in which ld.so's relocation meets them."""
+    """(name, version, weak) as ``unresolved``, unclassified, in the order in which ld.so's relocation meets them.
+
+    A file that was satisfied once stays so wherever the same providers are in the scope.
+    """
+    scope = _scope_paths(path, closure, process)
+    here = _identify(path)
+    present = {_identify(provider) for provider in scope}
+    if here is not None and any(used <= present for used in _satisfied.get(here, ())):
+        return []
     with open_elf(path) as elf:
         wanted = [row for row in elf.symbols.undefined() if not row[2]]
-        left = _left(wanted, _scope_paths(path, closure, process))
+        left, used = _left(wanted, scope)
+        if not left and here is not None:
+            if len(_satisfied) >= MAX_REMEMBERED:
+                _satisfied.clear()
+            _satisfied.setdefault(here, []).append(frozenset(filter(None, map(_identify, used))))
         if left and process is not None and process.live:
             left = _not_global(left, process)
         if left:
             left = _referenced(elf, left)
     return [row[:3] for row in left]
+
+
+def _identify(path: str) -> _File | None:
+    signature = read_facts(path).signature
+    return None if signature is None else (path, signature)
 
 
 def _not_global(
@@ -97,31 +124,37 @@ def _not_global(
     answers = [defined_globally(row[0]) for row in rows]
     if None not in answers:
         return [row for row, defined in zip(rows, answers) if not defined]
-    return _left(rows, process.program_closure())
+    return _left(rows, process.program_closure())[0]
 
 
 def _scope_paths(path: str, closure: Sequence[str], process: ProcessView | None) -> list[str]:
     found = dict.fromkeys(closure)
     if process is None or not process.live:
         found.update(dict.fromkeys(global_scope(process)))
-    found.pop(path, None)
-    return [path, *found]
+    found.pop(path, None)  # an undefined symbol is not defined in the same table
+    return list(found)
 
 
 def _left(
     wanted: list[tuple[str, str | None, bool, int]], paths: Sequence[str]
-) -> list[tuple[str, str | None, bool, int]]:
-    """The rows that no file of ``paths`` defines."""
+) -> tuple[list[tuple[str, str | None, bool, int]], list[str]]:
+    """The rows that no file of ``paths`` defines, and the files that define others."""
     rows = [(row, row[0].encode("utf-8", "surrogateescape")) for row in wanted]
     hashed = [(row, name, gnu_hash(name)) for row, name in rows]
+    used: list[str] = []
     for provider in paths:
         if not hashed:
             break
         for elf in _open_all((provider,)):
             with elf:
-                defines = elf.symbols.defines
+                table = elf.symbols
+                if len(hashed) > BULK:
+                    table.keep_hashes()
+                defines, before = table.defines, len(hashed)
                 hashed = [item for item in hashed if not defines(item[1], item[0][1], item[2])]
-    return [item[0] for item in hashed]
+                if len(hashed) < before:
+                    used.append(provider)
+    return [item[0] for item in hashed], used
 
 
 def _referenced(
