@@ -118,7 +118,7 @@ def package_dir(path: str) -> str:
 
 
 def find_probe(frame: FrameType | None, library: str) -> str:
-    """Why this load belongs to a build (FACTS: its failure is a measurement), as one clause, or ""."""
+    """Why this load belongs to a build, where a failure is the measurement itself, as one clause, or ""."""
     program = sys.argv[0] if getattr(sys, "argv", None) and type(sys.argv[0]) is str else ""
     why = _building_program(program)
     if why:

@@ -320,14 +320,19 @@ class _Walk:
     def _guard(context: Context, kind: str, node: Any) -> Guard:
         source = context.block.source
         line: int = node.lineno
-        text = source.line(line).rstrip(":")
+        text = _code(source.line(line)).rstrip(":")
         body = getattr(node, "body", None)
         if body and first_line(body[0]) > line:
-            text += ": " + source.line(first_line(body[0]))
+            text += ": " + _code(source.line(first_line(body[0])))
         if len(text) > 120:
             text = text[:117] + "..."
         path = source.path
         return Guard(kind, "{}, {}:{}".format(text, os.path.basename(path), line), path, line)
+
+
+def _code(line: str) -> str:
+    """A line without the comment at its end (a ``#`` within a string counts as one: this is for people)."""
+    return line.split(" #", 1)[0].rstrip()
 
 
 def _as(guard: Guard, kind: str, path: str | None = None, more: str = "") -> Guard:

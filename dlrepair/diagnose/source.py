@@ -356,7 +356,7 @@ def _cached_lines(name: str) -> bytes | None:
 
 def _command_text() -> bytes | None:
     """The program given with ``-c``, or None."""
-    if not (sys.argv and sys.argv[0] == "-c"):
+    if list(getattr(sys, "argv", ()))[:1] != ["-c"]:
         return None
     arguments: list[str] = list(getattr(sys, "orig_argv", ()))
     if not arguments:

@@ -198,6 +198,19 @@ def test_source_that_is_no_text(python: str, tmp_path: Any) -> None:
     assert kinds(start(python, tmp_path, ["main.py"])) == ["alternative"]
 
 
+@pytest.mark.parametrize("options", [["-W", "always"], ["-W", "error"]])
+def test_parsing_warns_nobody(python: str, tmp_path: Any, options: list[str]) -> None:
+    """An invalid escape was reported, or not, when the user's module was compiled; reading it again is silent."""
+    module = tmp_path / "escapes.py"
+    module.write_text(
+        "import ctypes\ndef load():\n    try:\n        ctypes.CDLL('/nowhere/a.so')\n    except OSError:\n"
+        "        pattern = '\\d' if 1 is 1 else 0\n"
+    )
+    subprocess.run([python, "-W", "ignore", "-m", "py_compile", str(module)], check=True, env=interpreters.bare_env())
+    (tmp_path / "main.py").write_text("import sys, escapes\nescapes.load()\n")
+    assert kinds(start(python, tmp_path, options + ["main.py"])) == ["optional"]
+
+
 def test_five_hundred_frames(python: str, tmp_path: Any) -> None:
     (tmp_path / "deep.py").write_text(
         "import ctypes\n"
