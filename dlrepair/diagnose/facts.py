@@ -163,9 +163,11 @@ class Facts:
                 from dlrepair.binary import symbols
 
                 for path in self.objects():
-                    for symbol in symbols.unresolved(path, trace.closure, process=self.view):
-                        if not symbol.weak and len(found) < MAX_SYMBOLS:
-                            found.append((path, symbol))
+                    try:
+                        rows = symbols.unresolved(path, trace.closure, process=self.view)
+                    except (OSError, ValueError):  # gone or rewritten while we look
+                        continue
+                    found += [(path, row) for row in rows if not row.weak][: MAX_SYMBOLS - len(found)]
             self._unresolved = tuple(found)
         result: tuple[tuple[str, Any], ...] = self._unresolved
         return result

@@ -224,6 +224,8 @@ def _dependency_step(facts: Facts, finding: Finding) -> str:
         return "Build {} again for the TensorFlow that runs: {} belongs to another release.".format(
             os.path.basename(finding.missing[0].needed_by), name
         )
+    if name.startswith("libpython") and os.path.exists("/etc/debian_version"):
+        return "apt install {}".format(name.partition(".so")[0])
     if name in _PACKAGES and os.path.exists("/etc/debian_version"):
         return "apt install {}".format(_PACKAGES[name])
     return "dlrepair search {}".format(quote(name))
@@ -236,5 +238,5 @@ RULES = (
     Rule("a dependency is refused: " + cause, cause, _broken_dependency(cause), _broken_evidence, _broken_step)  # type: ignore[arg-type]
     for cause in ("truncated", "wrong-os", "permission", "not-a-library")
 ) + (
-    Rule("a dependency is not found", "dependency-missing", _dependency_missing, _dependency_evidence, _dependency_step),
+    Rule("a dependency is absent", "dependency-missing", _dependency_missing, _dependency_evidence, _dependency_step),
 )  # fmt: skip

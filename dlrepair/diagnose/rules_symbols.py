@@ -206,7 +206,7 @@ def _of_class(klass: str) -> Callable[[Facts], Finding | None]:
 
     def holds(facts: Facts) -> Finding | None:
         found = _symbols(facts, klass)
-        return Finding(found[0][0], found, (), _names(found)) if found else None
+        return Finding(found[0][0], found, (), _names(list(facts.unresolved))) if found else None
 
     return holds
 
@@ -215,7 +215,7 @@ def _unlinked(facts: Facts) -> Finding | None:
     """Symbols that a library beside the file, or one that is loaded, defines, and which nothing linked with it."""
     found = _symbols(facts, "link")
     if found:
-        return Finding(found[0][0], found, (), _names(found))
+        return Finding(found[0][0], found, (), _names(list(facts.unresolved)))
     rest = _symbols(facts, "other")
     if not rest:
         return None

@@ -134,7 +134,8 @@ def test_the_real_loaders_words(tmp_path):
 
 
 UNITS = (
-    "a", "a.", "('", "dlopen(", "'", "version ", "\n", " ", "undefined symbol: _Z", "_Z9", "x.so", "tried: '", "import ",
+    "a", "a.", "('", "dlopen(", "'", "version ", "\n", " ", "undefined symbol: _Z", "_Z9", "x.so", "tried: '",
+    "import ",
     "Error relocating ", "not defined in file ", "'a' (", "\u00e9", ".dll ",
 )  # fmt: skip
 
