@@ -196,7 +196,12 @@ def _inherit(found: list[Unresolved], later: list[tuple[Unresolved, Parts]], lib
         scope = "".join(parts.identifiers[:-1]).encode("utf-8", "surrogateescape")
         for library in _worth_searching(libraries):
             elf = library.elf()
-            if elf is not None and elf.image.str_size <= MAX_SEARCHED and len(parts.identifiers) > 2 and any(elf.symbols.defined_names(scope, 1)):
+            if (
+                elf is not None
+                and elf.image.str_size <= MAX_SEARCHED
+                and len(parts.identifiers) > 2
+                and any(elf.symbols.defined_names(scope, 1))
+            ):
                 one.klass, one.provider_hint = "version", library.path
                 break
 

@@ -11,8 +11,21 @@ import stat
 import sys
 
 from dlrepair.binary.image import (
-    DT_FLAGS, DT_FLAGS_1, DT_INIT, DT_INIT_ARRAY, DT_RPATH, DT_RUNPATH, DT_SONAME, PF_X, PT_GNU_STACK, PT_INTERP,
-    PT_LOAD, PT_TLS, ElfError, Image, text,
+    DT_FLAGS,
+    DT_FLAGS_1,
+    DT_INIT,
+    DT_INIT_ARRAY,
+    DT_RPATH,
+    DT_RUNPATH,
+    DT_SONAME,
+    PF_X,
+    PT_GNU_STACK,
+    PT_INTERP,
+    PT_LOAD,
+    PT_TLS,
+    ElfError,
+    Image,
+    text,
 )  # fmt: skip
 from dlrepair.model.facts import ElfFacts, FileFacts
 
@@ -98,7 +111,9 @@ def fits_here(elf: ElfFacts) -> str | None:
     if elf.osabi not in (0, 3):
         return "its OS ABI is %d and Linux loads 0 (System V) and 3 (GNU) only" % elf.osabi
     if elf.etype not in (ET_DYN, ET_EXEC):
-        return "it is an ELF %s; only shared objects can be loaded" % TYPES.get(elf.etype, "file of type %d" % elf.etype)
+        return "it is an ELF %s; only shared objects can be loaded" % TYPES.get(
+            elf.etype, "file of type %d" % elf.etype
+        )
     if elf.truncated:
         return "it is cut short: its last %s lie beyond the end of the file" % "loaded pages"
     if elf.etype == ET_EXEC:
@@ -119,7 +134,7 @@ def fits_here(elf: ElfFacts) -> str | None:
 def libc_family(elf: ElfFacts) -> str:
     """``gnu``, ``musl``, ``bionic`` or "": the C library that the file asks for, by its DT_NEEDED and versions."""
     for name in elf.needed:
-        if name.startswith("libc.musl-") or name.startswith("ld-musl-"):
+        if name.startswith(("libc.musl-", "ld-musl-")):
             return "musl"
         if name in ("libc.so.6", "libc.so.6.1", "libpthread.so.0", "libdl.so.2", "libm.so.6"):
             return "gnu"
@@ -245,7 +260,11 @@ def _present(path: str, info: os.stat_result) -> FileFacts:
         kind, detail, elf = _content(fd, opened.st_size)
     except OSError as error:
         return FileFacts(
-            path, "unreadable", detail="cannot be read: %s" % error.strerror, signature=signature_of(info), **common  # type: ignore[arg-type]
+            path,
+            "unreadable",
+            detail="cannot be read: %s" % error.strerror,
+            signature=signature_of(info),
+            **common,  # type: ignore[arg-type]
         )
     finally:
         if fd >= 0:

@@ -41,7 +41,20 @@ class ElfError(ValueError):
 class Layout:
     """The structs of one class and byte order."""
 
-    __slots__ = ("addr", "bits", "chunk", "dyn", "ehdr", "phdr", "sym", "verdaux", "verdef", "vernaux", "verneed", "word")
+    __slots__ = (
+        "addr",
+        "bits",
+        "chunk",
+        "dyn",
+        "ehdr",
+        "phdr",
+        "sym",
+        "verdaux",
+        "verdef",
+        "vernaux",
+        "verneed",
+        "word",
+    )
 
     def __init__(self, bits: int, little: bool) -> None:
         order = "<" if little else ">"
@@ -84,7 +97,8 @@ class Image:
     """
 
     __slots__ = (
-        "_first", "_kept", "_kept_at", "_kept_end", "bits", "dyn", "etype", "fd", "flags", "has_dynamic", "layout", "little", "loads", "machine",
+        "_first", "_kept", "_kept_at", "_kept_end", "bits", "dyn", "etype", "fd", "flags", "has_dynamic", "layout",
+        "little", "loads", "machine",
         "needed_at", "osabi", "phentsize", "phoff", "problem", "segments", "size", "str_at", "str_size", "version",
     )  # fmt: skip
 

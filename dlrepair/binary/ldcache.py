@@ -60,7 +60,9 @@ class LdCache:
                 capability = names[index] if index < len(names) else "unknown"
             else:
                 capability = ""
-            self.entries.setdefault(_string(raw, start + key), []).append((kind, capability, _string(raw, start + value)))
+            self.entries.setdefault(_string(raw, start + key), []).append(
+                (kind, capability, _string(raw, start + value))
+            )
 
     @staticmethod
     def _hwcaps(raw: bytes, start: int, extension: int) -> list[str]:

@@ -84,7 +84,8 @@ class Trace:
 
             deepest = sorted(self.failures, key=lambda entry: -entry.depth)
             self._missing = tuple(
-                Missing(entry.name, entry.needed_by, entry.tried, _versions(entry), entry.blocked_by) for entry in deepest
+                Missing(entry.name, entry.needed_by, entry.tried, _versions(entry), entry.blocked_by)
+                for entry in deepest
             )
         return self._missing
 

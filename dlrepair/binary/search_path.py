@@ -31,7 +31,7 @@ class Node:
         self.elf: ElfFacts | None = facts.elf
         self.file = facts.signature[:2] if facts.signature is not None else None
         self.loader = loader
-        self.depth = 0 if loader is None else loader.depth + 1
+        self.depth: int = 0 if loader is None else loader.depth + 1
         self.reused = reused
         whole = path if path.startswith("/") else cwd.rstrip("/") + "/" + path
         self.origin = whole.rpartition("/")[0] or "/"
@@ -300,5 +300,3 @@ class Found:
 
 def _identifier(character: str) -> bool:
     return character != "" and (character == "_" or (character.isalnum() and character < "\x7f"))
-
-

@@ -27,7 +27,9 @@ class Unresolved:
 
     __slots__ = ("klass", "name", "provider_hint", "version", "weak")
 
-    def __init__(self, name: str, version: str | None, weak: bool, provider_hint: str = "", klass: str = "other") -> None:
+    def __init__(
+        self, name: str, version: str | None, weak: bool, provider_hint: str = "", klass: str = "other"
+    ) -> None:
         self.name = name
         self.version = version
         self.weak = weak
@@ -157,9 +159,7 @@ def _left(
     return [item[0] for item in hashed], used
 
 
-def _referenced(
-    elf: ElfFile, rows: list[tuple[str, str | None, bool, int]]
-) -> list[tuple[str, str | None, bool, int]]:
+def _referenced(elf: ElfFile, rows: list[tuple[str, str | None, bool, int]]) -> list[tuple[str, str | None, bool, int]]:
     """The rows that a relocation names: ld.so looks for no others. All of them where none can be read."""
     from dlrepair.binary.relocations import referenced_symbols
 

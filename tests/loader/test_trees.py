@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import os
 
-from dlrepair.binary.scope import bare_process, resolve
 from trees import shared_objects
 from world import interpreter, trace_bare
+
+from dlrepair.binary.scope import bare_process, resolve
 
 
 def clean():

@@ -5,9 +5,10 @@ from __future__ import annotations
 import os
 
 import pytest
-from dlrepair.binary.scope import fresh_process, resolve
 from world import World
 from worlds import WORLDS
+
+from dlrepair.binary.scope import fresh_process, resolve
 
 
 def ours(w, host):

@@ -1,4 +1,4 @@
-"""Real shared objects to compare on: DLREPAIR_TEST_TREES, or what the running interpreter brings and some of the system's."""
+"""Real shared objects to compare on: DLREPAIR_TEST_TREES, or the interpreter's own and some of the system's."""
 
 from __future__ import annotations
 

@@ -7,6 +7,7 @@ import subprocess
 import time
 
 import pytest
+
 from dlrepair.binary.demangle import MAX_LENGTH, demangle, take_apart
 from dlrepair.binary.elf import open_elf
 from dlrepair.binary.symbols import demangle as by_symbols
@@ -37,7 +38,9 @@ def test_known(name):
 
 
 def filtered(names):
-    done = subprocess.run(["c++filt", "--no-verbose"], input="\n".join(names).encode(), stdout=subprocess.PIPE, check=True)
+    done = subprocess.run(
+        ["c++filt", "--no-verbose"], input="\n".join(names).encode(), stdout=subprocess.PIPE, check=True
+    )
     return done.stdout.decode().split("\n")[: len(names)]
 
 

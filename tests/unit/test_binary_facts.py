@@ -10,12 +10,13 @@ import sys
 import sysconfig
 
 import pytest
-from dlrepair.binary import elf as elf_module
-from dlrepair.binary.elf import NATIVE, fits_here, libc_family, open_elf, read_facts
-from dlrepair.binary.macho import read_macho
 from elftools.elf.dynamic import DynamicSegment
 from elftools.elf.elffile import ELFFile
 from machines import elf_header, macho, universal, windows
+
+from dlrepair.binary import elf as elf_module
+from dlrepair.binary.elf import NATIVE, fits_here, libc_family, open_elf, read_facts
+from dlrepair.binary.macho import read_macho
 
 CONTENTS = {
     "empty": (b"", "empty", "empty file"),
@@ -24,7 +25,8 @@ CONTENTS = {
     "html": (b"\n<!DOCTYPE html>\n<html><body>Not found</body></html>", "html", "HTML page"),
     "html-old": (b"<HTML><HEAD><TITLE>404</TITLE></HEAD></HTML>", "html", "HTML page"),
     "lfs": (
-        b"version https://git-lfs.github.com/spec/v1\noid sha256:" + b"ab" * 32 + b"\nsize 123\n", "lfs-pointer",
+        b"version https://git-lfs.github.com/spec/v1\noid sha256:" + b"ab" * 32 + b"\nsize 123\n",
+        "lfs-pointer",
         "git-lfs pointer (not fetched): size 123",
     ),
     "archive": (b"!<arch>\n" + b"x/".ljust(60), "archive", "static archive"),
@@ -43,7 +45,8 @@ CONTENTS = {
     "macho-cut": (macho()[:-2000], "macho", "Mach-O dynamic library, x86_64, cut short"),
     "macho-object": (macho(filetype=1, install_name=""), "macho", "Mach-O object file (not linked), x86_64"),
     "macho-fat": (
-        universal([("x86_64", macho()), ("arm64", macho(cpu="arm64"))]), "macho",
+        universal([("x86_64", macho()), ("arm64", macho(cpu="arm64"))]),
+        "macho",
         "Mach-O universal dynamic library: x86_64, arm64",
     ),
     "dll": (windows(), "pe", "Windows DLL (PE32+), x86-64"),
@@ -187,8 +190,10 @@ def oracle(path):
         undefined = {s.name for s in rows if s["st_shndx"] == "SHN_UNDEF" and s.name}
         defined = {
             s.name for s in rows
-            if s["st_shndx"] != "SHN_UNDEF" and s.name and s["st_info"]["bind"] in ("STB_GLOBAL", "STB_WEAK", "STB_LOOS")
-            and s["st_other"]["visibility"] in ("STV_DEFAULT", "STV_PROTECTED") and (s["st_value"] or s["st_shndx"] == "SHN_ABS")
+            if s["st_shndx"] != "SHN_UNDEF" and s.name
+            and s["st_info"]["bind"] in ("STB_GLOBAL", "STB_WEAK", "STB_LOOS")
+            and s["st_other"]["visibility"] in ("STV_DEFAULT", "STV_PROTECTED")
+            and (s["st_value"] or s["st_shndx"] == "SHN_ABS")
             and s["st_info"]["type"] in ("STT_NOTYPE", "STT_OBJECT", "STT_FUNC", "STT_LOOS", "STT_TLS")
         }  # fmt: skip
         return said, undefined, defined
@@ -279,8 +284,14 @@ def test_mach_o_facts(tmp_path):
     path.write_bytes(
         universal(
             [
-                ("x86_64", macho(needed=["/usr/lib/libSystem.B.dylib", "@rpath/liba.dylib"], rpaths=["@loader_path/.."])),
-                ("arm64", macho(cpu="arm64", weak=["@rpath/libb.dylib"], signed=False, install_name="@rpath/libx.dylib")),
+                (
+                    "x86_64",
+                    macho(needed=["/usr/lib/libSystem.B.dylib", "@rpath/liba.dylib"], rpaths=["@loader_path/.."]),
+                ),
+                (
+                    "arm64",
+                    macho(cpu="arm64", weak=["@rpath/libb.dylib"], signed=False, install_name="@rpath/libx.dylib"),
+                ),
             ]
         )
     )

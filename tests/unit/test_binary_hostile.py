@@ -12,13 +12,14 @@ import time
 import zipfile
 
 import pytest
+from machines import macho, universal
+
 from dlrepair.binary import elf as elf_module
 from dlrepair.binary.elf import ElfError, fits_here, open_elf, read_facts
 from dlrepair.binary.ldcache import LdCache
 from dlrepair.binary.macho import read_macho
 from dlrepair.binary.relocations import referenced_symbols
 from dlrepair.model.facts import KINDS
-from machines import macho, universal
 
 CASES = int(os.environ.get("DLREPAIR_FUZZ_CASES", "3000"))
 SLOWEST = 2.0  # seconds for one input, on a busy machine
@@ -216,7 +217,17 @@ def test_cache_file_corruption(tmp_path):
 
 
 def test_odd_paths():
-    for path in ("", "\0", "a\0b", "/" + "x" * 100000, "/proc/self/mem/x", "/dev/null", "/dev/tty", "\udcff\udcfe", "."):
+    for path in (
+        "",
+        "\0",
+        "a\0b",
+        "/" + "x" * 100000,
+        "/proc/self/mem/x",
+        "/dev/null",
+        "/dev/tty",
+        "\udcff\udcfe",
+        ".",
+    ):
         facts = read_facts(path)
         assert facts.kind in KINDS and facts.detail, path
         with pytest.raises((OSError, ValueError)):

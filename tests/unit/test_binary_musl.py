@@ -6,6 +6,7 @@ import os
 import subprocess
 
 import pytest
+
 from dlrepair.binary.musl import reserved, system_path
 from dlrepair.binary.process import ProcessView
 from dlrepair.binary.scope import resolve

@@ -69,20 +69,26 @@ def test_defined_globally():
     assert process.defined_globally("no_such_symbol_anywhere") is False
     assert process.defined_globally("nul\0inside") is False
     assert process.defined_globally("\udcff") is False
-    code = "from dlrepair.binary.process import defined_globally as d; import sys\nprint('_ctypes' in sys.modules, d('printf'))"
+    code = (
+        "from dlrepair.binary.process import defined_globally as d; import sys\n"
+        "print('_ctypes' in sys.modules, d('printf'))"
+    )
     assert child(code) == "False None"
 
 
 def test_symbols_without_ctypes_are_looked_up_in_the_files(tmp_path):
     """Where dlsym cannot be asked, the program's own closure still counts as global."""
     source, out = tmp_path / "a.c", tmp_path / "a.so"
-    source.write_text("void *PyErr_Occurred(void); int nowhere(void); int f(void){return nowhere() + !PyErr_Occurred();}")
+    source.write_text(
+        "void *PyErr_Occurred(void); int nowhere(void); int f(void){return nowhere() + !PyErr_Occurred();}"
+    )
     subprocess.run(["gcc", "-shared", "-fPIC", "-o", str(out), str(source)], check=True)
     code = (
         "import sys\nfrom dlrepair.binary import process, scope, symbols\n"
         "view = process.ProcessView.current()\n"
         "trace = scope.resolve(sys.argv[1], process=view)\n"
-        "print([u.name for u in symbols.unresolved(sys.argv[1], trace.closure, process=view)], '_ctypes' in sys.modules)"
+        "left = symbols.unresolved(sys.argv[1], trace.closure, process=view)\n"
+        "print([u.name for u in left], '_ctypes' in sys.modules)"
     )
     assert child(code, str(out)) == "['nowhere'] False"
     assert child("import ctypes\n" + code, str(out)) == "['nowhere'] True"
@@ -100,7 +106,8 @@ def test_promotion_to_global_is_seen(tmp_path):
         "def left():\n"
         "    view = process.ProcessView.current()\n"
         "    trace = scope.resolve(sys.argv[2], process=view)\n"
-        "    return [(u.name, u.klass, u.provider_hint) for u in symbols.unresolved(sys.argv[2], trace.closure, process=view)]\n"
+        "    found = symbols.unresolved(sys.argv[2], trace.closure, process=view)\n"
+        "    return [(u.name, u.klass, u.provider_hint) for u in found]\n"
         "ctypes.CDLL(sys.argv[1], ctypes.RTLD_LOCAL); print(left())\n"
         "ctypes.CDLL(sys.argv[1], ctypes.RTLD_GLOBAL); print(left()); ctypes.CDLL(sys.argv[2], 2)"
     )
@@ -196,7 +203,9 @@ def test_private_cache_with_capabilities(tmp_path):
     for sub in ("", "glibc-hwcaps/x86-64-v2/", "glibc-hwcaps/x86-64-v3/"):
         (tmp_path / "lib" / sub).mkdir(parents=True, exist_ok=True)
         out = str(tmp_path / "lib" / sub / "libown.so.1")
-        subprocess.run(["gcc", "-shared", "-nostdlib", "-fPIC", "-Wl,-soname,libown.so.1", "-o", out, str(source)], check=True)
+        subprocess.run(
+            ["gcc", "-shared", "-nostdlib", "-fPIC", "-Wl,-soname,libown.so.1", "-o", out, str(source)], check=True
+        )
     tool = next(tool for tool in ("/sbin/ldconfig", "/usr/sbin/ldconfig") if os.path.exists(tool))
     config, out = tmp_path / "conf", str(tmp_path / "cache")
     config.write_text("%s\n" % (tmp_path / "lib"))
@@ -215,8 +224,12 @@ def test_current_process_resolves_against_what_is_mapped(tmp_path):
     (tmp_path / "a.c").write_text("int x;")
     (tmp_path / "there").mkdir()
     needed, user = str(tmp_path / "there" / "libmapped_test.so"), str(tmp_path / "u.so")
-    subprocess.run(["gcc", "-shared", "-fPIC", "-Wl,-soname,libmapped_test.so", "-o", needed, str(tmp_path / "a.c")], check=True)
-    subprocess.run(["gcc", "-shared", "-fPIC", "-Wl,--no-as-needed", "-o", user, str(tmp_path / "a.c"), needed], check=True)
+    subprocess.run(
+        ["gcc", "-shared", "-fPIC", "-Wl,-soname,libmapped_test.so", "-o", needed, str(tmp_path / "a.c")], check=True
+    )
+    subprocess.run(
+        ["gcc", "-shared", "-fPIC", "-Wl,--no-as-needed", "-o", user, str(tmp_path / "a.c"), needed], check=True
+    )
     before = resolve(user, process=ProcessView.current())
     assert [m.name for m in before.missing] == ["libmapped_test.so"] and before.missing[0].needed_by == user
     handle = ctypes.CDLL(needed)

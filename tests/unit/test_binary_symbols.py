@@ -9,6 +9,7 @@ import subprocess
 import sys
 
 import pytest
+
 from dlrepair.binary.classify import dominant, without_abi, without_release
 from dlrepair.binary.elf import open_elf
 from dlrepair.binary.scope import fresh_process, resolve
@@ -31,7 +32,9 @@ for line in sys.stdin:
 
 
 def compiler(name):
-    found = os.environ.get("CC" if name == "gcc" else "CXX") or shutil.which(name) or shutil.which(name.replace("g", "", 1))
+    found = (
+        os.environ.get("CC" if name == "gcc" else "CXX") or shutil.which(name) or shutil.which(name.replace("g", "", 1))
+    )
     assert found, "%s is needed" % name
     return found
 
@@ -59,6 +62,7 @@ def system_library(soname):
 def resolve_need(soname):
     view = fresh_process()
     if view.find(soname):
+
         class Known:
             name, path = soname, view.find(soname)
 
@@ -102,7 +106,9 @@ MAP2 = "V1 { global: f; };\nV2 { global: g; local: *; } V1;\n"
 @pytest.mark.parametrize("style", ["gnu", "sysv", "both"])
 def test_version_nodes(tmp_path, style):
     (tmp_path / "m").write_text(MAP2)
-    path = build(tmp_path / "l.so", VERSIONED, "-Wl,--version-script=%s" % (tmp_path / "m"), "-Wl,--hash-style=" + style)
+    path = build(
+        tmp_path / "l.so", VERSIONED, "-Wl,--version-script=%s" % (tmp_path / "m"), "-Wl,--hash-style=" + style
+    )
     with open_elf(path) as elf:
         assert elf.facts.verdef == ("V1", "V2")
         table = {("f", "V1"): True, ("f", "V2"): False, ("g", "V2"): True, ("g", "V1"): False, ("f", None): True,
@@ -148,7 +154,12 @@ def test_version_gap_is_what_dlopen_reports(tmp_path):
     for number, text in (("new", MAP2), ("old", MAP1)):
         (tmp_path / number).mkdir()
         (tmp_path / "m").write_text(text)
-        build(tmp_path / number / "libv.so", VERSIONED, "-Wl,-soname,libv.so", "-Wl,--version-script=%s" % (tmp_path / "m"))
+        build(
+            tmp_path / number / "libv.so",
+            VERSIONED,
+            "-Wl,-soname,libv.so",
+            "-Wl,--version-script=%s" % (tmp_path / "m"),
+        )
     user = build(tmp_path / "user.so", "int g(void); int h(void){return g();}", str(tmp_path / "new" / "libv.so"))
     for number in ("new", "old"):
         provider = str(tmp_path / number / "libv.so")
@@ -179,14 +190,19 @@ def test_first_in_relocation_order(tmp_path):
 
 
 def test_symbols_of_the_interpreter_count(tmp_path):
-    path = build(tmp_path / "l.so", "void *PyErr_Occurred(void); int malloc_stats(void); void *f(void){return PyErr_Occurred();}")
+    path = build(
+        tmp_path / "l.so", "void *PyErr_Occurred(void); int malloc_stats(void); void *f(void){return PyErr_Occurred();}"
+    )
     assert load(path) == "" and unresolved(path, resolve(path).closure) == ()
 
 
 FRAMEWORK = r"""
 #include <string>
 #include <memory>
-namespace release { inline namespace lts_%(date)s { struct Status { int code; Status(int c); }; Status::Status(int c) : code(c) {} } }
+namespace release { inline namespace lts_%(date)s {
+struct Status { int code; Status(int c); };
+Status::Status(int c) : code(c) {}
+} }
 namespace frame {
 struct Kernel { virtual ~Kernel(); std::string name() const; void run(release::Status s); void size(%(size)s n); };
 Kernel::~Kernel() {}
@@ -198,7 +214,9 @@ void Kernel::size(%(size)s) {}
 OP = r"""
 #include <string>
 namespace release { inline namespace lts_%(date)s { struct Status { int code; Status(int c); }; } }
-namespace frame { struct Kernel { virtual ~Kernel(); std::string name() const; void run(release::Status s); void size(%(size)s n); }; }
+namespace frame {
+struct Kernel { virtual ~Kernel(); std::string name() const; void run(release::Status s); void size(%(size)s n); };
+}
 namespace mine { void launch(int); }
 struct Op : frame::Kernel { };
 extern "C" int use(frame::Kernel *k) { %(body)s return 0; }
@@ -215,13 +233,18 @@ def framework(tmp_path_factory):
 
 NAME = "(void)k->name();"
 CASES = {
-    "linked": (dict(date=20250814, size="long", body=NAME), 1, True, None),
-    "not-linked": (dict(date=20250814, size="long", body=NAME), 1, False, "link"),
-    "other-abi": (dict(date=20250814, size="long", body=NAME), 0, True, "abi"),
-    "other-abi-not-linked": (dict(date=20250814, size="long", body=NAME), 0, False, "abi"),
-    "other-release-namespace": (dict(date=20230802, size="long", body="k->run(release::Status(1));"), 1, True, "version"),
-    "other-signature": (dict(date=20250814, size="int", body="k->size(1);"), 1, True, "version"),
-    "a-function-of-its-own": (dict(date=20250814, size="long", body="mine::launch(1);"), 1, True, "other"),
+    "linked": ({"date": 20250814, "size": "long", "body": NAME}, 1, True, None),
+    "not-linked": ({"date": 20250814, "size": "long", "body": NAME}, 1, False, "link"),
+    "other-abi": ({"date": 20250814, "size": "long", "body": NAME}, 0, True, "abi"),
+    "other-abi-not-linked": ({"date": 20250814, "size": "long", "body": NAME}, 0, False, "abi"),
+    "other-release-namespace": (
+        {"date": 20230802, "size": "long", "body": "k->run(release::Status(1));"},
+        1,
+        True,
+        "version",
+    ),
+    "other-signature": ({"date": 20250814, "size": "int", "body": "k->size(1);"}, 1, True, "version"),
+    "a-function-of-its-own": ({"date": 20250814, "size": "long", "body": "mine::launch(1);"}, 1, True, "other"),
 }
 
 
@@ -246,5 +269,8 @@ def test_classes(name, framework, tmp_path):
 def test_words_without_abi_and_release():
     long = "frame::f[abi:cxx11](std::__cxx11::basic_string<char, std::char_traits<char>, std::allocator<char> > const&)"
     assert without_abi(long) == "frame::f(std::string const&)"
-    assert without_release("absl::lts_20250814::Status, lts_x::y, absl::lts_2023x::z") == "absl::Status, lts_x::y, absl::lts_2023x::z"
+    assert (
+        without_release("absl::lts_20250814::Status, lts_x::y, absl::lts_2023x::z")
+        == "absl::Status, lts_x::y, absl::lts_2023x::z"
+    )
     assert without_release("std::__1::string std::__cxx11::list a::__ndk1::b") == "std::string std::__cxx11::list a::b"
