@@ -12,7 +12,7 @@ from dlrepair.diagnose.clauses import find_handler, suppresses
 from dlrepair.diagnose.effects import NEAREST_LOOP, Effects, End, State, TooMuchCode
 from dlrepair.diagnose.known import is_attempt
 from dlrepair.diagnose.syntax import exits, target_names
-from dlrepair.diagnose.values import OBJECT, UNKNOWN, Flight, truth
+from dlrepair.diagnose.values import OBJECT, UNKNOWN, Flight, Names, truth
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -67,7 +67,8 @@ class Flow(Effects):
             if end.tag != "next":
                 continue
             depends = state.failing or self.mentions(stmt.value, end.state)
-            value = end.state.names.value(stmt.value) if type(stmt).__name__ != "AugAssign" else UNKNOWN
+            names = end.state.names
+            value = _increased(stmt, names) if type(stmt).__name__ == "AugAssign" else names.value(stmt.value)
             for target in targets:
                 self._store(target, value, depends, end.state)
         return ends
@@ -226,6 +227,14 @@ class Flow(Effects):
 
     def _continue(self, stmt: Any, state: State) -> list[End]:
         return [End("continue", state, stmt)]
+
+
+def _increased(stmt: Any, names: Names) -> Any:
+    """The value after ``tries += 1`` or ``text += "more"``."""
+    before, more = names.value(stmt.target), names.value(stmt.value)
+    if type(stmt.op).__name__ == "Add" and type(before) is type(more) and type(before) in (int, str):
+        return before + more
+    return UNKNOWN
 
 
 def _restored(ends: list[End], failing: bool) -> list[End]:

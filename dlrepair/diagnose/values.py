@@ -279,11 +279,8 @@ class Names:
         left, right = self.value(node.left, depth), self.value(node.comparators[0], depth)
         operator = type(node.ops[0]).__name__
         if operator in ("Is", "IsNot"):
-            if left is UNKNOWN or right is UNKNOWN:
-                return UNKNOWN
-            if left is not None and right is not None and not (type(left) is bool and type(right) is bool):
-                return UNKNOWN
-            return (left is right) == (operator == "Is")
+            same = _identity(node, left, right)
+            return UNKNOWN if same is None else same == (operator == "Is")
         if type(left) not in PLAIN or type(right) not in PLAIN or _has_unknown(left) or _has_unknown(right):
             return UNKNOWN
         if operator in ("Eq", "NotEq"):
@@ -333,6 +330,18 @@ class Names:
             inner.changed[node.generators[0].target.id] = item
             found.append(inner.value(node.elt, depth))
         return found
+
+
+def _identity(node: Any, left: Any, right: Any) -> bool | None:
+    """Whether two values are one object, or None. Variables hold the real objects; literals are only copies."""
+    if left is UNKNOWN or right is UNKNOWN:
+        return None
+    if left is None or right is None or (type(left) is bool and type(right) is bool):
+        return left is right
+    both = (node.left, node.comparators[0])
+    if all(type(part).__name__ in ("Name", "Attribute", "Subscript") for part in both):
+        return left is right if type(left) in PLAIN and type(right) in PLAIN else None
+    return None
 
 
 def is_modest(template: str) -> bool:

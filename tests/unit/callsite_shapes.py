@@ -550,6 +550,53 @@ def inspecting():
         CDLL("/nowhere/locals-were-cleared.so")
 inspecting()
 ''', ("optional", "optional")),
+    "index_loop": (_C + '''
+PATHS = ["/nowhere/a.so", "/nowhere/b.so"]
+def find():
+    for i in range(len(PATHS)):
+        try:
+            return CDLL(PATHS[i])
+        except OSError:
+            if i == len(PATHS) - 1:
+                raise
+find()
+''', ("alternative", "reraise")),
+    "last_by_identity": (_C + '''
+PATHS = ("/nowhere/a.so", "/nowhere/b.so")
+def find():
+    for path in PATHS:
+        try:
+            lib = CDLL(path)
+        except OSError:
+            if path is PATHS[-1]:
+                raise
+        else:
+            return lib
+find()
+''', ("alternative", "reraise")),
+    "else_breaks": (_C + '''
+for kind, name in zip(("gpu", "cpu"), ("a.so", "b.so")):
+    try:
+        lib = CDLL("/nowhere/" + kind + "/" + name)
+    except OSError:
+        print("no " + kind)
+    else:
+        break
+else:
+    print("no library at all")
+    sys.exit(1)
+''', ("alternative", "reraise")),
+    "retries": (_C + '''
+tries = 0
+while True:
+    try:
+        lib = CDLL("/nowhere/a.so")
+        break
+    except OSError:
+        tries += 1
+        if tries == 2:
+            raise
+''', ("alternative", "reraise")),
     "known_test_in_handler": (_C + '''
 REQUIRED = True
 try:
