@@ -55,8 +55,8 @@ def _plain(text: str) -> Found | None:
     if only.obj is None or any(mark in only.obj for mark in " <>[]()|'\"") or not _is_whole(only):
         return None
     program = only.facts.get("program")
-    if program and only.kind == "not-found" and not cut.is_path(only.obj):
-        only.obj = program
+    if only.kind == "not-found" and not cut.is_path(only.obj):
+        only.obj = program or cut.opener(text[: only.pos], only.missing) or only.obj
     return only
 
 

@@ -92,7 +92,7 @@ def _one(text: str, at: int, words: str, kind: str, weight: int) -> Found | None
     if words == "not defined in file":
         return _not_defined_in(text, at)
     if kind == "undefined-symbol":
-        return _undefined(text, at, end, weight)
+        return _reference(text, at, end) if words.startswith("undefined ref") else _undefined(text, at, end, weight)
     obj = cut.object_before(text, at)
     tail = text[end : end + 80].lstrip(" :")
     if words == "=> not found":
@@ -143,6 +143,18 @@ def _undefined(text: str, at: int, end: int, weight: int) -> Found | None:
         version = cut.word_after(stripped, len(", version"))
     missing = symbol + "@" + version if version else symbol
     return Found("undefined-symbol", obj, missing, at, weight, "glibc", version=version)
+
+
+def _reference(text: str, at: int, end: int) -> Found | None:
+    """``X: undefined reference to `S'`` of GNU ld, where S may be demangled."""
+    start = end
+    while start < len(text) and text[start] in " `'\"":
+        start += 1
+    stop = min((found for found in (text.find(mark, start) for mark in "'\"\n") if found >= 0), default=len(text))
+    symbol = text[start:stop].strip()
+    if not symbol:
+        return None
+    return Found("undefined-symbol", cut.object_before(text, at), symbol[:2000], at, 7, "glibc")
 
 
 def _not_defined_in(text: str, at: int) -> Found | None:

@@ -85,7 +85,7 @@ def _not_found(found: Found, text: str, loader: str) -> tuple[str, ...]:
         return _not_found_dyld(found, loader)
     if state:
         return _not_found_stated(found, state)
-    if base.startswith("libpython"):
+    if base.startswith("libpython") and not (cut.is_path(found.obj) and cut.base_name(str(found.obj)) == base):
         return ("python-abi", "dependency-missing", "search-path")
     foreign = base.startswith(("libc.musl", "ld-musl")) or (
         found.platform == "musl" and base.startswith(("ld-linux", "libc.so.6", "libm.so.6", "libresolv.so.2"))
@@ -168,11 +168,7 @@ def _not_found_stated(found: Found, state: str) -> tuple[str, ...]:
     if state == "module":
         name = str(found.obj or "")
         if name.rsplit(".", 1)[-1].startswith("_"):
-            return (
-                ("permission", "file-missing", "python-abi")
-                if "." not in name
-                else ("file-missing", "python-abi", "permission")
-            )
+            return ("file-missing", "permission", "python-abi")
         return ("file-missing", "search-path", "python-abi")
     path = str(found.obj or "")
     if cut.is_path(path):
@@ -189,6 +185,8 @@ def _undefined(found: Found, text: str, loader: str) -> tuple[str, ...]:
     facts = found.facts
     if found.platform == "windows":
         return ("undefined-symbol-version", "search-path", "python-abi")
+    if facts.get("state") == "dlsym":  # loaded, and asked for a function that it has not
+        return ("undefined-symbol-version", "search-path", "undefined-symbol-link")
     if version:
         return _versioned(found, version)
     kind = mangled.family(symbol)
@@ -299,6 +297,8 @@ def _wrong_class(found: Found, text: str, loader: str) -> tuple[str, ...]:
 def _bad_header(found: Found, text: str, loader: str) -> tuple[str, ...]:
     obj = found.obj or ""
     reason = found.facts.get("reason", "")
+    if found.facts.get("state") == "exec":
+        return ("wrong-arch", "wrong-os", "not-a-library")
     if found.platform == "windows":
         if obj.endswith(".so") or ".so" in text:
             return ("wrong-os", "wrong-arch", "not-a-library")
@@ -357,6 +357,8 @@ def _initializer(found: Found, text: str, loader: str) -> tuple[str, ...]:
     if state == "heap":
         return ("initializer-crash", "search-path", "undefined-symbol-abi", "unknown")
     if found.platform == "windows":
+        if found.facts.get("illegal"):
+            return ("wrong-arch", "initializer-crash")
         return ("initializer-crash", "dependency-missing", "search-path")
     return ("initializer-crash", "truncated", "undefined-symbol-version", "unknown")
 
@@ -372,6 +374,8 @@ def _python_abi(found: Found, text: str, loader: str) -> tuple[str, ...]:
 def _unknown(found: Found, text: str, loader: str) -> tuple[str, ...]:
     if found.facts.get("static"):
         return ("wrong-os", "unknown")
+    if found.facts.get("state") == "ld.so":
+        return ("search-path", "truncated", "symbol-version-missing")
     if found.facts.get("state") == "source-tree":
         return ("search-path", "dependency-missing", "python-abi")
     return ("unknown", "dependency-missing", "search-path")

@@ -11,6 +11,25 @@ _VERB = r"(?:[Uu]nable to|[Ff]ailed to|[Cc]ould not|[Cc]annot|[Cc]ouldn't) "
 #: ``missing`` are there where the sentence names them.
 SENTENCES = (
     (
+        "symbol not found",
+        r"""dlsym\([^,()]+, (?P<missing>[^()\s]+)\): symbol not found""",
+        "undefined-symbol",
+        11,
+        "dlsym",
+    ),
+    ("AttributeError: function ", r"""function '(?P<missing>\w+)' not found""", "undefined-symbol", 8, "dlsym"),
+    ("Exec format error", r"""Exec format error: b?['"](?P<obj>[^'"\n]+)['"]""", "bad-header", 8, "exec"),
+    (
+        "Exec format error",
+        r"""(?P<obj>[^\s:'"]{1,300}): (?:cannot execute binary file: )?Exec format error""",
+        "bad-header",
+        7,
+        "exec",
+    ),
+    ("] Permission denied: ", r"""Permission denied: b?['"](?P<obj>[^'"\n]+)['"]""", "permission", 7, "file"),
+    ("] Cannot allocate memory: ", r"""Cannot allocate memory: b?['"](?P<obj>[^'"\n]+)['"]""", "no-memory", 7, "file"),
+    ("Inconsistency detected by ld.so", r"""Inconsistency detected by ld\.so""", "unknown", 6, "ld.so"),
+    (
         "dynamic module does not define",
         r"""dynamic module does not define (?:module export|init) function \(?(?P<missing>(?:PyInit_|PyInitU_|init)(?P<obj>\w+))""",
         "python-abi",

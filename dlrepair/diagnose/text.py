@@ -78,7 +78,7 @@ def is_library(name: str | None) -> bool:
     if not name:
         return False
     last = base_name(name).lower()
-    return last.endswith(SUFFIXES) or ".so." in last or ".framework" in name
+    return last.endswith(SUFFIXES) or ".so." in last or ".framework/" in name
 
 
 def is_path(name: str | None) -> bool:
@@ -162,6 +162,15 @@ def _with_wrapped_head(text: str, start: int, head: str, token: str) -> str:
     if len(before) < 40 or "/" not in last or is_library(last) or before.endswith((" ", ":", ",", "'", '"', ";", ")")):
         return token
     return strip_marks(_after_last(last, ("'", '"', "(", "["))) + token
+
+
+def opener(before: str, missing: str | None) -> str | None:
+    """``A`` of ``A: B: cannot open …``, as Java and others put the library asked for before ld.so's words."""
+    pieces = before.rstrip(": ").split(": ")
+    if len(pieces) < 2:
+        return None
+    name = strip_marks(pieces[-2].rsplit(" ", 1)[-1])
+    return name if is_library(name) and base_name(name) != missing else None
 
 
 def word_after(text: str, pos: int) -> str:

@@ -16,12 +16,22 @@ _CODES = {
 }  # fmt: skip
 
 #: NTSTATUS of a crash inside a DLL's own code.
-_CRASHES = ("0xC0000005", "0xc0000005", "-1073741819", "-1073741795", "0xC000001D", "0xc000001d", "0xc0000409")
+_CRASHES = (
+    "3221225477",
+    "3221225501",
+    "0xC0000005",
+    "0xc0000005",
+    "-1073741819",
+    "-1073741795",
+    "0xC000001D",
+    "0xc000001d",
+    "0xc0000409",
+)
 
 _NAMES = (
     r'Error loading "(?P<obj>[^"\n]+)"',
     r"Could not find module '(?P<obj>[^'\n]+)'",
-    r"DLL load failed while importing (?P<obj>[\w.]+)",
+    r"DLL load failed(?: with error code -?\d+)? while importing (?P<obj>[\w.]+)",
     r"Unable to load (?:DLL|shared library) '(?P<obj>[^'\n]+)'",
     r"cannot load library '(?P<obj>[^'\n]+)': error 0x",
     r"[Ff]ailed to load (?:library |DLL )?['\"]?(?P<obj>[\w:\\/. -]+\.(?:dll|pyd))",
@@ -119,5 +129,8 @@ def _with_code(text: str, code: int, at: int) -> Found:
     missing = None
     if kind == "not-found" and obj and not depends and not module:
         missing = cut.base_name(obj)
+    illegal = "yes" if any(mark in text for mark in ("-1073741795", "3221225501", "0xC000001D", "0xc000001d")) else ""
     weight = 9 if kind != "unknown" else 4
-    return Found(kind, obj, missing, at, weight, "windows", code=str(code), depends=depends, module=module)
+    return Found(
+        kind, obj, missing, at, weight, "windows", code=str(code), depends=depends, module=module, illegal=illegal
+    )

@@ -81,8 +81,13 @@ def context(text: str, pos: int, missing: str | None) -> str | None:
     """
     import re
 
-    line = cut.line_of(text, pos)
-    before = line[: max(0, pos - (text.rfind("\n", 0, pos) + 1))]
+    start = text.rfind("\n", 0, pos) + 1
+    before = text[start:pos][:2000]
+    opener = cut.opener(before, missing)
+    if opener:
+        return opener
+    if start > 1:
+        before = cut.line_of(text, start - 2)[:2000] + " " + before
     for pattern in _OPENER:
         match = re.search(pattern, before)
         if match and cut.base_name(match.group("obj")) != missing:

@@ -97,6 +97,13 @@ def test_the_exception_counts_more_than_a_warning_of_the_log():
     assert (symptom.kind, symptom.failing_object, symptom.missing) == ("undefined-symbol", "/x/liba.so", "foo")
 
 
+def test_the_library_asked_for_stands_before_the_loaders_words():
+    words = "libdep.so.1: cannot open shared object file: No such file or directory"
+    assert dlerror.parse("/tmp/libjni.so: " + words).failing_object == "/tmp/libjni.so"
+    assert dlerror.parse("tensorflow.errors.NotFoundError: " + words).failing_object == "libdep.so.1"
+    assert dlerror.parse("./train: error while loading shared libraries: " + words).failing_object == "./train"
+
+
 def test_a_library_that_was_opened_is_no_failure():
     text = "I tensorflow/dso_loader.cc:44] Successfully opened dynamic library libcuda.so.1"
     assert dlerror.parse(text).kind == "unknown"
