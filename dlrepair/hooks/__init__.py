@@ -95,8 +95,7 @@ def _ask(
 ) -> Ask | None:
     """The request, or None where it is none of our business."""
     name = "dlrepair.hooks." + _MODULES.get(loader, "custom")
-    if name not in sys.modules:
-        __import__(name)
+    __import__(name)  # waits where another thread is in the middle of it
     answer: Ask | None = sys.modules[name].ask(state, loader, native, args, kwargs, error, refused)
     return answer
 
@@ -115,7 +114,7 @@ def on_failure(
             return None
         # the frame that called the wrapper: stage 0's own frames are on top of it
         frame = sys._getframe(1)
-        while frame.f_back is not None and frame.f_globals.get("_wrap_native") is not None:
+        while frame.f_back is not None and _is_stage0(frame):
             frame = frame.f_back
         ask.frame = frame
         from dlrepair.hooks import _guard
@@ -130,6 +129,13 @@ def on_failure(
     if report is not None:
         raise report
     return None
+
+
+def _is_stage0(frame: Any) -> bool:
+    """Whether a frame is one of stage 0's, wherever the installer has put its source."""
+    return frame.f_globals.get("__name__") == "dlrepair._entries" or (
+        "_rest" in frame.f_globals and "_unsafe" in frame.f_globals
+    )
 
 
 def _internal_error(problem: BaseException) -> None:

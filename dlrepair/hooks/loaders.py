@@ -28,8 +28,10 @@ def register(module: str, *entries: str, loader: str | None = None) -> None:
     state = live_state()
     if state is None:
         raise RuntimeError("the hook is not live in this process: run `dlrepair status`")
-    from dlrepair import _bootstrap
+    from dlrepair import _entries
 
+    _entries.catch_up(state)
     state.natives[module] = (loader or module, entries)
+    state.names.add(module)
     if module in sys.modules:
-        _bootstrap._arm_module(state, sys.modules[module])
+        _entries.arm_module(state, sys.modules[module])

@@ -19,7 +19,8 @@ if hasattr(wrapper, "__dlrepair__"):
     names = wrapper.__globals__
     answer["file"], answer["home"] = names.get("__file__"), names.get("HOME")
     try:
-        names["_import_hooks"](names["HOME"])
+        if names["_rest"](wrapper.__dlrepair__) is None:
+            raise ImportError("the package is not found in " + names["HOME"])
         import dlrepair.hooks._guard, dlrepair.engine
     except Exception as error:
         answer["problem"] = "%s: %s" % (type(error).__name__, error)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import os
 import sys
 
@@ -16,11 +17,22 @@ def test_start_up_imports_nothing(tmp_path):
     assert hooked.out == bare.out and "sitecustomize" in hooked.out, hooked
 
 
-def test_a_successful_load_imports_nothing(tmp_path):
+def test_an_extension_import_imports_nothing(tmp_path):
+    code = "import _json, math, _struct, array, select, _socket\n" + SHOW
+    bare, hooked = both(tmp_path, code)
+    assert hooked.out == bare.out, hooked
+
+
+#: what may be imported when a process opens libraries: the rest of stage 0 and the package that it lies in
+ALLOWED = {"dlrepair", "dlrepair._entries"}
+
+
+def test_a_successful_load_imports_the_wrappers_and_nothing_else(tmp_path):
     path = compile_library(tmp_path / "libfine.so")
     code = "import ctypes, ctypes.util, _json\nctypes.CDLL({!r})\nctypes.util.find_library('c')\n".format(path) + SHOW
     bare, hooked = both(tmp_path, code)
-    assert hooked.out == bare.out, hooked
+    before, after = set(ast.literal_eval(bare.out)), set(ast.literal_eval(hooked.out))
+    assert after - before == ALLOWED and not before - after, hooked
 
 
 def test_the_start_up_imports_only_sys_and_os(tmp_path):
