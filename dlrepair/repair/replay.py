@@ -20,7 +20,9 @@ if TYPE_CHECKING:
     from dlrepair.settings import Settings
 
 #: bumped when records change their meaning
-FORMAT = "1"
+FORMAT = "2"
+#: frames of the asking stack that count
+FRAMES = 64
 
 
 def signature(path: str) -> str:
@@ -33,15 +35,16 @@ def signature(path: str) -> str:
 
 
 def _key(ask: Any, script: str) -> str:
-    """Who asks for what, in which interpreter, under which search path."""
+    """Who asks for what, from where, in which interpreter, under which search path.
+
+    The whole stack counts: what encloses the call decides whether it may be repaired at all,
+    and a replay does not look at that again.
+    """
     requested = ask.requested
     if "/" in requested:
         requested = os.path.abspath(requested)
-    frame = _outer(ask.frame)
-    where = "" if frame is None else frame.f_code.co_filename
-    line = "" if frame is None else str(frame.f_lineno)
     parts = [
-        FORMAT, ask.loader, requested, script, where, signature(where), line, sys.executable or "", sys.version,
+        FORMAT, ask.loader, requested, script, sys.executable or "", sys.version,
         os.environ.get("LD_LIBRARY_PATH", ""), ask.state.home,
     ]  # fmt: skip
     if ask.loader == "tensorflow":
@@ -49,7 +52,23 @@ def _key(ask: Any, script: str) -> str:
             module = sys.modules.get(name)
             if module is not None:
                 parts.append(signature(getattr(module, "__file__", "") or ""))
+    parts += _stack(ask.frame)
     return store.key_of(*parts)
+
+
+def _stack(frame: Any) -> list[str]:
+    """File and line of every frame, and the signature of every file: without reading any source."""
+    found: list[str] = []
+    seen: set[str] = set()
+    while frame is not None and len(found) < 3 * FRAMES:
+        name = frame.f_code.co_filename
+        if not name.startswith("<frozen "):
+            found += [name, str(frame.f_lineno)]
+            if name not in seen:
+                seen.add(name)
+                found.append(signature(name))
+        frame = frame.f_back
+    return found
 
 
 def _path_key(path: str) -> str:
@@ -57,24 +76,6 @@ def _path_key(path: str) -> str:
     return store.key_of(
         FORMAT, "path", os.path.abspath(path) if "/" in path else path, sys.executable or "", sys.version
     )
-
-
-def _outer(frame: Any) -> Any:
-    """The innermost frame that is not a loader's own Python layer, without reading any source."""
-    while frame is not None:
-        name = frame.f_globals.get("__name__", "")
-        if not isinstance(name, str) or name.partition(".")[0] not in (
-            "ctypes",
-            "cffi",
-            "importlib",
-            "_frozen_importlib",
-        ):
-            if not (
-                isinstance(name, str) and name.startswith(("numpy.ctypeslib", "tensorflow.python.framework.load_"))
-            ):
-                return frame
-        frame = frame.f_back
-    return None
 
 
 def replay(ask: Any, script: str, settings: Settings) -> tuple[dict[str, str], tuple[Any]] | None:
