@@ -79,5 +79,7 @@ def _in_order(facts: Facts) -> Diagnosis:
     if not facts.request.error and not facts.request.exception:
         return Diagnosis(NONE, facts.symptom, path, (), (), proof, "")
     proof += (Evidence("words", facts.request.error[:500] or facts.request.exception, facts.request.exception),)
+    named = facts.symptom.missing or "" if facts.symptom.kind == "undefined-symbol" else ""
+    symbols = (named.partition("@")[0],) if named else ()
     step = "LD_DEBUG=files,libs python … 2>&1 | tail -50"
-    return Diagnosis("unknown", facts.symptom, path, (), (), proof, step)
+    return Diagnosis("unknown", facts.symptom, path, (), symbols, proof, step)

@@ -300,9 +300,8 @@ def _foreign_evidence(facts: Facts, finding: Finding) -> tuple[Evidence, ...]:
         proof.append(fact("libc", str(finding.detail), libc_family(file.elf)))
         if facts.trace is not None:
             for entry in facts.trace.failures[:5]:
-                proof.append(
-                    fact("needed", "it needs {}, which this system does not have".format(entry.name), entry.name)
-                )
+                ends = "the search ends at {}".format(entry.blocked_by) if entry.blocked_by else "it is not found"
+                proof.append(fact("needed", "it needs {}: {}".format(entry.name, ends), entry.name))
     return tuple(proof)
 
 

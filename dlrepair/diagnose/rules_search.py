@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-from dlrepair.binary.elf import NATIVE, machine_name, read_facts
+from dlrepair.binary.elf import NATIVE, ElfError, machine_name, open_elf, read_facts
 from dlrepair.diagnose import rules_file
 from dlrepair.diagnose.facts import running_python
 from dlrepair.diagnose.rule import Finding, Rule, fact, quote
@@ -15,6 +15,10 @@ if TYPE_CHECKING:
     from dlrepair.binary.scope import Entry
     from dlrepair.diagnose.facts import Facts
     from dlrepair.model.facts import FileFacts
+
+
+#: Most objects whose strings are searched for a name.
+MAX_SEARCHED = 50
 
 
 def _failures(facts: Facts) -> tuple[Entry, ...]:
@@ -188,6 +192,36 @@ def _chain(facts: Facts, path: str) -> list[str]:
     return chain[::-1]
 
 
+def _opened_by_code(facts: Facts) -> Finding | None:
+    """The words name a library that no DT_NEEDED entry asks for: code that holds its name opens it with dlopen."""
+    name = facts.symptom.missing or ""
+    trace = facts.trace
+    if facts.symptom.kind != "not-found" or trace is None or trace.failures or not name or "/" in name:
+        return None
+    if facts.path is None or name == os.path.basename(facts.path) or facts.view.find(name) is not None:
+        return None
+    for path in facts.objects()[:MAX_SEARCHED]:
+        try:
+            with open_elf(path) as elf:
+                if elf.strings_contain({name}):
+                    return Finding(path, name, (Missing(name, path),))
+        except (OSError, ElfError):
+            continue
+    return None
+
+
+def _opened_evidence(facts: Facts, finding: Finding) -> tuple[Evidence, ...]:
+    name = str(finding.detail)
+    return (
+        fact("words", "the loader did not find {}".format(name), name),
+        fact(
+            "dlopen",
+            "{} holds that name and has no DT_NEEDED entry for it: its code opens it".format(finding.path),
+            name,
+        ),
+    )
+
+
 #: libraries that come with a wheel, by the beginning of their names
 _WHEELS = (
     ("libcudart.so.12", "nvidia-cuda-runtime-cu12"), ("libcudart.so.11", "nvidia-cuda-runtime-cu11"),
@@ -238,5 +272,6 @@ RULES = (
     Rule("a dependency is refused: " + cause, cause, _broken_dependency(cause), _broken_evidence, _broken_step)  # type: ignore[arg-type]
     for cause in ("truncated", "wrong-os", "permission", "not-a-library")
 ) + (
+    Rule("a library that its code opens is absent", "dependency-missing", _opened_by_code, _opened_evidence, _dependency_step),
     Rule("a dependency is absent", "dependency-missing", _dependency_missing, _dependency_evidence, _dependency_step),
 )  # fmt: skip

@@ -189,6 +189,17 @@ def test_two_dependencies_missing_deepest_first(tmp_path):
     assert [one.name for one in diagnosis.missing] == ["libone.so", "libthree.so"]
 
 
+def test_a_library_that_code_opens_by_name(tmp_path):
+    source = 'static const char *const wanted = "libplugin_of_it.so.3"; const char *plugin(void) { return wanted; }'
+    path = compile_c(str(tmp_path / "libhost.so"), source)
+    error = "libplugin_of_it.so.3: cannot open shared object file: No such file or directory"
+    diagnosis = diagnose(path, error, loader="import", exception="ImportError")
+    check(diagnosis, "dependency-missing", "has no DT_NEEDED entry for it")
+    assert diagnosis.missing[0].name == "libplugin_of_it.so.3"
+    other = compile_c(str(tmp_path / "libother.so"), SIMPLE)
+    check(diagnose(other, error, loader="import", exception="ImportError"), "unknown")
+
+
 def test_a_dependency_of_another_machine_is_named_although_ld_so_does_not(tmp_path):
     dep = compile_c(str(tmp_path / "libdep.so"), SIMPLE, "-Wl,-soname,libdep.so")
     top = compile_c(str(tmp_path / "libtop.so"), USES, dep, "-Wl,-rpath,$ORIGIN")
