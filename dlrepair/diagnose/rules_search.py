@@ -272,6 +272,6 @@ RULES = (
     Rule("a dependency is refused: " + cause, cause, _broken_dependency(cause), _broken_evidence, _broken_step)  # type: ignore[arg-type]
     for cause in ("truncated", "wrong-os", "permission", "not-a-library")
 ) + (
-    Rule("a library that its code opens is absent", "dependency-missing", _opened_by_code, _opened_evidence, _dependency_step),
+    Rule("its code opens an absent library", "dependency-missing", _opened_by_code, _opened_evidence, _dependency_step),
     Rule("a dependency is absent", "dependency-missing", _dependency_missing, _dependency_evidence, _dependency_step),
 )  # fmt: skip
