@@ -29,6 +29,9 @@ _MODULES = {
 }
 
 
+_modules: dict[str, Any] = {}
+
+
 class Ask:
     """One failing load, in the words of its loader. Light: no dataclass before it is known to matter."""
 
@@ -95,8 +98,11 @@ def _ask(
 ) -> Ask | None:
     """The request, or None where it is none of our business."""
     name = "dlrepair.hooks." + _MODULES.get(loader, "custom")
-    __import__(name)  # waits where another thread is in the middle of it
-    answer: Ask | None = sys.modules[name].ask(state, loader, native, args, kwargs, error, refused)
+    module = _modules.get(name)
+    if module is None:
+        __import__(name)  # waits where another thread is in the middle of it
+        module = _modules[name] = sys.modules[name]
+    answer: Ask | None = module.ask(state, loader, native, args, kwargs, error, refused)
     return answer
 
 

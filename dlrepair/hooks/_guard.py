@@ -20,13 +20,15 @@ if TYPE_CHECKING:
 WAIT = 30.0
 #: how long a failed probe is believed without looking again, in seconds: doubled up to the bound
 FIRST_REST, LAST_REST = 2.0, 60.0
+#: repeats of a probe that all look at the directories, and how often later ones do, in seconds
+ALERT, GLANCE = 8, 0.02
 #: most failed probes remembered
 PROBES = 4096
 
 _local = _thread._local()
 _redirects: dict[tuple[str, str], str] = {}
 _in_flight: dict[tuple[str, str], Any] = {}
-_probes: dict[Any, tuple[float, float, tuple[tuple[str, int], ...]]] = {}
+_probes: dict[Any, _Probe] = {}
 _mode = ["repair"]
 
 
@@ -158,17 +160,38 @@ def _signature(path: str) -> int:
         return -1
 
 
+class _Probe:
+    """A failure that was looked at: when to look again, and what would be worth a look before."""
+
+    __slots__ = ("again", "looked", "repeats", "rest", "signatures")
+
+    def __init__(self, rest: float, watched: tuple[str, ...]) -> None:
+        self.rest = rest
+        self.again = time.monotonic() + rest
+        self.looked = 0.0
+        self.repeats = 0
+        self.signatures = [(path, _signature(path)) for path in watched[:8]]
+
+    def rests(self) -> bool:
+        """Whether the failure is what it was. A tight loop of probes looks at the directories now and then only."""
+        now = time.monotonic()
+        if now >= self.again:
+            return False
+        self.repeats += 1
+        if self.repeats > ALERT and now - self.looked < GLANCE:
+            return True
+        self.looked = now
+        return all(_signature(path) == seen for path, seen in self.signatures)
+
+
 def _rests(probe: Any) -> bool:
     known = _probes.get(probe)
-    if known is None or time.monotonic() >= known[0]:
-        return False
-    return all(_signature(path) == seen for path, seen in known[2])
+    return known is not None and known.rests()
 
 
 def _note_probe(probe: Any, watched: tuple[str, ...]) -> None:
     before = _probes.get(probe)
-    rest = FIRST_REST if before is None else min(before[1] * 2, LAST_REST)
+    rest = FIRST_REST if before is None else min(before.rest * 2, LAST_REST)
     if len(_probes) >= PROBES:
         _probes.clear()
-    signatures = tuple((path, _signature(path)) for path in watched[:8])
-    _probes[probe] = (time.monotonic() + rest, rest, signatures)
+    _probes[probe] = _Probe(rest, watched)
