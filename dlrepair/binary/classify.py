@@ -142,6 +142,11 @@ def _classify(rows: list[tuple[str, str | None, bool]], libraries: list[_Library
 def _compare(name: str, parts: Parts, libraries: list[_Library]) -> tuple[str, str]:
     """(class, library) by the nearest definition of the same entity."""
     entity, fragments = _entity(parts), _fragments(parts)
+    # what the other name must hold to be about the same entity, looked at before it is demangled
+    sort, inside = (
+        name[:4].encode("utf-8", "surrogateescape"),
+        [one.encode("utf-8", "surrogateescape") for one in _kept(parts)],
+    )
     wanted = without_abi(parts.shown)
     best = ("other", "")
     for library in _worth_searching(libraries):
@@ -150,6 +155,8 @@ def _compare(name: str, parts: Parts, libraries: list[_Library]) -> tuple[str, s
             continue
         for fragment in fragments:
             for raw in elf.symbols.defined_names(fragment, MAX_NEAR):
+                if (raw[:4] != sort and raw[2:3] in (b"T", b"G")) or not all(one in raw for one in inside):
+                    continue
                 other = take_apart(raw.decode("utf-8", "surrogateescape"))
                 if other is None or _entity(other) != entity:
                     continue
@@ -170,9 +177,14 @@ def _worth_searching(libraries: list[_Library]) -> list[_Library]:
     return frameworks or [library for library in libraries if _rank(os.path.basename(library.path)) < 3]
 
 
+def _kept(parts: Parts) -> list[str]:
+    """The source names of ``parts`` without inline namespaces of a release or an ABI."""
+    return [one for one in parts.identifiers if not one.lstrip("0123456789").startswith(("lts_", "__cxx11", "__ndk"))]
+
+
 def _fragments(parts: Parts) -> list[bytes]:
     """What to look for in a string table: the innermost two names side by side, else the innermost."""
-    names = [one for one in parts.identifiers if not one.lstrip("0123456789").startswith(("lts_", "__cxx11"))]
+    names = _kept(parts)
     tail = [names[-2] + names[-1]] if len(names) > 1 and names[-2] + names[-1] in "".join(parts.identifiers) else []
     return [one.encode("utf-8", "surrogateescape") for one in [*tail, names[-1]]] if names else []
 

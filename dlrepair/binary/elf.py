@@ -241,14 +241,14 @@ def _absent(path: str, error: Exception) -> FileFacts:
 
 def _present(path: str, info: os.stat_result) -> FileFacts:
     mode = info.st_mode
-    real = os.path.realpath(path)
-    common = {"size": info.st_size, "realpath": real, "owner": info.st_uid, "mode": mode}
+    common = {"size": info.st_size, "realpath": "", "owner": info.st_uid, "mode": mode}
     if not stat.S_ISREG(mode):
         kind, detail = (
             ("directory", "directory") if stat.S_ISDIR(mode)
             else ("fifo", "named pipe (opening it may block for ever)") if stat.S_ISFIFO(mode)
             else ("socket", "socket") if stat.S_ISSOCK(mode) else ("device", "device")
         )  # fmt: skip
+        common["realpath"] = os.path.realpath(path)
         return FileFacts(path, kind, detail=detail, signature=signature_of(info), **common)  # type: ignore[arg-type]
     fd = -1
     try:
@@ -256,9 +256,10 @@ def _present(path: str, info: os.stat_result) -> FileFacts:
         opened = os.fstat(fd)
         if not stat.S_ISREG(opened.st_mode):
             return FileFacts(path, "device", detail="replaced while it was examined")
-        common["size"] = opened.st_size
+        common["size"], common["realpath"] = opened.st_size, _real_path(fd, path)
         kind, detail, elf = _content(fd, opened.st_size)
     except OSError as error:
+        common["realpath"] = os.path.realpath(path)
         return FileFacts(
             path,
             "unreadable",
@@ -270,6 +271,15 @@ def _present(path: str, info: os.stat_result) -> FileFacts:
         if fd >= 0:
             os.close(fd)
     return FileFacts(path, kind, detail=detail, elf=elf, signature=signature_of(opened), **common)  # type: ignore[arg-type]
+
+
+def _real_path(fd: int, path: str) -> str:
+    """The path of the opened file without links: the kernel knows it, which saves a look at every directory above."""
+    try:
+        real = os.readlink("/proc/self/fd/%d" % fd)
+    except OSError:
+        return os.path.realpath(path)
+    return real if real.startswith("/") and not real.endswith(" (deleted)") else os.path.realpath(path)
 
 
 def _content(fd: int, size: int) -> tuple[str, str, ElfFacts | None]:

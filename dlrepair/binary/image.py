@@ -33,6 +33,9 @@ MAX_NAME = 1 << 16
 MAX_VERSIONS = 20000
 FIRST_READ = 4096
 
+#: begins ``Image.problem`` where ld.so refuses the file before it looks at the machine
+IDENTIFICATION = "identification: "
+
 
 class ElfError(ValueError):
     """The bytes are not an ELF file that can be read any further."""
@@ -126,6 +129,7 @@ class Image:
             header = header.ljust(EHDR_SIZE[self.bits], b"\0")
         (self.etype, self.machine, self.version, _entry, self.phoff, _shoff, self.flags, _ehsize, self.phentsize, phnum,
          _shentsize, _shnum, _shstrndx) = self.layout.ehdr.unpack_from(header, 16)  # fmt: skip
+        self._check_identification(first)
         self.segments: list[tuple[int, int, int, int, int, int]] = []
         self.loads: list[tuple[int, int, int]] = []
         self._read_segments(phnum)
@@ -135,6 +139,15 @@ class Image:
         self.str_at: int | None = None
         self.str_size = 0
         self._read_dynamic()
+
+    def _check_identification(self, first: bytes) -> None:
+        """What open_verify (glibc, elf/dl-load.c) looks at in ``e_ident`` beyond class, byte order and OS ABI."""
+        if first[6] != 1 or (self.version != 1 and len(first) >= 24):
+            self._fail(IDENTIFICATION + "its ELF version is %d, not 1" % (first[6] if first[6] != 1 else self.version))
+        elif first[8] > 3:
+            self._fail(IDENTIFICATION + "its ABI version is %d" % first[8])
+        elif any(first[9:16]):
+            self._fail(IDENTIFICATION + "the padding of its identification is not zero")
 
     def _fail(self, problem: str) -> None:
         if self.problem is None:

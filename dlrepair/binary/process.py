@@ -49,14 +49,6 @@ def auxiliary() -> dict[int, int]:
     return dict(pair.iter_unpack(raw[: len(raw) // pair.size * pair.size]))
 
 
-def working_directory() -> str:
-    """The working directory, or "" where it has been removed under the process (getcwd(3), ENOENT)."""
-    try:
-        return os.getcwd()
-    except OSError:
-        return ""
-
-
 def main_program() -> str:
     """The path of the running executable; "" where the system does not tell."""
     try:
@@ -192,6 +184,14 @@ def defined_globally(symbol: str) -> bool | None:
     return True
 
 
+def working_directory() -> str:
+    """The working directory; "" when it was deleted."""
+    try:
+        return os.getcwd()
+    except OSError:
+        return ""
+
+
 class ProcessView:
     """A process as ld.so sees it: what is loaded under which names, and the search path from its environment."""
 
@@ -253,8 +253,10 @@ class ProcessView:
 
     @classmethod
     def current(cls) -> ProcessView:
-        """This process, now."""
+        """This process, now; the same view as before where nothing was loaded or unloaded since."""
         names = loaded_names()
+        if _last and _last[0][0] == names and _last[0][1] == working_directory():
+            return _last[0][2]
         view = cls(names[0] if names else main_program(), start_env("LD_LIBRARY_PATH"), live=True)
         view.secure = bool(auxiliary().get(AT_SECURE, 0))
         if view.secure:
@@ -262,4 +264,8 @@ class ProcessView:
         for name in names[1:]:
             view.add(name)
         view.name_by_need()
+        _last[:] = [(names, view.cwd, view)]
         return view
+
+
+_last: list[tuple[list[str], str, ProcessView]] = []

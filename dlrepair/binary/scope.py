@@ -10,7 +10,7 @@ import os
 import sys
 
 from dlrepair.binary.elf import libc_family, read_facts
-from dlrepair.binary.process import ProcessView, main_program
+from dlrepair.binary.process import ProcessView, main_program, working_directory
 from dlrepair.binary.search_path import FITS, Node, SearchPath, loader_of, verify
 
 TYPE_CHECKING = False
@@ -244,7 +244,7 @@ def fresh_process(program: str | None = None, library_path: str | None = None, c
     """A process that just started ``program`` (this interpreter) and holds its libraries and ``_ctypes``'s."""
     main = os.path.realpath(program) if program is not None else main_program()
     path = os.environ.get("LD_LIBRARY_PATH", "") if library_path is None else library_path
-    here = os.getcwd() if cwd is None else cwd
+    here = working_directory() if cwd is None else cwd
     known = _fresh.get((main, path, here))
     if known is not None:
         return known

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 
 from dlrepair.binary.elf import DF_1_NODEFLIB, NATIVE, OPEN_FLAGS, fits_here, machine_name, read_facts
+from dlrepair.binary.image import IDENTIFICATION
 from dlrepair.model.facts import ElfFacts, FileFacts
 
 TYPE_CHECKING = False
@@ -109,7 +110,8 @@ def verify(path: str) -> tuple[str, str, FileFacts]:
         return REFUSE, facts.detail, facts
     if elf.bits != NATIVE[0]:
         return SKIP, "wrong ELF class: %d-bit %s" % (elf.bits, machine_name(elf.machine)), facts
-    if elf.little == NATIVE[1] and elf.machine != NATIVE[2] and elf.osabi in (0, 3):
+    fine = elf.little == NATIVE[1] and elf.osabi in (0, 3) and not (elf.error or "").startswith(IDENTIFICATION)
+    if fine and elf.machine != NATIVE[2]:
         return SKIP, "built for another machine: %s" % machine_name(elf.machine), facts
     refused = fits_here(elf)
     if refused is not None:

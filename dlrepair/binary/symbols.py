@@ -170,11 +170,18 @@ def _referenced(elf: ElfFile, rows: list[tuple[str, str | None, bool, int]]) -> 
     return sorted((row for row in rows if row[3] in order), key=lambda row: order[row[3]])
 
 
+def has_no_versions(path: str) -> bool:
+    """True for a shared object that neither defines nor needs any symbol version: it has no DT_VERSYM table."""
+    elf = read_facts(path).elf
+    return elf is not None and not elf.verdef and not elf.verneed
+
+
 def version_gaps(path: str, closure: Sequence[str]) -> tuple[tuple[str, str, str], ...]:
     """(needed file, version, provider's path) of every symbol version that the provider in ``closure`` lacks.
 
-    As ``_dl_check_map_versions`` does it (glibc, elf/dl-version.c): weak needs, and
-    providers without any version definitions, are let pass.
+    As ``_dl_check_map_versions`` does it (glibc, elf/dl-version.c): weak needs are let pass, and so is
+    a provider that defines no versions; but not one without any version table (``has_no_versions``):
+    at the first such symbol ld.so's own assertion ends the process (elf/dl-lookup.c, check_match).
     """
     elf = read_facts(path).elf
     if elf is None or not elf.verneed:
@@ -190,7 +197,9 @@ def version_gaps(path: str, closure: Sequence[str]) -> tuple[tuple[str, str, str
     for file, version, weak in elf.verneed:
         provider = by_name.get(file, "")
         facts = read_facts(provider).elf if provider else None
-        if facts is None or weak or not facts.verdef or version in facts.verdef:
+        if facts is None or weak or version in facts.verdef:
+            continue
+        if not facts.verdef and not has_no_versions(provider):
             continue
         gaps.append((file, version, provider))
     return tuple(gaps)

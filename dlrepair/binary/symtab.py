@@ -20,7 +20,8 @@ STT_TLS = 6
 ALLOWED_TYPES = frozenset((0, 1, 2, 5, 6, 10))
 HIDDEN_VERSION = 0x8000
 BLOCK = 1 << 20
-NAME_BLOCK = 1 << 22
+NAME_BLOCK = 1 << 24
+NAME_OVERLAP = 8192
 MAX_KEPT = 1 << 25
 MAX_SYMBOLS = 1 << 23
 
@@ -71,13 +72,14 @@ class Symbol:
 class SymbolTable:
     """The dynamic symbols of one image; tables are located on first use."""
 
-    __slots__ = ("_by_index", "_gnu", "_sysv", "image", "sym_at", "sym_size", "versym_at")
+    __slots__ = ("_by_index", "_gnu", "_names", "_sysv", "image", "sym_at", "sym_size", "versym_at")
 
     def __init__(self, image: Image) -> None:
         self.image = image
         self.sym_at = image.table(DT_SYMTAB)
         self.sym_size = image.layout.sym.size
         self.versym_at = image.table(DT_VERSYM)
+        self._names: bytes | None = None
         self._by_index: dict[int, tuple[str, bool]] | None = None
         self._gnu: tuple[int, int, int, int, int, int, int] | None = None
         self._sysv: tuple[int, int, int] | None = None
@@ -292,14 +294,25 @@ class SymbolTable:
                 if name is not None:
                     yield text(name)
 
+    def _name_blocks(self) -> Iterator[tuple[int, bytes]]:
+        """The string table in blocks that overlap; a table of one block is kept for the next search."""
+        image = self.image
+        size = min(image.str_size, image.size)
+        if image.str_at is None:
+            return
+        if self._names is not None:
+            yield 0, self._names
+            return
+        for start in range(0, size, NAME_BLOCK):
+            raw = image.read(image.str_at + start, min(NAME_BLOCK + NAME_OVERLAP, size - start))
+            if size <= NAME_BLOCK:
+                self._names = raw
+            yield start, raw
+
     def defined_names(self, fragment: bytes, limit: int = 64) -> Iterator[bytes]:
         """Names of definitions that contain ``fragment``: the string table is searched, not the symbols."""
-        image, found = self.image, 0
-        if image.str_at is None or not fragment:
-            return
-        size, overlap = min(image.str_size, image.size), 8192
-        for start in range(0, size, NAME_BLOCK):
-            raw = image.read(image.str_at + start, min(NAME_BLOCK + overlap, size - start))
+        found = 0
+        for start, raw in self._name_blocks() if fragment else ():
             at = raw.find(fragment)
             while 0 <= at < NAME_BLOCK and found < limit:
                 begin, end = raw.rfind(b"\0", 0, at) + 1, raw.find(b"\0", at)

@@ -7,9 +7,10 @@ object first, in the order of its relocations.
 
 from __future__ import annotations
 
-from dlrepair.binary.elf import ElfError
+from dlrepair.binary.elf import ElfError, open_elf, read_facts
+from dlrepair.binary.relocations import referenced_symbols
 from dlrepair.binary.scope import Trace, fresh_process, resolve
-from dlrepair.binary.symbols import unresolved_rows, version_gaps
+from dlrepair.binary.symbols import has_no_versions, unresolved_rows, version_gaps
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -17,13 +18,18 @@ if TYPE_CHECKING:
 
     from dlrepair.binary.process import ProcessView
 
+DF_STATIC_TLS = 0x10
+#: glibc keeps about 1.6 kB of static TLS for libraries loaded later (elf/dl-tls.c, _dl_tls_static_surplus_init)
+STATIC_TLS_ROOM = 2048
+
 
 class Failure:
     """The first thing at which a load would fail.
 
     ``kind``: ``refused`` (``subject`` is a file that ld.so does not take, ``detail`` why), ``missing``
     (the DT_NEEDED name ``missing`` of ``subject``), ``version`` (``missing`` of ``provider``, wanted by
-    ``subject``) or ``symbol`` (``missing``, wanted by ``subject``).
+    ``subject``), ``abort`` (the same, where ld.so does not report it but ends the process), ``symbol``
+    (``missing``, wanted by ``subject``) or ``static-tls``.
     """
 
     __slots__ = ("detail", "kind", "missing", "provider", "subject")
@@ -40,7 +46,7 @@ def first_failure(
 ) -> Failure | None:
     """What ``dlopen(path, RTLD_NOW)`` would report first; None when it would load.
 
-    Static TLS, memory, seccomp and what initialisers do are not foreseen. ``trace`` saves
+    Memory, seccomp, what initialisers do and how much static TLS is used up already are not foreseen. ``trace`` saves
     the search where ``resolve`` was asked already with the same process.
     """
     view = process if process is not None else fresh_process()
@@ -53,14 +59,43 @@ def first_failure(
             return Failure("refused", entry.blocked_by, entry.name, reason.partition(": ")[2])
         return Failure("missing", entry.needed_by, entry.name)
     fresh = [path] + [entry.path for entry in found.entries if entry.path and entry.how not in ("loaded", "same-file")]
+    gaps = {subject: version_gaps(subject, found.closure) for subject in fresh}
     for subject in fresh:
-        for _file, version, provider in version_gaps(subject, found.closure):
-            return Failure("version", subject, version, provider=provider)
+        for _file, version, provider in gaps[subject]:
+            if not has_no_versions(provider):
+                return Failure("version", subject, version, provider=provider)
     for subject in reversed(fresh):
-        try:
-            rows = unresolved_rows(subject, (path, *found.closure), view)
-        except (OSError, ElfError):
-            rows = []
-        if rows:
-            return Failure("symbol", subject, rows[0][0])
+        failure = _relocation(subject, (path, *found.closure), view, gaps[subject])
+        if failure is not None:
+            return failure
     return None
+
+
+def _relocation(
+    subject: str, closure: Sequence[str], view: ProcessView, gaps: Sequence[tuple[str, str, str]]
+) -> Failure | None:
+    """What the relocation of ``subject`` would fail at."""
+    try:
+        rows = unresolved_rows(subject, closure, view)
+    except (OSError, ElfError):
+        rows = []
+    if gaps and not (rows and _comes_first(subject, rows[0][0], {gap[1] for gap in gaps})):
+        _file, version, provider = gaps[0]
+        return Failure("abort", subject, version, "it has no version information at all", provider)
+    if rows:
+        return Failure("symbol", subject, rows[0][0])
+    elf = read_facts(subject).elf
+    if elf is not None and elf.flags & DF_STATIC_TLS and elf.tls_size > STATIC_TLS_ROOM:
+        return Failure("static-tls", subject, detail="it wants %d bytes of static TLS" % elf.tls_size)
+    return None
+
+
+def _comes_first(subject: str, name: str, versions: set[str]) -> bool:
+    """True when a relocation names ``name`` before any symbol of ``versions``."""
+    with open_elf(subject) as elf:
+        rows = {row[3]: row for row in elf.symbols.undefined()}
+        for index in referenced_symbols(elf.image) or ():
+            row = rows.get(index)
+            if row is not None and (row[0] == name or row[1] in versions):
+                return row[0] == name
+    return True

@@ -44,7 +44,7 @@ class Generated(World):
         wanted = ["d%d_%d" % (i, rng.randrange(3)) for i in needs if rng.random() < 0.8]
         lost = ["gone%d" % number] if rng.random() < 0.12 else []
         weak = ["maybe%d" % number] if rng.random() < 0.2 else []
-        versioned, poor = rng.random() < 0.5, rng.random() < 0.15
+        versioned, poor, plain = rng.random() < 0.5, rng.random() < 0.3, rng.random() < 0.2
         for where, kept in (("link", own), ("lib", own[:2] if poor else own)):
             lines = [".data"]
             for symbol in kept:
@@ -59,7 +59,7 @@ class Generated(World):
             command = ["ld", "-shared", "-o", self.path(where, name), made, "-soname", name, "--no-as-needed",
                        "--unresolved-symbols=ignore-all", "--enable-new-dtags", "-rpath", "$ORIGIN",
                        "--hash-style=" + rng.choice(("gnu", "sysv", "both"))]  # fmt: skip
-            if versioned:
+            if versioned and not (where == "lib" and plain):
                 script = self.path(".made", "%s-%d.map" % (where, number))
                 with open(script, "w") as file:
                     file.write("A%d { global: %s_0; %s_1; };\n" % (number, own[0][:-2], own[0][:-2]))
@@ -78,6 +78,8 @@ def same(failure, error):
         return error.startswith("%s: cannot open shared object file" % failure.missing)
     if failure.kind == "version":
         return "version `%s' not found (required by %s)" % (failure.missing, failure.subject) in error
+    if failure.kind == "abort":
+        return "exited with 127" in error
     if failure.kind == "symbol":
         said = error.replace(", version", " version").split("undefined symbol: ")[-1].split(" ")[0]
         return error.startswith(failure.subject + ": undefined symbol") and said == failure.missing

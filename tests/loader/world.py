@@ -132,6 +132,8 @@ class World:
             return None, "killed by signal %d" % -done.returncode
         if errors:
             return None, errors[0]
+        if done.returncode == 127:  # ld.so's own assertions end the process so
+            return None, "exited with 127: %s" % os.fsdecode(done.stderr)
         assert done.returncode == 0, done.stderr
         return [line[4:] for line in lines if line.startswith("map ")], ""
 
