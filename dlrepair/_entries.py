@@ -27,6 +27,15 @@ _NATIVE = {
     "tensorflow.python._pywrap_tensorflow_internal": ("tensorflow", ("TF_LoadLibrary",)),
 }
 
+#: names that Python modules copied from a native module when they were imported -> what they are copies of
+_COPIES = {
+    ("ctypes", "_dlopen"): ("_ctypes", "dlopen"),
+    ("tensorflow.python.client.pywrap_tf_session", "TF_LoadLibrary"): (
+        "tensorflow.python.client._pywrap_tf_session",
+        "TF_LoadLibrary",
+    ),
+}
+
 #: Python module -> (loader, function) that gives up before any native entry is called
 _SEARCHERS = {
     "ctypes.util": ("find_library", "find_library"),
@@ -206,6 +215,10 @@ def catch_up(state: "Stage0") -> "None":
     for name in tuple(state.names):
         if name in sys.modules:
             arm_module(state, sys.modules[name])
+    for (name, entry), (source, native) in _COPIES.items():
+        module, wrapped = sys.modules.get(name), getattr(sys.modules.get(source), native, None)
+        if module is not None and getattr(module, entry, None) is getattr(wrapped, "__dlrepair__", module):
+            setattr(module, entry, wrapped)
     if "_ctypes" in sys.builtin_module_names and "_ctypes" not in sys.modules:  # python-build-standalone
         _wrap_execution(state, "create_builtin")
         _wrap_execution(state, "exec_builtin")

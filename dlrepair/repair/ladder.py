@@ -58,6 +58,7 @@ class Context:
         self._known: dict[tuple[str, str, str], Verdict] = {}
         self._notes: set[tuple[str, str]] = set()
         self.plan_done: Plan | None = None
+        self.last_resort = False  #: whether the strategies that fit the cause have been tried
         self.preloaded: list[str] = []
         self._registered: frozenset[str] | None = None
 
@@ -138,7 +139,7 @@ def climb(context: Context, incident: str, began: float) -> tuple[tuple[Any] | N
 def _round(context: Context) -> tuple[tuple[Any] | None, Diagnosis | None]:
     """(answer, new diagnosis when a plan changed the failure)."""
     tried = 0
-    for strategy in LADDER:
+    for context.last_resort, strategy in (*((False, one) for one in LADDER), (True, substitute)):
         if not strategy.applies(context):
             continue
         for plan in strategy.plan(context):

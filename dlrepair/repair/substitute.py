@@ -23,18 +23,28 @@ CAUSES = frozenset((
     "symbol-version-missing", "libstdcxx-too-old", "libc-too-old", "dependency-missing", "unknown",
 ))  # fmt: skip
 
-#: the same, where the file itself is sound: its dependencies are cured first, by the strategies below
+#: the same, where the file itself may be sound: what it needs is cured first, a twin is the last resort
 LATER = frozenset(("dependency-missing", "undefined-symbol-link"))
 
 
 def applies(context: Context) -> bool:
-    """Whether the fault lies in the requested file itself."""
-    cause = context.diagnosis.cause
-    if cause not in CAUSES or cause in LATER:
+    """Whether the fault lies in the requested file itself, or nothing else has helped."""
+    diagnosis = context.diagnosis
+    if diagnosis.cause not in CAUSES:
         return False
-    if context.guard.kind == "compile" and cause not in ("file-missing", "wrong-cwd"):
-        return False  # the script is about to build it: the failure tells it how
-    return True
+    sound = diagnosis.cause in LATER or bool(diagnosis.missing) or _elsewhere(context)
+    if sound != context.last_resort:
+        return False
+    # a script that is about to build it learns from the failure how
+    return context.guard.kind != "compile" or diagnosis.cause in ("file-missing", "wrong-cwd")
+
+
+def _elsewhere(context: Context) -> bool:
+    """Whether the object at fault is another one than the file that was asked for."""
+    failing = context.diagnosis.failing_object
+    if not failing or "/" not in failing or context.target is None:
+        return False
+    return os.path.realpath(failing) != os.path.realpath(context.target)
 
 
 def wanted(context: Context) -> Wanted:

@@ -148,3 +148,15 @@ def test_a_remembered_repair_is_replayed_until_a_file_changes(tmp_path):
     os.chmod(str(tmp_path / "build"), 0o777)
     fourth = run(tmp_path, code)
     assert fourth.status == 1 and fourth.events("trust-refused"), fourth
+
+
+def test_a_good_twin_is_the_last_resort_for_a_sound_file(tmp_path):
+    """The file is whole, what it needs is nowhere, and the build directory holds one that is linked otherwise."""
+    helper = compile_library(tmp_path / "libgone.so", "int help(void) { return 6; }", "-Wl,-soname,libgone.so")
+    compile_library(tmp_path / "libneedy.so", "int help(void); int answer(void) { return help() * 7; }", helper)
+    os.remove(helper)
+    compile_library(tmp_path / "build" / "libneedy.so", "int answer(void) { return 42; }")
+    hooked = run(tmp_path, "import ctypes\nprint(ctypes.CDLL('./libneedy.so').answer())\n")
+    assert hooked.out == "42\n", hooked
+    assert hooked.events("load-repaired")[0]["strategy"] == "substitute", hooked
+    assert hooked.events("diagnosed")[0]["cause"] == "dependency-missing", hooked
