@@ -89,7 +89,7 @@ def is_path(name: str | None) -> bool:
 def strip_marks(token: str) -> str:
     """A token without the quotes, brackets and colons that wrap it in prose."""
     token = token.strip().strip(_QUOTES).strip("*").rstrip(",;:")
-    for opening, closing in ("()", "[]", "{}", "<>"):
+    for opening, closing in (("(", ")"), ("[", "]"), ("{", "}"), ("<", ">")):
         if token.startswith(opening) and closing not in token[:-1]:
             token = token[1:]
         if token.endswith(closing) and opening not in token:
