@@ -20,7 +20,8 @@ def run_pytest(env: envs.Env, arguments: list[str]) -> tuple[int, str, float]:
     start = time.monotonic()
     command = [envs.make(env), "-B", "-m", "pytest", "-q", "-p", "no:cacheprovider", *arguments]
     done = subprocess.run(
-        command, cwd=envs.ROOT, env=envs.bare_env(), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+        command, cwd=envs.ROOT, env=dict(envs.bare_env(), ONE_PYTHON="1"), stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT, text=True,
     )  # fmt: skip
     return done.returncode, done.stdout, time.monotonic() - start

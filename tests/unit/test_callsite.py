@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import subprocess
+import sys
 from typing import Any
 
 import interpreters
@@ -13,7 +14,12 @@ from callsite_cases import CASES
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 CHECKOUT = os.path.dirname(os.path.dirname(HERE))
-PYTHONS = {one.label: one.path for one in interpreters.find_interpreters()}
+#: every interpreter of the machine; only the running one where each of them gets a run of its own
+PYTHONS = (
+    {"this": sys.executable}
+    if os.environ.get("ONE_PYTHON")
+    else {one.label: one.path for one in interpreters.find_interpreters()}
+)
 
 
 def run_child(python: str, work: str, scripts: list[str]) -> dict[str, Any]:

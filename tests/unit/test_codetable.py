@@ -13,7 +13,11 @@ import pytest
 from dlrepair.diagnose import codetable
 
 CHECKOUT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-PYTHONS = {one.label: one.path for one in interpreters.find_interpreters()}
+PYTHONS = (
+    {"this": sys.executable}
+    if os.environ.get("ONE_PYTHON")  # tools/each_python.py: every interpreter has a run of its own
+    else {one.label: one.path for one in interpreters.find_interpreters()}
+)
 
 _OPCODES = """
 import sys, opcode
