@@ -16,7 +16,7 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 CHECKOUT = os.path.dirname(os.path.dirname(HERE))
 #: every interpreter of the machine; only the running one where each of them gets a run of its own
 PYTHONS = (
-    {"this": sys.executable}
+    {"%d.%d" % sys.version_info[:2]: sys.executable}
     if os.environ.get("ONE_PYTHON")
     else {one.label: one.path for one in interpreters.find_interpreters()}
 )

@@ -14,7 +14,7 @@ from dlrepair.diagnose import codetable
 
 CHECKOUT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 PYTHONS = (
-    {"this": sys.executable}
+    {"%d.%d" % sys.version_info[:2]: sys.executable}
     if os.environ.get("ONE_PYTHON")  # tools/each_python.py: every interpreter has a run of its own
     else {one.label: one.path for one in interpreters.find_interpreters()}
 )
