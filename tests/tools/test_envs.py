@@ -15,6 +15,12 @@ sys.path.insert(0, os.path.join(ROOT, "tools"))
 import envs  # noqa: E402
 
 
+@pytest.fixture(autouse=True)
+def own_locks(tmp_path: object, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The checkout's own environments are none of these tests' business."""
+    monkeypatch.setattr(envs, "ENVS", os.path.join(str(tmp_path), "envs"))
+
+
 def interpreter() -> envs.Interpreter:
     return next(one for one in reversed(find_interpreters()) if not one.debian)
 
