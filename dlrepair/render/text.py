@@ -24,6 +24,8 @@ _NAME = 120  #: longest name or path in a line
 _WORDS = 2000  #: longest message of a loader
 _LISTED = 40  #: most places or candidates in a list
 
+_NOTHING = "  tried: no other file of that name was found"
+
 _STYLES = {"bold": "1", "red": "31", "green": "32", "yellow": "33", "cyan": "36", "dim": "2"}
 
 
@@ -149,13 +151,15 @@ def _tried(outcome: Outcome, verdicts: list[Verdict], cwd: str, full: bool) -> l
             lines.append("  candidate {}: {}".format(display_path(verdict.path, cwd), _reason(verdict)))
         if len(verdicts) > _LISTED:
             lines.append("  and {} more candidates".format(len(verdicts) - _LISTED))
+        if not verdicts and not strategy:
+            lines.append(_NOTHING)
     elif rejected:
         first = rejected[0]
         lines.append("  rejected {}: {}".format(display_path(first.path, cwd), _reason(first)))
         if len(rejected) > 1:
             lines.append("  and {} more candidates (dlrepair explain {})".format(len(rejected) - 1, outcome.incident))
     elif not strategy:
-        lines.append("  tried: no other file of that name was found")
+        lines.append(_NOTHING)
     return lines
 
 

@@ -117,7 +117,9 @@ def test_the_loaders_words_over_several_lines():
 def test_what_was_tried():
     tried = Outcome(False, "file-missing", "7f3a", "preload")
     assert "  tried: preload" in text.failure_lines(tried, FILE, REQUEST, [])
-    assert "  tried: no other file of that name was found" in text.failure_lines(FAILED, FILE, REQUEST, [])
+    for verbosity in ("line", "full"):
+        lines = text.failure_lines(FAILED, FILE, REQUEST, [], verbosity)
+        assert lines.count("  tried: no other file of that name was found") == 1
     many = text.failure_lines(FAILED, FILE, REQUEST, [REJECTED] * 7)
     assert "  and 6 more candidates (dlrepair explain 7f3a9c12)" in many
     assert len(text.failure_lines(FAILED, FILE, REQUEST, [REJECTED] * 1000, "full")) < 60
