@@ -228,6 +228,22 @@ def _search(walk: _Walk, node: Node, name: str) -> tuple[Node | None, Entry]:
     return made, Entry(name, node.path, made.path, found.how, tried, node.depth + 1)
 
 
+def locate(name: str, *, process: ProcessView | None = None, caller: str = "") -> Entry:
+    """Where ``dlopen(name)`` finds a name without a slash, with every place tried.
+
+    ``caller`` is the object that calls ``dlopen`` (``_ctypes``'s extension for ctypes): its RPATH or RUNPATH
+    serves the search (dlopen(3)). A name with a slash is the path itself.
+    """
+    view = process if process is not None else fresh_process()
+    by = caller or view.main
+    walk = _Walk(view, by, by)
+    known = walk.known(name)
+    if known is not None:
+        return Entry(name, by, known.path, "loaded")
+    found = walk.search.find(name, walk.root)
+    return Entry(name, by, found.path, found.how, tuple(found.tried), blocked_by=found.refused)
+
+
 def bare_process(library_path: str = "", cwd: str | None = None) -> ProcessView:
     """A process whose program is the library itself, as ``ld.so --list LIBRARY`` makes it."""
     view = ProcessView("", library_path, cwd)

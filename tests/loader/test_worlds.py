@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
+import subprocess
 
 import pytest
 from world import World
 from worlds import WORLDS
 
-from dlrepair.binary.scope import fresh_process, resolve
+from dlrepair.binary.scope import fresh_process, locate, resolve
 
 
 def ours(w, host):
@@ -72,3 +73,34 @@ def test_places_tried_agree_with_ld_debug(name, tmp_path):
             break  # ld.so stops here
     if "slash" not in name and "loaded-before" not in name and "absolute" not in name and "origin-in-needed" != name:
         assert compared or not trace.entries, (trace.entries, said)
+
+
+HOW = {
+    "environment": ("", "@/env", None),
+    "rpath-of-the-program": ("", "", ("rpath", "@/prog")),
+    "runpath-of-the-program": ("", "", ("runpath", "@/prog")),
+    "environment-before-runpath": ("", "@/env", ("runpath", "@/prog")),
+    "rpath-before-environment": ("", "@/env", ("rpath", "@/prog")),
+    "nowhere": ("", "", None),
+    "text-first": ("text", "@/bad:@/env", None),
+}
+
+
+@pytest.mark.parametrize("name", sorted(HOW))
+def test_bare_names_agree_with_dlopen(name, tmp_path):
+    """A name without a slash: the program's own paths count, since the program calls dlopen."""
+    _kind, library_path, host_rpath = HOW[name]
+    w = World(tmp_path)
+    w.library_path, w.host_rpath = library_path, host_rpath
+    for where in ("env", "prog", ""):
+        w.lib(os.path.join(where, "libbare_test.so"), soname="libbare_test.so")
+    w.write("bad/libbare_test.so", b"text instead of a library " * 10)
+    host = w.host()
+    done = subprocess.run([host, "libbare_test.so"], cwd=w.root, env=w.environment(), stdout=subprocess.PIPE)
+    lines = os.fsdecode(done.stdout).splitlines()
+    view = fresh_process(host, library_path.replace("@", w.root), w.root)
+    entry = locate("libbare_test.so", process=view)
+    if done.returncode:
+        assert entry.path is None and lines[-1].startswith("error %s:" % (entry.blocked_by or entry.name))
+    else:
+        assert "map %s" % entry.path in lines
