@@ -70,7 +70,7 @@ def blocks(text):
 
 def test_the_index_leads_to_every_page():
     listed = {os.path.normpath(os.path.join("docs", link.partition("#")[0])) for link in links("docs/README.md")}
-    alone = ("docs/README.md", "docs/causes/", "docs/decisions/")
+    alone = ("docs/README.md", "docs/causes/", "docs/decisions/", "docs/reference/benchmarks.md")
     missing = [page for page in PAGES if page.startswith("docs/") and page not in listed and not page.startswith(alone)]
     assert missing == []
 
@@ -151,6 +151,19 @@ def test_the_reference_tells_every_event_and_cause():
     assert all("(../causes/{}.md)".format(cause) in causes for cause in CAUSES)
     readme = read("README.md")
     assert all("`{}`".format(cause) in readme for cause in CAUSES)
+
+
+def test_the_api_page_tells_every_name_and_field():
+    from dataclasses import fields
+
+    import dlrepair
+    from dlrepair.model import candidate, diagnosis, plan
+
+    text = read("docs/reference/python-api.md")
+    names = [name for name in dlrepair.__all__ if not name.startswith("_")]
+    assert [name for name in names if "| `{}".format(name) not in text] == []
+    for shown in (diagnosis.Diagnosis, diagnosis.Evidence, candidate.Candidate, plan.Outcome):
+        assert "| `{}` | {} |".format(shown.__name__, ", ".join("`%s`" % one.name for one in fields(shown))) in text
 
 
 def test_json_on_the_pages_is_json():
