@@ -31,26 +31,41 @@ print(min(loop(4000) for _ in range(7)))
 #: The same for the native entry alone: what ctypes.CDLL itself costs is left out.
 NATIVE = LOADED.replace("CDLL=ctypes.CDLL", "CDLL=__import__('_ctypes').dlopen").replace("CDLL(path)", "CDLL(path, 2)")
 
-#: Maps every library of a directory for the first time; the mean of a call.
+#: Maps every library of a directory for the first time; the median of a call.
 FIRST = """\
 import ctypes, os, sys, time
-paths = [os.path.join(sys.argv[1], name) for name in sorted(os.listdir(sys.argv[1]))]
-start = time.perf_counter()
-for path in paths:
+def load(path, clock=time.perf_counter):
+    start = clock()
     ctypes.CDLL(path)
-print((time.perf_counter() - start) / len(paths) * 1e9)
+    return clock() - start
+times = sorted(load(os.path.join(sys.argv[1], name)) for name in sorted(os.listdir(sys.argv[1])))
+print(times[len(times) // 2] * 1e9)
 """
 
-#: Imports every extension module of a directory; the mean of an import.
+#: Imports every extension module of a directory; the median of an import.
 IMPORTS = """\
 import importlib, os, sys, time
 sys.path.insert(0, sys.argv[1])
-names = [name.split(".")[0] for name in sorted(os.listdir(sys.argv[1]))]
-importlib.import_module(names.pop(0))
-start = time.perf_counter()
-for name in names:
+def load(name, clock=time.perf_counter):
+    start = clock()
     importlib.import_module(name)
-print((time.perf_counter() - start) / len(names) * 1e9)
+    return clock() - start
+times = sorted(load(name.split(".")[0]) for name in sorted(os.listdir(sys.argv[1])))
+print(times[len(times) // 2] * 1e9)
+"""
+
+#: Asks importlib's native entry again for a module that it has: what the wrapper alone costs an import.
+CREATE = """\
+import _imp, importlib.util, os, sys, time
+name = sorted(os.listdir(sys.argv[1]))[0]
+spec = importlib.util.spec_from_file_location(name.split(".")[0], os.path.join(sys.argv[1], name))
+_imp.create_dynamic(spec)
+def loop(n, create=_imp.create_dynamic):
+    start = time.perf_counter()
+    for _ in range(n):
+        create(spec)
+    return (time.perf_counter() - start) / n
+print(min(loop(2000) for _ in range(7)) * 1e9)
 """
 
 #: One load, timed around the call; the library must answer.
@@ -134,9 +149,8 @@ class Bench:
             return lambda: wall([python, "-c", "pass"], env, self.scratch)
 
         result = Result("interpreter start (`python -c pass`)", *paired(by(self.bare), by(self.hooked), 8 * self.pairs))
-        result.aim = "+0.3 ms, 2 %"
-        assert result.difference is not None and result.bare is not None
-        result.met = result.difference <= 0.0003 and result.difference <= 0.02 * result.bare
+        assert result.bare is not None
+        result.aim, result.limit = "+0.3 ms, 2 %", min(0.0003, 0.02 * result.bare)
         return result
 
     def successes(self) -> list[Result]:
@@ -155,18 +169,19 @@ class Bench:
         for name in names:
             os.makedirs(self.path("extensions"), exist_ok=True)
             shutil.copy(built, self.path("extensions", name + ".so"))
-        scripts = {name: write(self.path("scripts", name + ".py"), text) for name, text in (
-            ("loaded", LOADED), ("native", NATIVE), ("first", FIRST), ("imports", IMPORTS))}  # fmt: skip
+        texts = {"loaded": LOADED, "native": NATIVE, "first": FIRST, "imports": IMPORTS, "create": CREATE}
+        scripts = {name: write(self.path("scripts", name + ".py"), text) for name, text in texts.items()}
+        extensions = [self.path("extensions")]
         results = [
             self.compare("`CDLL(path)`, already mapped", scripts["loaded"], [library], self.pairs),
             self.compare("native `dlopen` alone, already mapped", scripts["native"], [library], self.pairs),
-            self.compare("`CDLL(path)`, first map", scripts["first"], [self.path("first")], self.pairs),
-            self.compare("extension import", scripts["imports"], [self.path("extensions")], self.pairs),
+            self.compare("native `create_dynamic` alone", scripts["create"], extensions, self.pairs),
+            self.compare("`CDLL(path)`, first map of a file", scripts["first"], [self.path("first")], self.pairs),
+            self.compare("extension import, first of a file", scripts["imports"], extensions, self.pairs),
         ]
-        for result in results:
-            result.aim, result.met = "+1 µs", result.difference is not None and result.difference <= 1e-6
-        results[2].aim, results[2].met = "", None  # the header check that the next table line explains
-        return results
+        for result in results[:3]:
+            result.aim, result.limit = "+1 µs", 1e-6
+        return results  # the first load of a file includes the check of its header: measured, without an aim
 
     def repair(self, title: str, root: str) -> list[Result]:
         """From failure to repaired load: with an empty home, then with the home that remembers."""
@@ -179,10 +194,9 @@ class Bench:
             again.append(printed([self.hooked, script], env, root))
         results = []
         for name, times, aim in (("first time", first, 0.12), ("remembered", again, 0.015)):
-            median = sorted(times)[len(times) // 2]
-            noise = sorted(times)[-1] - sorted(times)[0]
-            text = "%.0f ms" % (aim * 1e3)
-            results.append(Result("%s, %s" % (title, name), None, median, None, noise, text, median <= aim))
+            ordered = sorted(times)
+            median, spread = ordered[len(times) // 2], (ordered[3 * len(times) // 4] - ordered[len(times) // 4]) / 2
+            results.append(Result("%s, %s" % (title, name), None, median, None, spread, "%.0f ms" % (aim * 1e3), aim))
         return results
 
     def repairs(self) -> list[Result]:
@@ -197,5 +211,5 @@ class Bench:
         make_project(root)
         script = write(os.path.join(root, "train.py"), PROBE)
         result = self.compare("failing probe, the hundredth time", script, [], self.pairs)
-        result.aim, result.met = "+50 µs", result.difference is not None and result.difference <= 50e-6
+        result.aim, result.limit = "+50 µs", 50e-6
         return result

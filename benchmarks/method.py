@@ -25,8 +25,17 @@ class Result:
     hooked: float  #: median with it
     difference: float | None = None  #: median of the paired differences
     noise: float | None = None  #: median of the absolute differences between two bare runs of a pair
-    aim: str = ""
-    met: bool | None = None
+    aim: str = ""  #: in words
+    limit: float | None = None  #: the same in seconds: for the difference, or for ``hooked`` where bare fails
+
+    def verdict(self) -> str:
+        """Whether the aim is met, and whether this measurement can tell."""
+        value = self.hooked if self.difference is None else self.difference
+        if self.limit is None:
+            return ""
+        if value <= self.limit:
+            return "met"
+        return "within the noise" if value - (self.noise or 0.0) <= self.limit else "**missed**"
 
 
 def paired(bare: Callable[[], float], hooked: Callable[[], float], pairs: int) -> tuple[float, float, float, float]:
@@ -94,8 +103,7 @@ def table(results: Sequence[Result]) -> str:
     ]
     for one in results:
         difference = "" if one.difference is None else pretty(one.difference, sign=True)
-        met = {True: "met", False: "**missed**", None: ""}[one.met]
         noise = "" if one.noise is None else "±" + pretty(one.noise)
-        cells = [one.title, pretty(one.bare), pretty(one.hooked), difference, noise, one.aim, met]
+        cells = [one.title, pretty(one.bare), pretty(one.hooked), difference, noise, one.aim, one.verdict()]
         lines.append("| " + " | ".join(cells) + " |")
     return "\n".join(lines) + "\n"

@@ -27,8 +27,9 @@ INTRODUCTION = """\
 
 Made by `make bench`: two fresh virtualenvs of the same interpreter, one bare and one with dlrepair, run
 alternately; medians of the differences within each pair. *Noise* is what two bare runs of a pair differ by
-(for repairs: the distance between the fastest and the slowest run). Repairs are timed inside the process,
-around the `CDLL` call, in a project of 2,000 files; the first one includes the trial load in a child process.
+(for repairs: half the distance between the quartiles). The first load of a file includes the check of its header
+that keeps a truncated file from killing the process and a fifo from blocking it. Repairs are timed inside the
+process, around the `CDLL` call, in a project of 2,000 files; the first one includes the trial load in a child.
 
 %s, %s, %d cores, %d pairs.
 
