@@ -92,7 +92,24 @@ def _execstack_step(facts: Facts, finding: Finding) -> str:
     return "patchelf --clear-execstack {}".format(quote(finding.path))
 
 
+def static_tls_room() -> int:
+    """Bytes of static TLS that glibc keeps for libraries loaded later, by its tunable (elf/dl-tls.c)."""
+    from dlrepair.binary.process import start_env
+    from dlrepair.binary.wouldload import STATIC_TLS_ROOM
+
+    for setting in start_env("GLIBC_TUNABLES").split(":"):
+        name, _, value = setting.partition("=")
+        if name == "glibc.rtld.optional_static_tls":
+            try:
+                return STATIC_TLS_ROOM + int(value, 0)
+            except ValueError:
+                return STATIC_TLS_ROOM
+    return STATIC_TLS_ROOM
+
+
 def _static_tls(facts: Facts) -> Finding | None:
+    if not facts.request.error and not facts.request.exception:
+        return _static_tls_ahead(facts)
     if facts.symptom.kind != "static-tls":
         return None
     named = facts.symptom.failing_object or ""
@@ -105,8 +122,22 @@ def _static_tls(facts: Facts) -> Finding | None:
     return Finding(best, size)
 
 
+def _static_tls_ahead(facts: Facts) -> Finding | None:
+    """Before any load: a library that must have static TLS (DF_STATIC_TLS) and wants more than there ever is."""
+    from dlrepair.binary.wouldload import DF_STATIC_TLS
+
+    for path in facts.objects():
+        elf = read_facts(path).elf
+        if elf is not None and elf.flags & DF_STATIC_TLS and elf.tls_size > static_tls_room():
+            return Finding(path, elf.tls_size)
+    return None
+
+
 def _static_tls_evidence(facts: Facts, finding: Finding) -> tuple[Evidence, ...]:
     proof = [fact("words", "ld.so found no room for it in the static TLS block", facts.symptom.kind)]
+    if not facts.request.error:
+        room = static_tls_room()
+        proof = [fact("room", "glibc keeps about {} bytes of static TLS for libraries loaded later".format(room), room)]
     if finding.detail:
         proof.append(
             fact(
