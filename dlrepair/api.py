@@ -7,6 +7,7 @@ child process and remembers it for the runs to come.
 from __future__ import annotations
 
 import os
+import sys
 import time
 
 from dlrepair.hooks import loaders
@@ -16,11 +17,15 @@ if TYPE_CHECKING:
     from types import TracebackType
     from typing import Any
 
+    from dlrepair.binary.process import ProcessView
     from dlrepair.model.candidate import Candidate, Verdict
     from dlrepair.model.diagnosis import Diagnosis
     from dlrepair.model.plan import Outcome
     from dlrepair.model.requests import LoadRequest
     from dlrepair.settings import Settings
+
+#: search time of one previewed load, in milliseconds; ``repair`` searches without a bound that a person would meet
+PREVIEW_MS = 5000
 
 __all__ = ["diagnose", "disabled", "find", "find_all", "install_hook", "loaders", "preview", "repair"]
 
@@ -28,15 +33,16 @@ __all__ = ["diagnose", "disabled", "find", "find_all", "install_hook", "loaders"
 _LOADERS = {"tf": "tensorflow"}
 
 
-def _request(path: str, loader: str, error: str = "") -> LoadRequest:
+def _request(path: str, loader: str, script: str = "") -> LoadRequest:
     from dlrepair.model.requests import LOADERS, LoadRequest
 
     loader = _LOADERS.get(loader, loader)
     if loader not in LOADERS:
         raise ValueError("loader is one of {}, not {!r}".format(", ".join(LOADERS), loader))
     here = os.getcwd()
-    name = os.fspath(path)
-    return LoadRequest(loader, name, here, here, "", None, 0, error, "", loader == "tensorflow")
+    # no program is running yet: one that is started here would lie here
+    script = os.path.abspath(script) if script else os.path.join(here, "__main__.py")
+    return LoadRequest(loader, os.fspath(path), here, here, script, None, 0, "", "", loader == "tensorflow")
 
 
 def diagnose(path: str, loader: str = "ctypes") -> Diagnosis:
@@ -45,11 +51,33 @@ def diagnose(path: str, loader: str = "ctypes") -> Diagnosis:
     Raises ``ValueError`` for an unknown loader. Nothing is loaded.
     """
     from dlrepair import engine
-    from dlrepair.binary import process
     from dlrepair.diagnose import rules
 
     request = _request(path, loader)
-    return rules.diagnose(request, target=engine.resolved(request), process=process.ProcessView.current())
+    target = engine.resolved(request)
+    return rules.diagnose(request, target=target, process=_view(request, target))
+
+
+def _view(request: LoadRequest, target: str | None) -> ProcessView:
+    """This process as it will be at the load: with TensorFlow's libraries where an op is asked for."""
+    from dlrepair.binary import process
+    from dlrepair.search import tensorflow
+
+    view = process.ProcessView.current()
+    if tensorflow.mapped_libraries(view):
+        return view
+    asked_for_op = request.loader == "tensorflow" or target is None or not os.path.isfile(target) or _is_op(target)
+    libraries, promoted = tensorflow.find_installed(sys.path) if asked_for_op else ((), False)
+    return view.with_libraries(libraries, promoted) if libraries else view
+
+
+def _is_op(path: str) -> bool:
+    """Whether a library is linked with TensorFlow's framework."""
+    from dlrepair.binary import elf
+    from dlrepair.search import tensorflow
+
+    facts = elf.read_facts(path).elf
+    return facts is not None and any(tensorflow.is_framework_name(name) for name in facts.needed)
 
 
 def find(name: str) -> list[Candidate]:
@@ -59,7 +87,6 @@ def find(name: str) -> list[Candidate]:
 
 def find_all(name: str, loader: str = "ctypes") -> list[tuple[Candidate, Verdict]]:
     """Every candidate for ``name``, ranked, with what ``vet`` says of it."""
-    from dlrepair.binary import process
     from dlrepair.model.candidate import Wanted
     from dlrepair.search import rank, sources, vet
 
@@ -68,7 +95,7 @@ def find_all(name: str, loader: str = "ctypes") -> list[tuple[Candidate, Verdict
     wanted = Wanted(os.path.basename(name), "substitute", name, request.loader, request.op_loader)
     deadline = time.monotonic() + 3600.0
     found = rank.rank(list(sources.find_candidates(wanted, request, settings, deadline)), wanted, request)
-    view = process.ProcessView.current()
+    view = _view(request, None)
     return [(one, vet.vet(one, wanted, request, settings=settings, process=view)) for one in found]
 
 
@@ -81,7 +108,8 @@ def _settings() -> Settings:
 class _Rehearsal:
     """Stands in for the hook's request: every load happens in a child process."""
 
-    def __init__(self, request: LoadRequest) -> None:
+    def __init__(self, request: LoadRequest, view: ProcessView) -> None:
+        self._view = view
         self.requested = request.requested
         self.op_loader = request.op_loader
         self.loader = request.loader
@@ -96,8 +124,9 @@ class _Rehearsal:
     def retry(self, path: str) -> str:
         from dlrepair.search import tensorflow, trial
 
-        framework = list(tensorflow.running_libraries()) if self.op_loader else []
-        result = trial.run([*self._before, path], global_first=[*framework, *self._promoted])
+        mapped = tensorflow.mapped_libraries(self._view)
+        first = [one for one in mapped if os.path.basename(one).startswith("libtensorflow_framework.so")]
+        result = trial.run([*self._before, path], global_first=[*first, *self._view.promoted, *self._promoted])
         if not result.ok:
             raise OSError(result.detail)
         return path
@@ -110,15 +139,19 @@ class _NoState:
     opened: tuple[str, ...] = ()
 
 
-def preview(path: str, loader: str = "ctypes") -> tuple[Diagnosis, Outcome, list[tuple[Candidate, Verdict]]]:
-    """(diagnosis, what the repair would be, candidates): all tried in child processes, nothing remembered."""
-    diagnosis, outcome, context = _rehearse(path, loader)
+def preview(
+    path: str, loader: str = "ctypes", script: str = ""
+) -> tuple[Diagnosis, Outcome, list[tuple[Candidate, Verdict]]]:
+    """(diagnosis, what the repair would be, candidates): all tried in child processes, nothing written down.
+
+    ``script``: the program that would ask, if it is known; its directory is searched as the working directory is.
+    """
+    diagnosis, outcome, context = _rehearse(path, loader, script, journal=False)
     return diagnosis, outcome, context.verdicts
 
 
-def _rehearse(path: str, loader: str) -> tuple[Diagnosis, Outcome, Any]:
+def _rehearse(path: str, loader: str, script: str = "", journal: bool = True) -> tuple[Diagnosis, Outcome, Any]:
     from dlrepair import engine
-    from dlrepair.binary import process
     from dlrepair.diagnose import rules
     from dlrepair.journal import writer
     from dlrepair.model.plan import Outcome
@@ -126,19 +159,18 @@ def _rehearse(path: str, loader: str) -> tuple[Diagnosis, Outcome, Any]:
     from dlrepair.repair import ladder
 
     began = time.perf_counter()
-    request = _request(path, loader)
+    request = _request(path, loader, script)
     target = engine.resolved(request)
-    view = process.ProcessView.current()
+    view = _view(request, target)
     diagnosis = rules.diagnose(request, target=target, process=view)
     incident = writer.new_incident()
 
     def emit(event: str, **fields: Any) -> None:
-        writer.emit(event, incident, **fields)
+        if journal:
+            writer.emit(event, incident, **fields)
 
-    settings = _settings()
-    context = ladder.Context(
-        _Rehearsal(request), request, diagnosis, Guard("none"), settings.replace(budget_ms=600000), view, target, emit
-    )
+    settings = _settings().replace(budget_ms=600000 if journal else PREVIEW_MS)
+    context = ladder.Context(_Rehearsal(request, view), request, diagnosis, Guard("none"), settings, view, target, emit)
     if diagnosis.cause == "none":
         return diagnosis, Outcome(False, "none", incident, next_step=diagnosis.next_step), context
     emit("load-failed", loader=request.loader, requested=path, resolved=target, caller="dlrepair fix", cwd=request.cwd,
@@ -146,6 +178,11 @@ def _rehearse(path: str, loader: str) -> tuple[Diagnosis, Outcome, Any]:
     emit("diagnosed", cause=diagnosis.cause, symptom=diagnosis.symptom.kind,
          evidence=[{"key": one.key, "text": one.text, "value": one.value} for one in diagnosis.evidence])  # fmt: skip
     _, outcome = ladder.climb(context, incident, began)
+    if outcome.repaired:
+        emit("load-repaired", cause=outcome.cause, strategy=outcome.strategy, path=outcome.path, ms=outcome.ms,
+             summary=outcome.summary)  # fmt: skip
+    else:
+        emit("load-unrepaired", cause=outcome.cause, next_step=outcome.next_step, ms=outcome.ms)
     return diagnosis, outcome, context
 
 

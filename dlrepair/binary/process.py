@@ -195,7 +195,7 @@ def working_directory() -> str:
 class ProcessView:
     """A process as ld.so sees it: what is loaded under which names, and the search path from its environment."""
 
-    __slots__ = ("by_file", "by_name", "cwd", "library_path", "live", "loaded", "main", "secure")
+    __slots__ = ("by_file", "by_name", "cwd", "library_path", "live", "loaded", "main", "promoted", "secure")
 
     def __init__(self, main: str, library_path: str = "", cwd: str | None = None, live: bool = False) -> None:
         self.main = main  #: path of the program; "" when the library itself stands in for it
@@ -206,6 +206,19 @@ class ProcessView:
         self.loaded: list[str] = []  #: as ld.so names them, in link-map order, without the program
         self.by_name: dict[str, str] = {}
         self.by_file: dict[tuple[int, int], str] = {}
+        self.promoted: tuple[str, ...] = ()  #: assumed in the global scope: not yet loaded, so ``dlsym`` cannot tell
+
+    def with_libraries(self, paths: Sequence[str], promoted: bool) -> ProcessView:
+        """A copy in which ``paths`` are loaded too, RTLD_GLOBAL if ``promoted``: the process as it will be."""
+        view = ProcessView(self.main, self.library_path, self.cwd, self.live)
+        view.secure = self.secure
+        view.loaded, view.by_name, view.by_file = list(self.loaded), dict(self.by_name), dict(self.by_file)
+        for path in paths:
+            if path not in view.loaded:
+                view.add(path)
+        view.name_by_need()
+        view.promoted = tuple(paths) if promoted else ()
+        return view
 
     def add(self, path: str, names: Sequence[str] = ()) -> None:
         """Note that ``path`` is loaded, under its SONAME, its path and ``names``."""
@@ -249,6 +262,7 @@ class ProcessView:
                 if provider is not None and provider not in found:
                     found[provider] = None
                     queue.append(provider)
+        found.update(dict.fromkeys(self.promoted))
         return tuple(found)
 
     @classmethod

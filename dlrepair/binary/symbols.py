@@ -133,6 +133,8 @@ def _scope_paths(path: str, closure: Sequence[str], process: ProcessView | None)
     found = dict.fromkeys(closure)
     if process is None or not process.live:
         found.update(dict.fromkeys(global_scope(process)))
+    else:
+        found.update(dict.fromkeys(process.promoted))
     found.pop(path, None)  # an undefined symbol is not defined in the same table
     return list(found)
 

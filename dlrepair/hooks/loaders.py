@@ -16,18 +16,18 @@ def live_state() -> Stage0 | None:
     return getattr(_imp.create_dynamic, "__dlrepair__", None)
 
 
-def register(module: str, *entries: str, loader: str | None = None) -> None:
-    """Covers ``entries`` of an extension module: functions whose first argument is a library's path.
+def register(module: str, *entries: str, loader: str | None = None) -> bool:
+    """Whether ``entries`` of an extension module are covered from now on: functions that take a library's path first.
 
     ``module`` is the extension's full name; it is wrapped when it is imported, or now if it has
-    been. ``loader`` is its name in the journal (default: the module's). Raises ``ValueError``
-    without entries and ``RuntimeError`` when the hook is not live in this process.
+    been. ``loader`` is its name in the journal (default: the module's). False, and nothing done, where the hook
+    is not live in this process, as with ``DLREPAIR=off``. Raises ``ValueError`` without entries.
     """
     if not entries:
         raise ValueError("name at least one entry of {} that opens a library".format(module))
     state = live_state()
     if state is None:
-        raise RuntimeError("the hook is not live in this process: run `dlrepair status`")
+        return False
     from dlrepair import _entries
 
     _entries.catch_up(state)
@@ -35,3 +35,4 @@ def register(module: str, *entries: str, loader: str | None = None) -> None:
     state.names.add(module)
     if module in sys.modules:
         _entries.arm_module(state, sys.modules[module])
+    return True

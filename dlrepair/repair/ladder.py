@@ -127,13 +127,23 @@ def climb(context: Context, incident: str, began: float) -> tuple[tuple[Any] | N
     ms = round((time.perf_counter() - began) * 1000, 2)
     done = context.plan_done
     if answer is None or done is None:
+        next_step, summary = _advice(context), ""
         if context.out_of_time():
-            context.emit(
-                "repair-failed", strategy="search", reason="budget_ms is used up", budget_ms=context.settings.budget_ms
-            )
-        return None, Outcome(False, diagnosis.cause, incident, ms=ms, next_step=diagnosis.next_step)
+            summary = "the search stopped after {} ms (budget_ms)".format(context.settings.budget_ms)
+            context.emit("repair-failed", strategy="search", reason=summary, budget_ms=context.settings.budget_ms)
+        return None, Outcome(False, diagnosis.cause, incident, ms=ms, next_step=next_step, summary=summary)
     path = done.steps[-1].path
     return answer, Outcome(True, diagnosis.cause, incident, done.strategy, path, ms, "", done.summary)
+
+
+def _advice(context: Context) -> str:
+    """The diagnosis's next step; where only trust kept a file out, what to do about that."""
+    refused = [verdict for _, verdict in context.verdicts if verdict.reason.startswith("untrusted")]
+    if refused and not any(verdict.accepted for _, verdict in context.verdicts):
+        return "dlrepair trust {}  # if nobody else writes there: {}".format(
+            os.path.dirname(refused[0].path), refused[0].detail
+        )
+    return context.diagnosis.next_step
 
 
 def _round(context: Context) -> tuple[tuple[Any] | None, Diagnosis | None]:

@@ -83,12 +83,23 @@ def test_another_loader_can_be_taught(tmp_path):
         assert done.events("load-repaired")[-1]["cause"] == "file-missing", done
 
 
-def test_register_says_what_is_wrong(tmp_path):
+def test_register_without_a_hook_does_nothing(tmp_path):
     code = (
-        "import dlrepair\n"
-        "for names in ((), ('load',)):\n"
-        "    try: dlrepair.loaders.register('mine', *names)\n"
-        "    except (ValueError, RuntimeError) as error: print(type(error).__name__)\n"
+        "import dlrepair\nprint(dlrepair.loaders.register('mine', 'load'))\n"
+        "try: dlrepair.loaders.register('mine')\n"
+        "except ValueError as error: print(type(error).__name__)\n"
     )
     done = run(tmp_path, _with_package(code), hooked=False)
-    assert done.out == "ValueError\nRuntimeError\n", done
+    assert done.out == "False\nValueError\n", done
+
+
+def test_functions_of_the_api_are_not_replaced_by_the_stages(tmp_path):
+    code = (
+        "import dlrepair\n"
+        "for _ in range(2):\n"
+        "    print(dlrepair.diagnose('./none.so').cause, dlrepair.repair('./none.so').repaired)\n"
+        "import dlrepair.diagnose.rules, dlrepair.repair.ladder\nfrom dlrepair.diagnose import rules\n"
+        "print(callable(dlrepair.diagnose), callable(dlrepair.repair), rules.__name__)\n"
+    )
+    done = run(tmp_path, _with_package(code), hooked=False)
+    assert done.out == "file-missing False\n" * 2 + "True True dlrepair.diagnose.rules\n", done
