@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dlrepair.render import log, text
+from dlrepair.render import log, places, text
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -101,7 +101,7 @@ def _item(item: object) -> str:
     if isinstance(item, dict):
         sentence = item.get("text")
         if sentence:
-            return str(sentence)
+            return places.of_evidence(str(item.get("key", "")), str(sentence), str(item.get("value", "")))
         return ", ".join("{} {}".format(key, _item(part)) for key, part in item.items() if part not in (None, "", []))
     if isinstance(item, list):
         return ": ".join(_item(part) for part in item)

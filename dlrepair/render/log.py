@@ -38,8 +38,14 @@ def _joined(start: str, *parts: str) -> str:
 
 def _load_failed(event: dict[str, object]) -> str:
     caller = caller_text(event.get("caller"))
-    asked = "{} asked for {}".format(_text(event, "loader"), _text(event, "requested") or '""')
-    return _joined(asked + (" at " + caller if caller else ""), _text(event, "dlerror", "exception"))
+    name = _text(event, "requested")
+    asked = "{} asked for {}".format(_text(event, "loader"), name or '""')
+    words = _text(event, "dlerror", "exception")
+    for said in (name, _text(event, "resolved")):  # ld.so begins with the name, which the line has already
+        if said and words.startswith(said + ": "):
+            words = words[len(said) + 2 :]
+            break
+    return _joined(asked + (" at " + caller if caller else ""), words)
 
 
 def _diagnosed(event: dict[str, object]) -> str:

@@ -18,7 +18,10 @@ if TYPE_CHECKING:
     from dlrepair.model.plan import Outcome
     from dlrepair.model.requests import LoadRequest
 
-__all__ = ["clean", "coloured", "display_path", "escape", "failure_lines", "paint", "repaired_line", "shorten", "show"]
+__all__ = [
+    "clean", "coloured", "counted", "display_path", "escape", "failure_lines", "paint", "repaired_line", "shorten",
+    "show",
+]  # fmt: skip
 
 _NAME = 120  #: longest name or path in a line
 _WORDS = 2000  #: longest message of a loader
@@ -67,6 +70,11 @@ def display_path(path: str, cwd: str = "") -> str:
     return clean(path)
 
 
+def counted(number: int, noun: str, plural: str = "") -> str:
+    """``1 file``, ``2 files``."""
+    return "{} {}".format(number, noun if number == 1 else plural or noun + "s")
+
+
 def _base(path: str) -> str:
     return clean(os.path.basename(path.rstrip(os.sep)) or path) or '""'
 
@@ -90,10 +98,12 @@ def failure_lines(
     request: LoadRequest,
     verdicts: Iterable[Verdict],
     verbosity: str = "line",
+    searched: Iterable[tuple[str, str]] = (),
 ) -> list[str]:
     """Lines that precede the original exception: what failed, the loader's words, what was tried, one command.
 
-    ``verbosity`` ``quiet`` gives none; ``full`` adds the evidence, the places searched and every candidate.
+    ``verbosity`` ``quiet`` gives none; ``full`` adds the evidence, the places where ld.so searched, those where
+    dlrepair did (``searched``: place and what was made of it) and every candidate.
     """
     if verbosity == "quiet":
         return []
@@ -102,8 +112,9 @@ def failure_lines(
     words = [escape(line) for line in request.error[: 20 * _WORDS].splitlines() if line.strip()]
     lines.extend("  loader: " + line for line in shorten("\n".join(words), _WORDS).split("\n") if line)
     if full:
-        lines.extend("  fact: " + clean(item.text, 4 * _NAME) for item in diagnosis.evidence[:_LISTED])
-        lines.extend(_places(diagnosis, request.cwd))
+        facts = [item for item in diagnosis.evidence if item.key != "tried"]  # those are places: listed below
+        lines.extend("  fact: " + clean(item.text, 4 * _NAME) for item in facts[:_LISTED])
+        lines.extend(_places(diagnosis, request, list(searched)))
     lines.extend(_tried(outcome, list(verdicts), request.cwd, full))
     step = outcome.next_step or diagnosis.next_step or "dlrepair explain {}".format(outcome.incident)
     lines.append("help: " + clean(step, 8 * _NAME))
@@ -128,39 +139,42 @@ def _headline(outcome: Outcome, diagnosis: Diagnosis, request: LoadRequest) -> s
         if request.caller is not None:
             needed_by = "{}:{}".format(_base(request.caller.file), request.caller.line)
     suffix = ", needed by " + needed_by if needed_by else ""
-    return "dlrepair[{}]: {}{}: {}".format(cause, what, suffix, CAUSES.get(cause, CAUSES["unknown"]))
+    line = "dlrepair[{}]: {}{}: {}".format(cause, what, suffix, CAUSES.get(cause, CAUSES["unknown"]))
+    return line + " (incident {})".format(outcome.incident) if outcome.incident else line
 
 
-def _places(diagnosis: Diagnosis, cwd: str) -> list[str]:
+def _places(diagnosis: Diagnosis, request: LoadRequest, searched: list[tuple[str, str]]) -> list[str]:
+    from dlrepair.render import places
+
+    groups = [("searched for {}:".format(_base(name)), pairs) for name, pairs in places.sought(diagnosis, request)]
     lines = []
-    for missing in diagnosis.missing:
-        lines.append("  searched for {}:".format(_base(missing.name)))
-        for place, reason in missing.tried[:_LISTED]:
-            lines.append("    {}: {}".format(display_path(place, cwd), clean(reason, 2 * _NAME)))
-        if len(missing.tried) > _LISTED:
-            lines.append("    and {} more places".format(len(missing.tried) - _LISTED))
+    for heading, pairs in groups + ([("dlrepair looked in:", searched)] if searched else []):
+        lines.append("  " + heading)
+        for place, reason in pairs[:_LISTED]:
+            shown = display_path(place, request.cwd)
+            lines.append("    " + places.sentence(place, clean(reason, 2 * _NAME), shown))
+        if len(pairs) > _LISTED:
+            lines.append("    and {}".format(counted(len(pairs) - _LISTED, "more place")))
     return lines
 
 
 def _tried(outcome: Outcome, verdicts: list[Verdict], cwd: str, full: bool) -> list[str]:
-    strategy = outcome.strategy
-    lines = ["  tried: " + clean(strategy)] if strategy else []
+    lines = ["  tried: " + clean(words, 4 * _NAME) for words in (outcome.strategy, outcome.summary) if words]
     rejected = [verdict for verdict in verdicts if not verdict.accepted]
     if full:
         for verdict in verdicts[:_LISTED]:
             lines.append("  candidate {}: {}".format(display_path(verdict.path, cwd), _reason(verdict)))
         if len(verdicts) > _LISTED:
-            lines.append("  and {} more candidates".format(len(verdicts) - _LISTED))
-        if not verdicts and not strategy:
-            lines.append(_NOTHING)
+            lines.append("  and {}".format(counted(len(verdicts) - _LISTED, "more candidate")))
     elif rejected:
         first = rejected[0]
         lines.append("  rejected {}: {}".format(display_path(first.path, cwd), _reason(first)))
         if len(rejected) > 1:
-            lines.append("  and {} more candidates (dlrepair explain {})".format(len(rejected) - 1, outcome.incident))
-    elif not strategy:
-        lines.append(_NOTHING)
-    return lines
+            more = counted(len(rejected) - 1, "more candidate")
+            lines.append("  and {} (dlrepair explain {})".format(more, outcome.incident))
+    elif verdicts and not lines:
+        lines.append("  candidate {}: {}".format(display_path(verdicts[0].path, cwd), _reason(verdicts[0])))
+    return lines or [_NOTHING]
 
 
 def _reason(verdict: Verdict) -> str:

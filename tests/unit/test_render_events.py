@@ -70,7 +70,7 @@ def test_log():
         "incident 7f3a9c12  2026-11-23  pid 42",
         (
             "  16:40:12.345  load-failed      tensorflow asked for ./roi.so at /p/train.py:12: "
-            "./roi.so: cannot open shared object file\\nNo such file"
+            "cannot open shared object file\\nNo such file"
         ),
         "  16:40:12.350  diagnosed        file-missing: nothing lies at /p/roi.so",
         "  16:40:12.345  candidate        rejected /p/old/roi.so: built for aarch64",
@@ -200,3 +200,27 @@ def test_any_value_in_any_place():
                 line[key] = value
                 shown = list(log.lines([line])) + list(log.stream_lines([line])) + explain.story([line])
                 assert all(one.isprintable() and len(one) < 2200 for one in shown)
+
+
+def test_a_loaders_words_without_the_name_again():
+    def line(**fields):
+        return log.sentence(event("load-failed", loader="ctypes", **fields))
+
+    assert line(requested="x.so", dlerror="x.so: cannot open") == "ctypes asked for x.so: cannot open"
+    assert line(requested="./x.so", resolved="/p/x.so", dlerror="/p/x.so: too short") == (
+        "ctypes asked for ./x.so: too short"
+    )
+    assert line(requested="x.so", dlerror="libdep.so: cannot open") == "ctypes asked for x.so: libdep.so: cannot open"
+    assert line(requested="x.so", dlerror="x.so: ") == "ctypes asked for x.so"
+
+
+def test_a_place_of_a_search_by_its_list():
+    proof = [
+        {"key": "absent", "text": "/p/x.so: no such file", "value": "missing"},
+        {"key": "tried", "text": "/lib/x.so: default: no such file", "value": "/lib/x.so"},
+    ]
+    told = explain.story([event("diagnosed", cause="file-missing", evidence=proof)])
+    assert [line for line in told if line.startswith("    - ")] == [
+        "    - /p/x.so: no such file",
+        "    - /lib/x.so (ld.so's default directory): no such file",
+    ]

@@ -49,7 +49,8 @@ def test_a_repair_without_a_summary_or_a_name():
 
 def test_a_failure():
     assert text.failure_lines(FAILED, DEPENDENCY, REQUEST, [REJECTED]) == [
-        "dlrepair[dependency-missing]: libfoo.so.2, needed by my_op.so: a library that it needs is not found",
+        "dlrepair[dependency-missing]: libfoo.so.2, needed by my_op.so: a library that it needs is not found"
+        " (incident 7f3a9c12)",
         "  loader: " + ERROR,
         "  rejected old/libfoo.so.2: built for aarch64, this process is x86-64",
         "help: apt-get install libfoo2",
@@ -59,7 +60,8 @@ def test_a_failure():
 def test_a_failure_in_full():
     accepted = Verdict("/opt/libfoo.so.2", True, "fits")
     assert text.failure_lines(FAILED, DEPENDENCY, REQUEST, [REJECTED, accepted], "full") == [
-        "dlrepair[dependency-missing]: libfoo.so.2, needed by my_op.so: a library that it needs is not found",
+        "dlrepair[dependency-missing]: libfoo.so.2, needed by my_op.so: a library that it needs is not found"
+        " (incident 7f3a9c12)",
         "  loader: " + ERROR,
         "  fact: my_op.so names libfoo.so.2 in DT_NEEDED",
         "  searched for libfoo.so.2:",
@@ -78,7 +80,9 @@ def test_quiet_says_nothing():
 def test_what_is_missing_and_who_needs_it():
     def first(diagnosis, request=REQUEST):
         outcome = Outcome(False, diagnosis.cause, "7f3a")
-        return text.failure_lines(outcome, diagnosis, request, [])[0]
+        line, incident, rest = text.failure_lines(outcome, diagnosis, request, [])[0].partition(" (incident 7f3a)")
+        assert incident and not rest
+        return line
 
     assert first(FILE) == "dlrepair[file-missing]: ./my_op.so, needed by train.py:12: " + CAUSES["file-missing"]
     assert first(
@@ -123,6 +127,73 @@ def test_what_was_tried():
     many = text.failure_lines(FAILED, FILE, REQUEST, [REJECTED] * 7)
     assert "  and 6 more candidates (dlrepair explain 7f3a9c12)" in many
     assert len(text.failure_lines(FAILED, FILE, REQUEST, [REJECTED] * 1000, "full")) < 60
+
+
+def test_why_nothing_was_found():
+    """What the repair has to say of its end stands in place of the assertion that there is nothing."""
+    stopped = Outcome(False, "file-missing", "7f3a", summary="the search stopped after 50 ms (budget_ms)")
+    for verbosity in ("line", "full"):
+        lines = text.failure_lines(stopped, FILE, REQUEST, [], verbosity)
+        assert [line for line in lines if "tried" in line] == ["  tried: the search stopped after 50 ms (budget_ms)"]
+    lines = text.failure_lines(stopped, FILE, REQUEST, [REJECTED])
+    assert [line.split()[0] for line in lines[2:]] == ["tried:", "rejected", "help:"]
+    useless = text.failure_lines(FAILED, FILE, REQUEST, [Verdict("/p/b/my_op.so", True, "fits")])
+    assert "  candidate b/my_op.so: accepted, but did not help" in useless
+    assert not [line for line in useless if "no other file" in line]
+
+
+def test_one_is_not_many():
+    assert [text.counted(number, "file") for number in range(3)] == ["0 files", "1 file", "2 files"]
+    assert text.counted(1, "library", "libraries") + text.counted(3, "library", "libraries") == "1 library3 libraries"
+    lines = text.failure_lines(FAILED, FILE, REQUEST, [REJECTED] * 2)
+    assert "  and 1 more candidate (dlrepair explain 7f3a9c12)" in lines
+    assert "  and 1 more candidate" in text.failure_lines(FAILED, FILE, REQUEST, [REJECTED] * 41, "full")
+
+
+TRIED = (
+    ("/p/lib/libfoo.so.2", "runpath: no such file"),
+    ("/opt", "ld-library-path: no such directory"),
+    ("/etc/ld.so.cache", "cache: no entry for libfoo.so.2"),
+    ("/lib/libfoo.so.2", "default: no such file"),
+    ("default directories", "left out: my_op.so was linked with -z nodefaultlib"),
+    ("", "rpath: no such directory"),
+)
+SOUGHT = [
+    "  searched for libfoo.so.2:",
+    "    lib/libfoo.so.2 (RUNPATH): no such file",
+    "    /opt (LD_LIBRARY_PATH): no such directory",
+    "    /etc/ld.so.cache: no entry for libfoo.so.2",
+    "    /lib/libfoo.so.2 (ld.so's default directory): no such file",
+    "    default directories: left out: my_op.so was linked with -z nodefaultlib",
+    "    the working directory (RPATH): no such directory",
+]
+
+
+def _in_full(diagnosis, request, **more):
+    outcome = Outcome(False, diagnosis.cause, "7f3a")
+    return text.failure_lines(outcome, diagnosis, request, [], "full", **more)[2:-2]
+
+
+def test_places_of_a_missing_dependency_once():
+    proof = tuple(Evidence("tried", "{}: {}".format(*pair), pair[0]) for pair in TRIED)
+    needed = Evidence("needed", "my_op.so needs libfoo.so.2")
+    missing = (Missing("libfoo.so.2", "/p/my_op.so", TRIED),)
+    diagnosis = Diagnosis("dependency-missing", Symptom("not-found"), "/p/my_op.so", missing, evidence=(needed, *proof))
+    assert _in_full(diagnosis, REQUEST) == ["  fact: my_op.so needs libfoo.so.2", *SOUGHT]
+
+
+def test_places_of_the_file_asked_for():
+    request = LoadRequest("ctypes", "libfoo.so.2", "/p", error="libfoo.so.2: cannot open")
+    proof = tuple(Evidence("tried", "{}: {}".format(*pair), pair[0]) for pair in TRIED)
+    count = Evidence("searched", "libfoo.so.2 has no directory: ld.so searched for it in 6 places", "6")
+    diagnosis = Diagnosis("file-missing", Symptom("not-found"), "", evidence=(count, *proof))
+    assert _in_full(diagnosis, request) == ["  fact: " + count.text, *SOUGHT]
+    own = [("/p", "no file of that name"), ("/p/big", "not searched: budget_ms is used up")]
+    assert _in_full(diagnosis, request, searched=own)[-3:] == [
+        "  dlrepair looked in:",
+        "    /p: no file of that name",
+        "    big: not searched: budget_ms is used up",
+    ]
 
 
 HOSTILE = "a\n\x1b[2J\r\x07\x08\x9b31m\u202e\u2028\ud800\udcff\x00\x7f\u200b" + "x" * 100000 + ".so"
