@@ -261,7 +261,7 @@ def test_killed_half_way(tmp_path: object) -> None:
 def _fake_package(directory: str, hooks: str) -> str:
     place = os.path.join(directory, "fake")
     os.makedirs(os.path.join(place, "dlrepair", "hooks"))
-    for name, text in (("__init__.py", "__version__ = '9'\n"), ("hooks/__init__.py", hooks)):
+    for name, text in (("__init__.py", "__version__ = '9'\n"), ("_entries.py", ""), ("hooks/__init__.py", hooks)):
         with open(os.path.join(place, "dlrepair", name), "w") as handle:
             handle.write(text)
     return place
