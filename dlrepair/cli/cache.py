@@ -30,7 +30,7 @@ def execute(arguments: argparse.Namespace) -> int:
     if arguments.json:
         output.say_json({"store": store.location(), "removed_files": files, "removed_bytes": size})
     else:
-        output.say("removed {} files, {}".format(files, output.size_text(size)))
+        output.say("removed {}, {}".format(output.counted(files, "file"), output.size_text(size)))
     return output.FINE
 
 
@@ -47,5 +47,5 @@ def _list(as_json: bool) -> int:
         link = " -> " + target if target else ""
         output.say("{:11} {:>10}  {}".format(part, output.size_text(size), output.escape(path + link)))
     held = output.size_text(sum(entry[3] for entry in entries))
-    output.say("{}: {} files, {}".format(store.location(), len(entries), held))
+    output.say("{}: {}, {}".format(output.escape(store.location()), output.counted(len(entries), "file"), held))
     return output.FINE

@@ -51,6 +51,11 @@ def execute(arguments: argparse.Namespace) -> int:
     else:
         for line in log.lines(events, output.coloured()):
             output.say(line)
-    if not events and arguments.incident:
+    if events:
+        return output.FINE
+    if arguments.incident:
         raise output.CommandError("no incident {} is in the journal".format(arguments.incident), "dlrepair log")
+    if not arguments.json:
+        since_when = " since " + arguments.since if arguments.since else " yet"
+        output.warn(["nothing journalled" + output.escape(since_when)])
     return output.FINE

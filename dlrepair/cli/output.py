@@ -68,9 +68,16 @@ def paint(words: str, *styles: str) -> str:
     return text.paint(words, *styles) if coloured() else words
 
 
+def counted(number: int, noun: str) -> str:
+    """``1 file``, ``2 files``."""
+    from dlrepair.render import text
+
+    return text.counted(number, noun)
+
+
 def size_text(count: int) -> str:
     """A number of bytes for people, in the units of IEC 80000-13."""
     if count < 1024:
-        return "{} bytes".format(count)
+        return counted(count, "byte")
     power = min(3, (count.bit_length() - 1) // 10)
     return "{:.1f} {}".format(count / 1024.0**power, ("KiB", "MiB", "GiB")[power - 1])

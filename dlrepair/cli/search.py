@@ -39,7 +39,7 @@ def execute(arguments: argparse.Namespace) -> int:
     else:
         for number, (candidate, verdict) in enumerate(found, 1):
             output.say(candidate_line(candidate, verdict, "{:3}. ".format(number)))
-        output.say("{} candidates, {} accepted".format(len(found), len(accepted)))
+        output.say("{}, {} accepted".format(output.counted(len(found), "candidate"), len(accepted)))
     return output.FINE if accepted else output.FOUND
 
 

@@ -16,6 +16,9 @@ example:
 
 Asks a real child interpreter. Exit status 0: live; 1: not live."""
 
+#: Settings that are read and checked, and that no part of dlrepair acts upon so far.
+UNUSED = ("rebuild", "reexec", "shared_store")
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--python", metavar="PATH", help="interpreter or directory of another environment")
@@ -38,13 +41,18 @@ def execute(arguments: argparse.Namespace) -> int:
     _say_hook(found)
     output.say("", "settings")
     for key, one in about["settings"].items():
-        output.say("  {:13} {:24} {}".format(key, _shown(one["value"]), output.escape(one["from"])))
+        value = one["value"]
+        if key == "store":
+            value = about["store"]["path"]
+        unused = " (not used yet)" if key in UNUSED else ""
+        output.say("  {:13} {:24} {}{}".format(key, _shown(value), output.escape(one["from"]), unused))
     for problem in about["problems"]:
         output.say("  " + output.paint("ignored: ", "yellow") + output.escape(problem))
     for name in ("store", "journal"):
         one = about[name]
         size = output.size_text(one["bytes"])
-        output.say("{:9}{} ({} files, {})".format(name, output.escape(one["path"] or "nowhere"), one["files"], size))
+        files = output.counted(one["files"], "file")
+        output.say("{:9}{} ({}, {})".format(name, output.escape(one["path"] or "nowhere"), files, size))
     return output.FINE if live else output.FOUND
 
 

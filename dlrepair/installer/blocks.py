@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import hashlib
 import json
 import re
@@ -43,6 +44,16 @@ class Block:
     whole: str  #: the block itself, first to last line
     before: str  #: what others wrote above
     after: str  #: what others wrote below
+
+    @property
+    def home(self) -> str:
+        """The directory that holds the package which the hook uses; "" where the block does not say."""
+        found = re.search(r"^HOME = (.*)$", self.whole, re.MULTILINE)
+        try:
+            home = ast.literal_eval(found.group(1)) if found else ""
+        except (ValueError, SyntaxError):
+            return ""
+        return home if isinstance(home, str) else ""
 
     @property
     def others(self) -> bool:

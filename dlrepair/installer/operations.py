@@ -312,7 +312,7 @@ def status(python: str | None = None) -> Status:
         if not hook.block.intact:
             problems.append("{} was edited between dlrepair's two marked lines".format(hook.path))
         version = hook.block.state.get("version")
-        if hook.block.intact and not (version == dlrepair.__version__ and _is_current(hook, home or find_home())):
+        if hook.block.intact and not (version == dlrepair.__version__ and _is_current(hook, hook.block.home)):
             problems.append("it is not the hook of dlrepair {}: run dlrepair install".format(dlrepair.__version__))
         if env.live is None:
             problems.append(

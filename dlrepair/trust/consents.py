@@ -17,7 +17,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-__all__ = ["Consents", "allow", "listing", "load", "read_allowed", "refuse"]
+__all__ = ["Consents", "allow", "lift", "listing", "load", "read_allowed", "refuse"]
 
 _MAX_SCRIPT = 4 * 1024 * 1024
 _MAX_FILE = 4 * 1024 * 1024
@@ -184,6 +184,15 @@ def allow(path: str) -> dict[str, Any]:
         entry["digest"] = _digest(_contents(real))
     _update(real, entry, deny=False)
     return entry
+
+
+def lift(path: str) -> str:
+    """The real path of ``path``, which is refused no longer, without being allowed; "" where it was not refused."""
+    real = os.path.realpath(path)
+    if real not in _current()["deny"]:
+        return ""
+    _update(real, None, deny=False)
+    return real
 
 
 def _scripts(directory: str) -> dict[str, str]:

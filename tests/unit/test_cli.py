@@ -195,6 +195,73 @@ def test_trust_and_distrust(env: dict[str, str]) -> None:
     assert done.returncode == output.FOUND and "No such file" in done.stderr and "Traceback" not in done.stderr
 
 
+def test_trust_of_a_library_names_its_directory(env: dict[str, str]) -> None:
+    place = os.path.realpath(os.path.join(env["HOME"], "lib dir"))
+    os.mkdir(place)
+    named, plugin = os.path.join(place, "libfoo.so.2"), os.path.join(place, "plugin")
+    for path, content in ((named, b"any"), (plugin, b"\x7fELF")):
+        with open(path, "wb") as handle:
+            handle.write(content)
+        done = run(env, "trust", path)
+        assert (done.returncode, done.stdout) == (output.USAGE, "")
+        assert done.stderr.splitlines() == [
+            "dlrepair trust: {} is a shared library: only its directory {} can be trusted".format(path, place),
+            "help: dlrepair trust '{}'".format(place),
+        ]
+    assert json.loads(run(env, "trust", "--list", "--json").stdout)["decisions"] == []
+    os.chmod(place, 0o1777)
+    assert "help: move it into a directory of your own" in run(env, "trust", named).stderr
+    script = os.path.join(place, "Makefile")
+    with open(script, "w") as handle:
+        handle.write("all:\n")
+    assert run(env, "trust", script).returncode == 0
+
+
+def test_refusal_of_a_library_can_be_lifted(env: dict[str, str]) -> None:
+    """However large it is: nothing has to be read for that."""
+    library = os.path.realpath(os.path.join(env["HOME"], "libhuge.so"))
+    with open(library, "wb") as handle:
+        handle.truncate(5 * 1024 * 1024)
+    assert run(env, "distrust", library).returncode == 0
+    done = run(env, "trust", library)
+    assert (done.returncode, done.stdout) == (0, "no longer refused: {}\n".format(library))
+    assert json.loads(run(env, "trust", "--list", "--json").stdout)["decisions"] == []
+
+
+def test_nothing_to_list_is_said(env: dict[str, str]) -> None:
+    done = run(env, "trust", "--list")
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "no decisions yet\n")
+    done = run(env, "log", "--since", "2026-02-01")
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "nothing journalled since 2026-02-01\n")
+    env["XDG_STATE_HOME"] = os.path.join(env["HOME"], "elsewhere")
+    done = run(env, "log")
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "nothing journalled yet\n")
+    for arguments, key in ((["log", "--json"], "events"), (["trust", "--list", "--json"], "decisions")):
+        done = run(env, *arguments)
+        assert (json.loads(done.stdout), done.stderr) == ({key: []}, "")
+
+
+def test_one_file_is_not_many(env: dict[str, str]) -> None:
+    assert [output.size_text(number) for number in (0, 1, 2, 2048)] == ["0 bytes", "1 byte", "2 bytes", "2.0 KiB"]
+    assert "store    {}/dlrepair (0 files, 0 bytes)".format(env["XDG_CACHE_HOME"]) in run(env, "status").stdout
+    code = "from dlrepair import store; assert store.remember(store.key_of('one'), {'path': '/nowhere.so'})"
+    subprocess.run([sys.executable, "-c", code], env=env, check=True)
+    assert ": 1 file, " in run(env, "cache", "ls").stdout
+    assert run(env, "cache", "clear").stdout.startswith("removed 1 file, ")
+
+
+def test_status_tells_the_store_in_use_and_what_has_no_effect_yet(env: dict[str, str]) -> None:
+    settings = run(env, "status").stdout.partition("\nsettings\n")[2].splitlines()
+    assert {line.split()[0] for line in settings if line.endswith(" default (not used yet)")} == {
+        "rebuild", "reexec", "shared_store",
+    }  # fmt: skip
+    assert "  mode          repair                   default" in settings
+    assert "  store         {:24} default".format(os.path.join(env["XDG_CACHE_HOME"], "dlrepair")) in settings
+    own = os.path.join(env["HOME"], "own")
+    settings = run(env, "status", DLREPAIR_STORE=own).stdout.partition("\nsettings\n")[2].splitlines()
+    assert "  store         {:24} environment DLREPAIR_STORE".format(own) in settings
+
+
 def test_settings_with_provenance(env: dict[str, str]) -> None:
     done = run(env, "status", DLREPAIR_BUDGET_MS="77", DLREPAIR_VERBOSITI="x", DLREPAIR="observe")
     assert "budget_ms     77                       environment DLREPAIR_BUDGET_MS" in done.stdout
