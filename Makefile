@@ -69,3 +69,5 @@ bench: $(MAIN)
 
 clean:
 	rm -rf .envs .venv .cache .demo .mypy_cache .ruff_cache .import_linter_cache build dist
+
+-include tools/extra.mk

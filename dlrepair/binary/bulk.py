@@ -7,7 +7,7 @@ by the rules of ``SymbolTable.defines``; ``False`` means only that ``binary.symb
 
 from __future__ import annotations
 
-from dlrepair.binary.elf import ElfError, open_elf, read_facts
+from dlrepair.binary.elf import open_elf, read_facts
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -133,13 +133,18 @@ def _read(path: str, wants: bool) -> Table | None:
     try:
         with open_elf(path) as elf:
             return _wanted(elf) if wants else _offered(elf)
-    except (OSError, ElfError):
+    except (OSError, ValueError):  # ElfError is one; so is a name without an end
         return None
 
 
 def _strings(elf: ElfFile) -> bytes:
     image = elf.image
-    return image.read(image.str_at, min(image.str_size, MAX_STRINGS)) if image.str_at is not None else b""
+    return _read_whole(elf, image.str_at, min(image.str_size, MAX_STRINGS)) if image.str_at is not None else b""
+
+
+def _read_whole(elf: ElfFile, at: int, count: int) -> bytes:
+    """As ``Image.read``; a count beyond the end of the file costs no memory."""
+    return elf.image.read(at, min(count, max(0, elf.image.size - at)))
 
 
 def _versions(elf: ElfFile, start: int, end: int) -> Sequence[int]:
@@ -149,7 +154,7 @@ def _versions(elf: ElfFile, start: int, end: int) -> Sequence[int]:
     at, image = elf.symbols.versym_at, elf.image
     if at is None or end <= start:
         return ()
-    raw = image.read(at + 2 * start, 2 * (end - start))
+    raw = _read_whole(elf, at + 2 * start, 2 * (end - start))
     return struct.unpack("%s%dH" % ("<" if image.little else ">", len(raw) // 2), raw[: len(raw) // 2 * 2])
 
 
@@ -165,7 +170,7 @@ def _rows(elf: ElfFile, start: int, end: int) -> Iterable[tuple[int, ...]]:
     if symbols.sym_at is None or end <= start:
         return ()
     size = symbols.sym_size
-    raw = image.read(symbols.sym_at + start * size, (end - start) * size)
+    raw = _read_whole(elf, symbols.sym_at + start * size, (end - start) * size)
     rows = image.layout.sym.iter_unpack(raw[: len(raw) // size * size])
     return rows if image.bits == 64 else ((r[0], r[3], r[4], r[5], r[1], r[2]) for r in rows)
 

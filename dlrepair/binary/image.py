@@ -144,7 +144,7 @@ class Image:
         """What open_verify (glibc, elf/dl-load.c) looks at in ``e_ident`` beyond class, byte order and OS ABI."""
         if first[6] != 1 or (self.version != 1 and len(first) >= 24):
             self._fail(IDENTIFICATION + "its ELF version is %d, not 1" % (first[6] if first[6] != 1 else self.version))
-        elif first[8] > 3:
+        elif first[8] and (first[7] != 3 or first[8] > 3):  # only GNU's OS ABI has ABI versions (VALID_ELF_ABIVERSION)
             self._fail(IDENTIFICATION + "its ABI version is %d" % first[8])
         elif any(first[9:16]):
             self._fail(IDENTIFICATION + "the padding of its identification is not zero")

@@ -110,8 +110,10 @@ def verify(path: str) -> tuple[str, str, FileFacts]:
         return REFUSE, facts.detail, facts
     if elf.bits != NATIVE[0]:
         return SKIP, "wrong ELF class: %d-bit %s" % (elf.bits, machine_name(elf.machine)), facts
-    fine = elf.little == NATIVE[1] and elf.osabi in (0, 3) and not (elf.error or "").startswith(IDENTIFICATION)
-    if fine and elf.machine != NATIVE[2]:
+    # The machine is compared first, in this machine's byte order whatever the file's; only e_version comes before it.
+    odd = (elf.error or "").startswith(IDENTIFICATION + "its ELF version")
+    machine = elf.machine if elf.little == NATIVE[1] else elf.machine >> 8 | (elf.machine & 0xFF) << 8
+    if machine != NATIVE[2] and not (odd and elf.little == NATIVE[1]):
         return SKIP, "built for another machine: %s" % machine_name(elf.machine), facts
     refused = fits_here(elf)
     if refused is not None:

@@ -290,6 +290,30 @@ def other_byte_order_first_stops(w):
 
 
 @world
+def other_machine_of_other_byte_order_is_skipped(w):
+    _other_machine(w, "one/liba.so")
+    w.patch("one/liba.so", 5, b"\x02")
+    w.lib("two/liba.so", soname="liba.so")
+    w.lib("main.so", ["liba.so"], runpath="$ORIGIN/one:$ORIGIN/two")
+
+
+@world
+def other_machine_of_other_abi_is_skipped(w):
+    _other_machine(w, "one/liba.so")
+    w.patch("one/liba.so", 7, b"\x09")
+    w.lib("two/liba.so", soname="liba.so")
+    w.lib("main.so", ["liba.so"], runpath="$ORIGIN/one:$ORIGIN/two")
+
+
+@world
+def abi_version_without_abi_first_stops(w):
+    w.lib("one/liba.so", soname="liba.so")
+    w.patch("one/liba.so", 8, b"\x01")
+    w.lib("two/liba.so", soname="liba.so")
+    w.lib("main.so", ["liba.so"], runpath="$ORIGIN/one:$ORIGIN/two")
+
+
+@world
 def loaded_before_under_its_soname(w):
     w.lib("elsewhere/other-name.so", soname="liba.so")
     w.lib("sub/liba.so", soname="liba.so")

@@ -1,0 +1,17 @@
+# Runs on demand: neither is part of make test.
+#
+#   make fuzz              a million damaged inputs to every reader (coverage-guided where atheris is installed)
+#   make bench-diagnosis   reading, searching and preflight beside other tools, on this machine's files
+
+.PHONY: fuzz bench-diagnosis
+
+FUZZ_PYTHON ?= $(MAIN)
+FUZZ_INPUTS ?= 1000000
+BENCH_PYTHON ?= .envs/tf221-py311/bin/python
+
+fuzz: $(MAIN)
+	$(FUZZ_PYTHON) tools/fuzz_readers.py --inputs $(FUZZ_INPUTS) --output docs/reference/fuzzing.md
+
+bench-diagnosis: $(MAIN)
+	@$(ENVS) make tf221
+	$(BENCH_PYTHON) benchmarks/diagnosis.py --output docs/reference/benchmarks-diagnosis.md
