@@ -1,12 +1,18 @@
-"""Fixtures that every test directory may use: a checkout on sys.path, private user directories, hooked virtualenvs."""
+"""Fixtures that every test directory may use: private user directories, hooked virtualenvs."""
 
 from __future__ import annotations
 
 import os
+import signal
 import sys
 from typing import Callable, Iterator
 
 import pytest
+
+
+def pytest_configure() -> None:
+    """A job in the background ignores SIGINT and hands that on to its children: tests interrupt some of them."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(autouse=True)
