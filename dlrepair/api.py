@@ -157,6 +157,7 @@ def _rehearse(path: str, loader: str, script: str = "", journal: bool = True) ->
     from dlrepair.model.plan import Outcome
     from dlrepair.model.requests import Guard
     from dlrepair.repair import ladder
+    from dlrepair.repair.context import Context
 
     began = time.perf_counter()
     request = _request(path, loader, script)
@@ -170,7 +171,7 @@ def _rehearse(path: str, loader: str, script: str = "", journal: bool = True) ->
             writer.emit(event, incident, **fields)
 
     settings = _settings().replace(budget_ms=600000 if journal else PREVIEW_MS)
-    context = ladder.Context(_Rehearsal(request, view), request, diagnosis, Guard("none"), settings, view, target, emit)
+    context = Context(_Rehearsal(request, view), request, diagnosis, Guard("none"), settings, view, target, emit)
     if diagnosis.cause == "none":
         return diagnosis, Outcome(False, "none", incident, next_step=diagnosis.next_step), context
     emit("load-failed", loader=request.loader, requested=path, resolved=target, caller="dlrepair fix", cwd=request.cwd,

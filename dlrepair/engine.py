@@ -169,6 +169,7 @@ class _Incident:
         from dlrepair.binary import process
         from dlrepair.diagnose import rules
         from dlrepair.repair import ladder
+        from dlrepair.repair.context import Context
 
         guard = self._guard()
         request = self._request()
@@ -185,7 +186,7 @@ class _Incident:
         if refusal:
             self.emit("load-unrepaired", cause=diagnosis.cause, next_step=diagnosis.next_step, reason=refusal)
             return None, None, watched, self.settings.mode
-        context = ladder.Context(self.ask, request, diagnosis, guard, self.settings, view, target, self.emit)
+        context = Context(self.ask, request, diagnosis, guard, self.settings, view, target, self.emit)
         answer, outcome = ladder.climb(context, self.incident, self.began)
         self._close(outcome, context)
         if answer is None:

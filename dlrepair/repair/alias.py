@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from typing import Iterator
 
     from dlrepair.model.plan import Plan, Step
-    from dlrepair.repair.ladder import Context
+    from dlrepair.repair.context import Context
 
 KIND = "alias"
 

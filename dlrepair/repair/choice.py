@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
     from dlrepair.model.candidate import Candidate, Verdict, Wanted
     from dlrepair.model.diagnosis import Missing
-    from dlrepair.repair.ladder import Context
+    from dlrepair.repair.context import Context
 
 #: ``Candidate.distance`` from which on a file belongs to no project: asked for only when the near ones fail
 FAR = 150

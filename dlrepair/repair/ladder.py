@@ -15,13 +15,11 @@ from dlrepair.repair import alias, preload, substitute
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any, Callable
+    from typing import Any
 
-    from dlrepair.model.candidate import Candidate, Verdict, Wanted
     from dlrepair.model.diagnosis import Diagnosis
     from dlrepair.model.plan import Outcome, Plan, Step
-    from dlrepair.model.requests import Guard, LoadRequest
-    from dlrepair.settings import Settings
+    from dlrepair.repair.context import Context
 
 LADDER = (substitute, preload, alias)
 
@@ -29,88 +27,6 @@ LADDER = (substitute, preload, alias)
 ROUNDS = 4
 #: plans tried in one round
 PLANS = 8
-
-
-class Context:
-    """What the strategies look at, and where they note what they saw."""
-
-    def __init__(
-        self,
-        ask: Any,
-        request: LoadRequest,
-        diagnosis: Diagnosis,
-        guard: Guard,
-        settings: Settings,
-        view: Any,
-        target: str | None,
-        emit: Callable[..., None],
-    ) -> None:
-        self.ask = ask
-        self.request = request
-        self.diagnosis = diagnosis
-        self.guard = guard
-        self.settings = settings
-        self.view = view
-        self.target = target
-        self.emit = emit
-        self.deadline = time.monotonic() + settings.budget_ms / 1000.0
-        self.verdicts: list[tuple[Candidate, Verdict]] = []
-        self._known: dict[tuple[str, str, str], Verdict] = {}
-        self._notes: set[tuple[str, str]] = set()
-        self.plan_done: Plan | None = None
-        self.last_resort = False  #: whether the strategies that fit the cause have been tried
-        self.preloaded: list[str] = []
-        self._registered: frozenset[str] | None = None
-
-    @property
-    def exact(self) -> bool:
-        """Whether only the very same file name may serve: the caller deals with the failure itself."""
-        return self.guard.kind in ("alternative", "compile")
-
-    def known_verdict(self, candidate: Candidate, wanted: Wanted) -> Verdict | None:
-        """What was thought of the same file for the same purpose before, in this incident."""
-        return self._known.get((candidate.path, wanted.name, wanted.role))
-
-    def search_notes(self, notes: list[tuple[str, str]]) -> None:
-        """Journals places that the search skipped or left early, each once."""
-        for place, reason in notes:
-            if (place, reason) not in self._notes:
-                self._notes.add((place, reason))
-                self.emit("candidate", path=place, verdict="rejected", reason="not-searched", detail=reason)
-
-    def note(self, candidate: Candidate, wanted: Wanted, verdict: Verdict) -> None:
-        """Journals what was thought of a candidate."""
-        self.verdicts.append((candidate, verdict))
-        self._known[candidate.path, wanted.name, wanted.role] = verdict
-        self.emit(
-            "candidate", path=candidate.path, verdict="accepted" if verdict.accepted else "rejected",
-            reason=verdict.reason, detail=verdict.detail, source=candidate.source, rule=candidate.rule,
-            distance=candidate.distance, trial=verdict.trial, facts=dict(verdict.facts),
-        )  # fmt: skip
-        if verdict.reason.startswith("untrusted"):
-            self.emit("trust-refused", path=candidate.path, reason=verdict.detail or verdict.reason)
-
-    def registered_ops(self) -> frozenset[str]:
-        """Names of the ops that libraries loaded through TensorFlow so far have registered."""
-        if self._registered is None:
-            self._registered = self.ask.registered_ops() if self.ask.op_loader else frozenset()
-        return self._registered
-
-    def opened_as(self, path: str) -> str:
-        """The name under which TensorFlow has opened this very file already, or ``path``.
-
-        TensorFlow knows libraries by name: a second name for one file gives a module without ops.
-        """
-        for name in self.ask.state.opened:
-            try:
-                if os.path.samefile(name, path):
-                    return os.fsdecode(name)
-            except OSError:
-                continue
-        return path
-
-    def out_of_time(self) -> bool:
-        return time.monotonic() > self.deadline
 
 
 def climb(context: Context, incident: str, began: float) -> tuple[tuple[Any] | None, Outcome]:

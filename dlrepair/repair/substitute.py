@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
     from dlrepair.model.candidate import Wanted
     from dlrepair.model.plan import Plan
-    from dlrepair.repair.ladder import Context
+    from dlrepair.repair.context import Context
 
 KIND = "substitute"
 
