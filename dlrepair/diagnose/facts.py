@@ -162,7 +162,7 @@ class Facts:
             if trace is not None and not trace.failures:
                 from dlrepair.binary import symbols
 
-                for path in self.objects():
+                for path in reversed(self.objects()):  # ld.so relocates the last object first (dl_open_worker)
                     try:
                         rows = symbols.unresolved(path, trace.closure, process=self.view)
                     except (OSError, ValueError):  # gone or rewritten while we look
