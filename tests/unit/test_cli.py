@@ -336,8 +336,55 @@ def test_load_sites(tmp_path: object) -> None:
         ("./one.so", "ctypes", 4),
         (os.path.join(here, "ops", "two.so"), "tensorflow", 5),
         (os.path.join(here, "three.so"), "ctypes", 6),
-        ("four", "ctypes", 7),
+        (os.path.join(here, "four.so"), "ctypes", 7),
     ]
+
+
+FORMS = [
+    "tf.load_op_library(resource_loader.get_path_to_datafile('one.so'))",
+    "tf.load_op_library(resource_loader.get_path_to_datafile(os.path.join('sub', 'one.so')))",
+    "tf.load_op_library('%s/build/{}.so'.format(NAME) % HERE)",
+    "tf.load_op_library(HERE + '/build/%s.so' % NAME)",
+    "tf.load_op_library(f'{HERE}/build/{NAME}.so')",
+    "ctypes.CDLL(name=HERE + '/one.so')",
+    "tf.load_op_library(library_filename=HERE + '/one.so')",
+    "ctypes.CDLL(Path(__file__).resolve().parent.joinpath('one.so').as_posix())",
+    "ctypes.CDLL(Path(__file__).with_name('one.so'))",
+    "ctypes.CDLL(os.path.join(HERE, *['x', 'one.so']))",
+    "ctypes.CDLL(self.PATH)",
+]
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_forms_of_constant_paths_agree_with_python(form, tmp_path):
+    """What the text is read as is what Python makes of it: the call is run with a loader that only notes its path."""
+    head = "import os, sys\nfrom pathlib import Path\nHERE = os.path.dirname(os.path.realpath(__file__))\nNAME = 'op'\n"
+    head += "class Holder:\n    PATH = os.path.join(HERE, 'held.so')\n"
+    script = os.path.join(os.path.realpath(str(tmp_path)), "train.py")
+    with open(script, "w") as handle:
+        handle.write(head + form + "\n")
+    stub = (
+        "import os, sys\nclass Note:\n"
+        "    def __call__(self, library=None, **named): print(os.fspath(library or list(named.values())[0]))\n"
+        "    def __getattr__(self, name): return self\n"
+        "class Data:\n"
+        "    def get_path_to_datafile(self, path): return os.path.join(os.path.dirname(sys.argv[1]), path)\n"
+        "text = open(sys.argv[1]).read()\n"
+        "space = dict(__file__=sys.argv[1], tf=Note(), ctypes=Note(), resource_loader=Data())\n"
+        "space['self'] = type('S', (), {'PATH': os.path.join(os.path.dirname(sys.argv[1]), 'held.so')})\n"
+        "exec(compile(text, sys.argv[1], 'exec'), space)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", stub, script], stdout=subprocess.PIPE, check=True)
+    assert [site.requested for site in loadsites.find(script)] == os.fsdecode(done.stdout).split()
+
+
+def test_what_is_not_constant_is_left_out(tmp_path):
+    script = str(tmp_path / "train.py")
+    lines = ["for name in ('one.so', 'two.so'):", "    ctypes.CDLL(name)", "def load(path):", "    ctypes.CDLL(path)"]
+    lines += ["ctypes.CDLL('%d.so' % 'x')", "ctypes.CDLL('{x}'.format('y'))", "ctypes.CDLL(f'{y}.so')", "p = q = 1"]
+    with open(script, "w") as handle:
+        handle.write("\n".join(lines) + "\n")
+    assert [site.requested for site in loadsites.find(script)] == ["one.so", "two.so"]
 
 
 @pytest.mark.parametrize(
