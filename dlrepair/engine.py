@@ -265,6 +265,7 @@ class _Incident:
                     context.request,
                     [one for _, one in context.verdicts],
                     self.settings.verbosity,
+                    searched=_searched(context.request) if self.settings.verbosity == "full" else (),
                 )
                 say(lines, self.settings)
         _report_problems(self.settings)
@@ -294,6 +295,13 @@ def _alternative_is_lost(guard: Guard, cwd: str) -> bool:
     if not path or "/" not in path:
         return False
     return not os.path.exists(os.path.join(cwd, path))
+
+
+def _searched(request: LoadRequest) -> list[tuple[str, str]]:
+    """Where the search began, and why there: for a person who wants to know all of it."""
+    from dlrepair.search import roots
+
+    return [(folder, "the {}'s directory: nothing that fits".format(what)) for folder, what in roots.anchors(request)]
 
 
 def _watched(request: LoadRequest, target: str | None) -> tuple[str, ...]:

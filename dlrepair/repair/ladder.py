@@ -53,13 +53,24 @@ def climb(context: Context, incident: str, began: float) -> tuple[tuple[Any] | N
 
 
 def _advice(context: Context) -> str:
-    """The diagnosis's next step; where only trust kept a file out, what to do about that."""
-    refused = [verdict for _, verdict in context.verdicts if verdict.reason.startswith("untrusted")]
-    if refused and not any(verdict.accepted for _, verdict in context.verdicts):
-        return "dlrepair trust {}  # if nobody else writes there: {}".format(
-            os.path.dirname(refused[0].path), refused[0].detail
-        )
+    """The diagnosis's next step; where only trust kept a file out, how to decide about that."""
+    from dlrepair.diagnose.rule import quote
+
+    if not any(verdict.accepted for _, verdict in context.verdicts):
+        for _, verdict in context.verdicts:
+            folder = os.path.dirname(verdict.path)
+            decided = "distrust" in verdict.detail  # by the user, who knows
+            if verdict.reason.startswith("untrusted") and not decided and not _is_sticky(folder):
+                return "dlrepair trust {}".format(quote(folder))
     return context.diagnosis.next_step
+
+
+def _is_sticky(folder: str) -> bool:
+    """Whether anybody may put files there, as in /tmp: no directory to be trusted as a whole."""
+    try:
+        return bool(os.stat(folder).st_mode & 0o1000)
+    except OSError:
+        return True
 
 
 def _round(context: Context) -> tuple[tuple[Any] | None, Diagnosis | None]:
