@@ -67,9 +67,10 @@ def _rest(state: "Stage0") -> "Any":
         if "dlrepair" not in sys.modules:
             find = sys.modules["_frozen_importlib_external"].PathFinder.find_spec
             sys.modules["_frozen_importlib"]._load(find("dlrepair", [state.home]))
-        import dlrepair._entries
+        import dlrepair._entries  # noqa: F401
 
-        return dlrepair._entries
+        # not by attribute: the importing thread sets that last, after another may have seen the module as ready
+        return sys.modules["dlrepair._entries"]
     except Exception:
         return None
 

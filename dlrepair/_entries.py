@@ -95,10 +95,12 @@ def failed(
     state.threads.add(me)
     try:
         try:
-            import dlrepair.hooks
+            import dlrepair.hooks  # noqa: F401
+
+            hooks = sys.modules["dlrepair.hooks"]  # not by attribute, see _bootstrap._rest
         except Exception:  # the package has gone since
             return None
-        return dlrepair.hooks.on_failure(state, loader, native, args, kwargs, error, refused)
+        return hooks.on_failure(state, loader, native, args, kwargs, error, refused)
     finally:
         if not outer:
             state.threads.discard(me)

@@ -90,6 +90,11 @@ def handle(ask: Ask) -> tuple[Any] | None:
         if answer is not None:
             return answer
         mark = _enter(target, wait=False)
+    else:  # it may have been dealt with since the first look
+        answer = _redirected(ask, target)
+        if answer is not None:
+            _leave(target, mark)
+            return answer
     _local.busy = True
     try:
         from dlrepair import engine
