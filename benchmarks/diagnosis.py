@@ -1,0 +1,214 @@
+"""Reading, searching and preflight beside other tools, on the same files in one run.
+
+    python benchmarks/diagnosis.py [--output FILE.md]     run with the Python of an environment that has TensorFlow
+
+Every row is the best of several rounds in which all tools take turns (other load on the machine can only add).
+Tools that are not installed are named as such. ``lddtree`` of pax-utils is asked about some of the files only,
+and its time scaled to all of them: it takes a quarter of a second a file.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import platform
+import shutil
+import subprocess
+import sys
+import sysconfig
+import tempfile
+import time
+from typing import Callable
+
+ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+sys.path[:0] = [ROOT, *(os.path.join(ROOT, *place) for place in (("tests",), ("tests", "loader"), ("tools",)))]
+from trees import below  # noqa: E402
+
+from dlrepair.binary import elf  # noqa: E402
+from dlrepair.binary.process import ProcessView  # noqa: E402
+from dlrepair.binary.scope import fresh_process, resolve  # noqa: E402
+from dlrepair.binary.wouldload import first_failure  # noqa: E402
+
+SOME = 8  #: files for tools that take long over each
+OURS = "dlrepair"
+#: Debian's script needs Debian's Python, whichever comes first in PATH
+LDDTREE = ["/usr/bin/python3", "/usr/bin/lddtree"] if os.path.exists("/usr/bin/lddtree") else ["lddtree"]
+
+
+def clear() -> None:
+    """Forget what was read: every round starts from the files."""
+    from dlrepair.binary import symbols
+
+    elf._cache.clear()
+    symbols._satisfied.clear()
+
+
+def each(command: list[str]) -> Callable[[list[str]], None]:
+    """The command, one process a file; what it says of the file does not count."""
+
+    def run(paths: list[str]) -> None:
+        for path in paths:
+            subprocess.call([*command, path], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+
+    return run
+
+
+def ours_read(paths: list[str]) -> None:
+    clear()
+    for path in paths:
+        elf.read_facts(path)
+
+
+def pyelftools_read(paths: list[str]) -> None:
+    from elftools.elf.elffile import ELFFile
+
+    for path in paths:
+        with open(path, "rb") as file:
+            for segment in ELFFile(file).iter_segments():
+                if segment["p_type"] == "PT_DYNAMIC":
+                    for tag in segment.iter_tags():
+                        getattr(tag, "needed", None)
+
+
+def ours_search(paths: list[str]) -> None:
+    clear()
+    view = fresh_process()
+    for path in paths:
+        resolve(path, process=view)
+
+
+def auditwheel_search(paths: list[str]) -> None:
+    from pathlib import Path
+
+    from auditwheel.lddtree import ldd
+
+    for path in paths:
+        ldd(Path(path))
+
+
+def doctor(_paths: list[str]) -> None:
+    env = dict(os.environ, PYTHONPATH=ROOT)
+    subprocess.call([sys.executable, "-m", "dlrepair", "doctor"], env=env, stdout=subprocess.DEVNULL)
+
+
+def timed(function: Callable[[list[str]], None], paths: list[str]) -> float:
+    began = time.perf_counter()
+    function(paths)
+    return time.perf_counter() - began
+
+
+def compare(
+    tools: dict[str, tuple[Callable[[list[str]], None], int]], paths: list[str], rounds: int
+) -> dict[str, float]:
+    """Tool -> seconds for all ``paths``; a tool with a limit is scaled up."""
+    best: dict[str, float] = {}
+    for _ in range(rounds):
+        for name, (function, limit) in tools.items():
+            some = paths[:: max(1, len(paths) // limit)][:limit] if limit else paths
+            seconds = timed(function, some) * len(paths) / len(some)
+            best[name] = min(seconds, best.get(name, seconds))
+    return best
+
+
+def table(title: str, note: str, best: dict[str, float], unit: str = "s") -> list[str]:
+    base = best[OURS]
+    lines = ["## " + title, "", note, "", "| tool | time | times dlrepair's |", "| --- | --- | --- |"]
+    for name, seconds in best.items():
+        shown = "%.2f s" % seconds if unit == "s" else "%.2f ms" % (1e3 * seconds)
+        lines.append("| %s | %s | %s |" % (name, shown, "1" if name == OURS else "%.1f" % (seconds / base)))
+    return lines + [""]
+
+
+def installed(name: str) -> bool:
+    try:
+        __import__(name)
+    except ImportError:
+        return False
+    return True
+
+
+def one_op(directory: str) -> str:
+    """A real op linked with both of TensorFlow's large libraries."""
+    import envs
+    from opkit import OpKit
+
+    kit = OpKit(envs.find_env("tf221"))
+    where = next(flag[2:] for flag in kit.link_flags if flag.startswith("-L"))
+    path = os.path.join(directory, "roi_pool.so")
+    large = ("libtensorflow_framework.so.", "libtensorflow_cc.so.")
+    libraries = ["-l:" + name for name in os.listdir(where) if name.startswith(large)]
+    command = ["g++", "-shared", "-o", path, kit.compiled(), "-Wl,--no-as-needed", "-L" + where, *libraries]
+    helper = os.path.join(ROOT, "examples", "project", "ops", "roi_helper.cc")
+    subprocess.check_call([*command, "-fPIC", helper, "-Wl,-rpath," + where])
+    return path
+
+
+def preflight(path: str) -> dict[str, float]:
+    """Seconds to tell whether ``path`` would load: the first time, warm, and what ``ldd -r`` takes."""
+    best: dict[str, float] = {}
+    for _ in range(15):
+        view = ProcessView.current()
+        began = time.perf_counter()
+        failure = first_failure(path, process=view)
+        seconds = time.perf_counter() - began
+        assert failure is None, failure
+        best[OURS] = min(seconds, best.get(OURS, seconds))
+        clear()
+        began = time.perf_counter()
+        first_failure(path, process=ProcessView.current())
+        seconds = time.perf_counter() - began
+        best["dlrepair, nothing remembered"] = min(seconds, best.get("dlrepair, nothing remembered", seconds))
+    best["ldd -r"] = min(timed(each(["ldd", "-r"]), [path]) for _ in range(3))
+    return best
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--output", help="write the tables there")
+    parser.add_argument("--rounds", type=int, default=3)
+    arguments = parser.parse_args()
+    paths = below(sysconfig.get_path("platlib"))
+    size = sum(os.path.getsize(path) for path in paths) / 1e6
+    lines = [
+        "# Benchmarks: diagnosis", "",
+        "`make bench-diagnosis` wrote this page: %d shared objects (%.0f MB) of an environment with TensorFlow,"
+        % (len(paths), size),
+        "Python %s on %s, %d cores shared with other work. Wall clock, the best of the rounds in which all tools take"
+        % (platform.python_version(), platform.machine(), os.cpu_count() or 1),
+        "turns.", "",
+    ]  # fmt: skip
+    read = {OURS: (ours_read, 0), "pyelftools": (pyelftools_read, 0), "readelf -d": (each(["readelf", "-d"]), 0)}
+    note = "Header and dynamic section of every file; `readelf` is one process a file, the others run in one process."
+    lines += table("Reading", note, compare(read, paths, arguments.rounds))
+    search = {OURS: (ours_search, 0), "ldd": (each(["ldd"]), 0)}
+    absent = []
+    for name, command, limit in (("libtree", ["libtree"], 0), ("lddtree (pax-utils)", LDDTREE, SOME)):
+        if shutil.which(command[-1]):
+            subprocess.run([*command, paths[0]], stdout=subprocess.DEVNULL, check=True)  # it runs at all
+            search[name] = (each(command), limit)
+        else:
+            absent.append(name)
+    if installed("auditwheel"):
+        search["auditwheel's lddtree"] = (auditwheel_search, 0)
+    else:
+        absent.append("auditwheel's lddtree")
+    note = "Where ld.so would find everything that each file needs."
+    note += " Not installed: %s." % ", ".join(absent) if absent else ""
+    lines += table("Searching", note, compare(search, paths, arguments.rounds))
+    preflights = {OURS: (doctor, 0), "ldd": (each(["ldd"]), 0), "ldd -r": (each(["ldd", "-r"]), 0)}
+    note = "`dlrepair doctor`, a process of its own, finds the files and looks at dependencies, versions and symbols,"
+    note += "\nas `ldd -r` does for the files that it is given; plain `ldd` looks at dependencies only."
+    lines += table("A whole environment", note, compare(preflights, paths, 2))
+    with tempfile.TemporaryDirectory() as directory:
+        path = one_op(directory)
+        note = "A real op linked with libtensorflow_framework and libtensorflow_cc (850 MB)."
+        lines += table("Would it load: one op", note, preflight(path), "ms")
+    page = "\n".join(lines)
+    sys.stdout.write(page)
+    if arguments.output:
+        with open(arguments.output, "w") as file:
+            file.write(page.rstrip("\n") + "\n")
+
+
+if __name__ == "__main__":
+    main()
