@@ -76,7 +76,7 @@ def lddtree(world: World, _host: str) -> object:
     status, lines = said(world, LDDTREE)
     if any(line.startswith("Traceback") for line in lines):
         return BROKEN
-    if status or any("not found" in line or "=> None" in line for line in lines):
+    if status or any("not found" in line or "=> None" in line for line in lines[1:]):  # the first has its interpreter
         return FAILS
     found = [line.partition("=> ")[2].split(" (")[0] for line in lines[1:] if "=> " in line]
     return below(world, found)
