@@ -44,7 +44,8 @@ def execute(arguments: argparse.Namespace) -> int:
     with Progress("checking") as progress:
         for path, loader, site in _targets(arguments.paths, arguments.loader):
             progress.step(path)
-            diagnosis, outcome, candidates = api.preview(path, loader)
+            script = site.rpartition(":")[0]
+            diagnosis, outcome, candidates = api.preview(path, loader, script)
             reports.append(
                 {
                     "path": path,
@@ -72,13 +73,28 @@ def _targets(paths: list[str], loader: str | None) -> Iterator[tuple[str, str, s
         if path.endswith(".py") and os.path.isfile(path):
             from dlrepair.cli import loadsites
 
-            for site in loadsites.find(path):
+            sites = list(loadsites.find(path))
+            if not sites:
+                output.warn(["{}: no load whose path can be told without running it".format(output.escape(path))])
+            for site in sites:
                 yield site.requested, loader or site.loader, "{}:{}".format(path, site.line)
         elif os.path.isdir(path):
             for one in find_libraries(path):
                 yield one, loader or likely_loader(one), ""
-        else:
+        elif os.path.lexists(path):
+            # a path was given: with its directory, since dlopen looks for a bare name elsewhere
+            yield path if "/" in path else "./" + path, loader or likely_loader(path), ""
+        elif "/" in path or is_library(path):
             yield path, loader or likely_loader(path), ""
+        else:
+            raise output.CommandError(
+                "{}: no such file or directory".format(path), "dlrepair check --help", output.USAGE
+            )
+
+
+def is_library(name: str) -> bool:
+    """Whether a file is named like a shared object."""
+    return name.endswith((".so", ".dylib", ".dll")) or ".so." in name
 
 
 def find_libraries(directory: str) -> Iterator[str]:
@@ -86,7 +102,7 @@ def find_libraries(directory: str) -> Iterator[str]:
     for place, directories, names in os.walk(directory):
         directories.sort()
         for name in sorted(names):
-            if name.endswith((".so", ".dylib")) or ".so." in name:
+            if is_library(name):
                 yield os.path.join(place, name)
 
 
@@ -98,10 +114,11 @@ def _say(report: dict[str, Any]) -> None:
         output.say("{}: {}".format(name, output.paint("loads", "green")))
         return
     from dlrepair.model.causes import CAUSES
+    from dlrepair.render import places
 
     output.say("{}: {}: {}".format(name, output.paint(diagnosis.cause, "red"), CAUSES.get(diagnosis.cause, "")))
     for evidence in diagnosis.evidence:
-        output.say("  fact: " + output.escape(evidence.text))
+        output.say("  fact: " + output.escape(places.of_evidence(evidence.key, evidence.text, evidence.value)))
     for row in report["candidates"][:10]:
         word = "accepted" if row["accepted"] else "rejected"
         output.say("  {} {}".format(word, output.escape("{}: {}".format(row["path"], row["detail"] or row["reason"]))))

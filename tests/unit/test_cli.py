@@ -397,3 +397,18 @@ def test_script_that_cannot_be_parsed(content: bytes, env: dict[str, str]) -> No
     done = run(env, "check", "bad.py")
     assert done.returncode == output.FOUND and "cannot be parsed" in done.stderr and "Traceback" not in done.stderr
     assert time.monotonic() - began < 30
+
+
+def test_check_takes_its_argument_for_a_path(env: dict[str, str]) -> None:
+    """A file of the working directory is that file; a name that nothing bears and no library has is a wrong argument."""
+    source = os.path.join(env["HOME"], "x.c")
+    with open(source, "w") as handle:
+        handle.write("int answer(void) { return 42; }\n")
+    subprocess.run(["gcc", "-shared", "-fPIC", source, "-o", os.path.join(env["HOME"], "libhere.so")], check=True)
+    found = run(env, "check", "libhere.so")
+    assert (found.returncode, found.stdout.splitlines()[0]) == (0, "./libhere.so: loads")
+    missing = run(env, "check", "nosuch.py")
+    assert missing.returncode == 2 and "nosuch.py: no such file or directory" in missing.stderr
+    with open(os.path.join(env["HOME"], "empty.py"), "w") as handle:
+        handle.write("print(1)\n")
+    assert "empty.py: no load" in run(env, "check", "empty.py").stderr
