@@ -400,7 +400,7 @@ def test_script_that_cannot_be_parsed(content: bytes, env: dict[str, str]) -> No
 
 
 def test_check_takes_its_argument_for_a_path(env: dict[str, str]) -> None:
-    """A file of the working directory is that file; a name that nothing bears and no library has is a wrong argument."""
+    """A file of the working directory is that file; a name that nothing bears is a wrong argument."""
     source = os.path.join(env["HOME"], "x.c")
     with open(source, "w") as handle:
         handle.write("int answer(void) { return 42; }\n")
