@@ -85,7 +85,7 @@ def accepted(
         if verdict is None:
             verdict = vet.vet(
                 candidate, want, context.request, settings=context.settings, process=context.view,
-                registered=context.registered_ops(), deadline=context.deadline,
+                registered=context.registered_ops(candidate.path), deadline=context.deadline,
             )  # fmt: skip
             if verdict.accepted and further is not None:
                 verdict = further(verdict)

@@ -75,8 +75,15 @@ class Context:
         if verdict.reason.startswith("untrusted"):
             self.emit("trust-refused", path=candidate.path, reason=verdict.detail or verdict.reason)
 
-    def registered_ops(self) -> frozenset[str]:
-        """Names of the ops that libraries loaded through TensorFlow so far have registered."""
+    def registered_ops(self, path: str) -> frozenset[str]:
+        """Names of the ops that libraries opened through TensorFlow so far have registered, but for ``path`` itself.
+
+        The very file that has registered them may be asked for again: it is opened under the name that it has.
+        """
+        from dlrepair.search.vet import same_file
+
+        if any(same_file(name, path) for name in self.ask.state.opened):
+            return frozenset()
         if self._registered is None:
             self._registered = self.ask.registered_ops() if self.ask.op_loader else frozenset()
         return self._registered
@@ -86,12 +93,11 @@ class Context:
 
         TensorFlow knows libraries by name: a second name for one file gives a module without ops.
         """
+        from dlrepair.search.vet import same_file
+
         for name in self.ask.state.opened:
-            try:
-                if os.path.samefile(name, path):
-                    return os.fsdecode(name)
-            except OSError:
-                continue
+            if same_file(name, path):
+                return os.fsdecode(name)
         return path
 
     def out_of_time(self) -> bool:
