@@ -196,7 +196,7 @@ def repair(path: str, loader: str = "ctypes") -> Outcome:
 
     _, outcome, context = _rehearse(path, loader)
     if outcome.repaired:
-        replay.remember_for_path(path, context.plan_done, outcome)
+        replay.remember_for_path(path, context.plan_done, outcome, context.made)
     return outcome
 
 

@@ -11,8 +11,10 @@ class Step:
 
     kind: str
     path: str
-    #: ``link``: the file that the new link points to
+    #: a step that makes a file: what it is made from, and the path by which later steps mean the file that was made
     target: str = ""
+    #: further facts that the action needs, (key, value)
+    options: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True)

@@ -45,6 +45,8 @@ class Context:
         self.plan_done: Plan | None = None
         self.last_resort = False  #: whether the strategies that fit the cause have been tried
         self.preloaded: list[str] = []
+        self.loaded: list[str] = []  #: what the plan at hand has opened so far: it stays loaded
+        self.made: dict[str, str] = {}  #: path that steps name -> the link, copy or build that was made for it
         self._registered: frozenset[str] | None = None
 
     @property

@@ -11,7 +11,7 @@ from __future__ import annotations
 import os
 import time
 
-from dlrepair.repair import alias, preload, substitute
+from dlrepair.repair import alias, preload, steps, substitute
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ def climb(context: Context, incident: str, began: float) -> tuple[tuple[Any] | N
             summary = "the search stopped after {} ms (budget_ms)".format(context.settings.budget_ms)
             context.emit("repair-failed", strategy="search", reason=summary, budget_ms=context.settings.budget_ms)
         return None, Outcome(False, diagnosis.cause, incident, ms=ms, next_step=next_step, summary=summary)
-    path = done.steps[-1].path
+    path = context.made.get(done.steps[-1].path, done.steps[-1].path)
     return answer, Outcome(True, diagnosis.cause, incident, done.strategy, path, ms, "", done.summary)
 
 
@@ -96,7 +96,7 @@ def _whole(context: Context, plan: Plan) -> Plan:
     """The plan with what earlier rounds had preloaded: that is what has to be replayed."""
     from dlrepair.model.plan import Plan, Step
 
-    own = {step.path for step in plan.steps}
+    own = {context.made.get(step.path, step.path) for step in plan.steps}
     before = tuple(Step("preload", path) for path in context.preloaded if path not in own)
     return Plan(plan.strategy, before + plan.steps, plan.why, plan.summary, plan.applicability)
 
@@ -126,44 +126,16 @@ def _execute(context: Context, plan: Plan) -> tuple[tuple[Any] | None, BaseExcep
         "repair-tried", strategy=plan.strategy, why=plan.why, applicability=plan.applicability,
         steps=[{"kind": step.kind, "path": step.path, "target": step.target} for step in plan.steps],
     )  # fmt: skip
-    loaded: list[str] = []
-    links: dict[str, str] = {}
+    context.loaded = []
     result: Any = None
     done: Step | None = None
     try:
         for done in plan.steps:
-            if done.kind == "link":
-                links[done.target] = _link(done)
-                continue
-            path = links.get(done.path, done.path)
-            if done.kind == "load":
-                result = context.ask.retry(path)
-            else:
-                open_library(context.ask, done.kind, path)
-                loaded.append(path)
-                if done.kind == "preload":
-                    context.preloaded.append(path)
+            result = steps.take(context, done)
     except Exception as error:
         context.emit(
             "repair-failed", strategy=plan.strategy, step=None if done is None else done.kind,
-            path=None if done is None else done.path, error=str(error), stays_loaded=loaded,
+            path=None if done is None else done.path, error=str(error), stays_loaded=context.loaded,
         )  # fmt: skip
         return None, error
     return (result,), None
-
-
-def open_library(ask: Any, kind: str, path: str) -> None:
-    """Loads ``path`` as a step says: local to what needs it, or promoted to the global scope (dlopen(3))."""
-    if kind == "promote":
-        ask.dlopen(path, os.RTLD_NOW | os.RTLD_GLOBAL | os.RTLD_NOLOAD)
-    else:
-        ask.dlopen(path, os.RTLD_NOW | os.RTLD_LOCAL)
-
-
-def _link(step: Step) -> str:
-    from dlrepair import store
-
-    path = store.add_link(step.path, step.target)
-    if path is None:
-        raise OSError("no store to keep the link {} in".format(step.path))
-    return path

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 FORMAT = "2"
 #: frames of the asking stack that count
 FRAMES = 64
+#: kinds of steps that open something; what the others make is named by these
+REPLAYED = ("load", "preload", "promote")
 
 
 def signature(path: str) -> str:
@@ -114,7 +116,7 @@ def _steps(record: dict[str, str]) -> list[tuple[str, str, str]] | None:
         if kind is None:
             break
         path, seen = record.get("step{}.path".format(at)), record.get("step{}.signature".format(at))
-        if kind not in ("load", "preload", "promote") or not path or not seen:
+        if kind not in REPLAYED or not path or not seen:
             return None
         steps.append((kind, path, seen))
     for needed in ("cause", "strategy", "path", "summary", "redirect", "target", "target.signature"):
@@ -134,22 +136,21 @@ def _still_holds(record: dict[str, str], steps: list[tuple[str, str, str]], scri
     return True
 
 
-def remember(ask: Any, script: str, plan: Plan | None, outcome: Outcome) -> None:
-    """Writes the record of a repair that answered its load."""
+def remember(ask: Any, script: str, plan: Plan | None, outcome: Outcome, made: dict[str, str]) -> None:
+    """Writes the record of a repair that answered its load; ``made`` says which files stand for paths of the plan."""
     if plan is None or (ask.op_loader and ask.loader != "tensorflow"):
         return  # whether an op library may be opened again depends on what this process has registered
-    store.remember(_key(ask, script), _record(ask.requested, plan, outcome))
+    store.remember(_key(ask, script), _record(ask.requested, plan, outcome, made))
 
 
-def remember_for_path(path: str, plan: Plan | None, outcome: Outcome) -> None:
+def remember_for_path(path: str, plan: Plan | None, outcome: Outcome, made: dict[str, str]) -> None:
     """Writes the record of a repair that was proved ahead of the run."""
     if plan is not None:
-        store.remember(_path_key(path), _record(path, plan, outcome))
+        store.remember(_path_key(path), _record(path, plan, outcome, made))
 
 
-def _record(requested: str, plan: Plan, outcome: Outcome) -> dict[str, str]:
+def _record(requested: str, plan: Plan, outcome: Outcome, made: dict[str, str]) -> dict[str, str]:
     target = os.path.abspath(requested) if "/" in requested else requested
-    links = {step.target: step.path for step in plan.steps if step.kind == "link"}
     record = {
         "cause": outcome.cause, "strategy": outcome.strategy, "path": outcome.path, "summary": outcome.summary,
         "redirect": outcome.path if outcome.path != requested else "", "target": target,
@@ -157,12 +158,10 @@ def _record(requested: str, plan: Plan, outcome: Outcome) -> dict[str, str]:
     }  # fmt: skip
     at = 0
     for step in plan.steps:
-        if step.kind == "link":
+        if step.kind not in REPLAYED:
             continue
-        path = step.path
-        if path in links:
-            path = store.add_link(links[path], path) or path
-        if step.kind == "load" and step.path == requested:
+        path = made.get(step.path, step.path)
+        if step.kind == "load" and path == requested:
             path = target
         record["step{}.kind".format(at)] = step.kind
         record["step{}.path".format(at)] = path
