@@ -200,6 +200,34 @@ def repair(path: str, loader: str = "ctypes") -> Outcome:
     return outcome
 
 
+def write_repair(path: str, loader: str = "ctypes") -> tuple[Outcome, list[str]]:
+    """(the repair of ``path``, the files that now stand in the user's tree so that it loads without dlrepair).
+
+    The only function that touches a user's files. What stood there is kept, and ``undo_repair`` puts it back; so
+    does a trial load in a child process that fails. Raises ``repair.permanent.Refused``, OSError.
+    """
+    from dlrepair.repair import permanent
+
+    _, outcome, context = _rehearse(path, loader)
+    if not outcome.repaired:
+        return outcome, []
+    target = os.path.abspath(path)
+    written = permanent.write(target, permanent.plan_writes(context))
+    try:
+        _Rehearsal(context.request, _view(context.request, context.target)).retry(target)
+    except OSError as error:
+        permanent.undo(target, force=True)
+        raise permanent.Refused("it still does not load from there: {}".format(error)) from None
+    return outcome, written
+
+
+def undo_repair(path: str) -> list[str]:
+    """Paths that are again, byte for byte, what they were before ``write_repair``. Raises as that does."""
+    from dlrepair.repair import permanent
+
+    return permanent.undo(os.path.abspath(path))
+
+
 def install_hook() -> bool:
     """Whether the hook is live in this process afterwards; nothing is written. Never raises."""
     from dlrepair import _bootstrap

@@ -1,0 +1,283 @@
+"""A repair made permanent: the files that ``dlrepair fix --write`` puts in the user's tree, and how they go again.
+
+Links and copies are all that is ever written: the library at the path that the program asks for, and what it
+needs at a place where ld.so looks for it. What stood there before is kept, byte for byte, in the state
+directory (it is no cache: the store may be deleted at any moment, this may not), and ``undo`` puts it back.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+
+from dlrepair.settings import dirs
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Iterable
+
+    from dlrepair.repair.context import Context
+
+#: longest file that is copied or kept, bytes: libtensorflow_cc has 790 MB
+MAX_FILE = 4 << 30
+_CHUNK = 1 << 20
+
+
+class Refused(Exception):
+    """Why nothing was written, or nothing more was undone: one sentence; the user's files are as they were."""
+
+
+class Write:
+    """One file to be: ``path`` becomes a link to ``source``, or a copy of it."""
+
+    __slots__ = ("copy", "path", "source")
+
+    def __init__(self, path: str, source: str, copy: bool) -> None:
+        self.path = path
+        self.source = source
+        self.copy = copy
+
+    def __repr__(self) -> str:
+        return "{} {} {}".format(self.path, "a copy of" if self.copy else "->", self.source)
+
+
+def plan_writes(context: Context) -> tuple[Write, ...]:
+    """What has to stand where for the load to succeed without us. Raises ``Refused`` where no file can do that."""
+    plan, target = context.plan_done, context.target
+    if plan is None:
+        raise Refused("there is no repair to make permanent")
+    if target is None:
+        raise Refused("{} is a bare name, which ld.so looks up in its own path".format(context.request.requested))
+    final = context.made.get(plan.steps[-1].path, plan.steps[-1].path)
+    final = os.path.join(context.request.cwd, final)
+    writes = []
+    if os.path.realpath(final) != os.path.realpath(target):
+        writes.append(Write(target, final, _in_store(final)))
+    for step in plan.steps:
+        if step.kind == "promote":
+            raise Refused("{} has to be made global in the process; no file does that".format(step.path))
+        if step.kind == "preload":
+            path = context.made.get(step.path, step.path)
+            place = _place_for(os.path.realpath(path), final, writes)
+            if place:
+                writes.append(Write(place, os.path.realpath(path), _in_store(path)))
+    if not writes:
+        raise Refused("the repair changes nothing that lies in a file")
+    return tuple(writes)
+
+
+def _in_store(path: str) -> bool:
+    from dlrepair import store
+
+    base = store.location()
+    return bool(base) and (os.path.realpath(path) + "/").startswith(os.path.realpath(base) + "/")
+
+
+def _place_for(dependency: str, final: str, writes: list[Write]) -> str:
+    """Path where ld.so, on its way through ``final``'s needs, would find ``dependency`` by its SONAME; "" if it does.
+
+    The first directory that it tries, that exists, that is the user's to write and that lies beside
+    one of the libraries at hand: nothing is put into a directory of the system.
+    """
+    from dlrepair.binary import elf, scope
+
+    facts = elf.read_facts(dependency).elf
+    name = (facts.soname if facts is not None else None) or os.path.basename(dependency)
+    trace = scope.resolve(final, preloaded=tuple(one.source for one in writes))
+    missing = [one for one in trace.missing if one.name == name]
+    if not missing:
+        return ""
+    for place, _ in missing[0].tried:
+        folder = os.path.dirname(place)
+        if os.path.isdir(folder) and os.access(folder, os.W_OK) and not os.path.lexists(os.path.join(folder, name)):
+            if os.path.isabs(folder) and not folder.startswith(("/lib", "/usr", "/etc", "/proc")):
+                return os.path.join(folder, name)
+    raise Refused(
+        "ld.so looks for {} in no directory that could take a link to it: {} has no RUNPATH that leads to one".format(
+            name, os.path.basename(missing[0].needed_by)
+        )
+    )
+
+
+# --- writing and undoing --------------------------------------------------------------------------------------------
+
+
+def _folder(path: str) -> str:
+    """Directory of what was kept for ``path``; made private. Raises ``Refused``."""
+    from dlrepair import store
+
+    base = dirs.state_home()
+    if not base:
+        raise Refused("there is no home directory to keep the former files in")
+    folder = os.path.join(base, "dlrepair", "written", store.key_of(os.path.abspath(path)))
+    for part in (os.path.dirname(folder), folder):
+        problem = dirs.make_private(part)
+        if problem is not None:
+            raise Refused(problem)
+    return folder
+
+
+def write(target: str, writes: Iterable[Write]) -> list[str]:
+    """Paths that were written; what stood there is kept first. All of them or none. Raises ``Refused`` or OSError."""
+    folder = _folder(target)
+    record = os.path.join(folder, "record")
+    if os.path.lexists(record):
+        raise Refused("a repair of {} is written already; undo it first".format(target))
+    lines = []
+    done: list[str] = []
+    try:
+        for at, one in enumerate(writes):
+            kept = os.path.join(folder, "kept{}".format(at))
+            lines.append((one.path, _keep(one.path, kept), ""))
+            _store_record(record, lines)
+            done.append(one.path)
+            _put(one)
+            lines[-1] = (one.path, lines[-1][1], _state(one.path))
+            _store_record(record, lines)
+    except BaseException:
+        undo(target, force=True)
+        raise
+    return done
+
+
+def _keep(path: str, kept: str) -> str:
+    """What stood at ``path``: ``absent``, ``link TARGET`` or ``file`` (then it was copied to ``kept``)."""
+    try:
+        info = os.lstat(path)
+    except OSError:
+        return "absent"
+    if stat.S_ISLNK(info.st_mode):
+        return "link " + os.readlink(path)
+    if not stat.S_ISREG(info.st_mode):
+        raise Refused("{} is neither a file nor a link".format(path))
+    _copy(path, kept)
+    _give(kept, path)
+    os.chmod(kept, stat.S_IMODE(info.st_mode))
+    os.utime(kept, ns=(info.st_atime_ns, info.st_mtime_ns))
+    return "file"
+
+
+def _put(one: Write) -> None:
+    temporary = "{}.dlrepair-{}".format(one.path, os.getpid())
+    try:
+        if one.copy:
+            _copy(one.source, temporary)
+            os.chmod(temporary, 0o755)
+            _give(temporary, os.path.dirname(one.path))
+        else:
+            beside = os.path.relpath(one.source, os.path.dirname(one.path))
+            os.symlink(beside if not beside.startswith("../../..") else one.source, temporary)
+        os.replace(temporary, one.path)
+    except BaseException:
+        _unlink(temporary)
+        raise
+
+
+def undo(target: str, force: bool = False) -> list[str]:
+    """Paths that are again what they were before ``write``. Raises ``Refused`` if somebody has changed one since.
+
+    ``force``: whatever they hold now (``write`` itself failed half-way).
+    """
+    folder = _folder(target)
+    record = os.path.join(folder, "record")
+    lines = _read_record(record)
+    if lines is None:
+        raise Refused("nothing of dlrepair's is written for {}".format(target))
+    for path, _, state in lines:
+        if not force and state and _state(path) != state:
+            raise Refused("{} has been changed since; the former file is {}".format(path, folder))
+    for at in range(len(lines) - 1, -1, -1):
+        path, before, _ = lines[at]
+        _restore(path, before, os.path.join(folder, "kept{}".format(at)))
+    for name in os.listdir(folder):
+        os.unlink(os.path.join(folder, name))
+    os.rmdir(folder)
+    return [path for path, _, _ in lines]
+
+
+def _restore(path: str, before: str, kept: str) -> None:
+    if before == "absent":
+        _unlink(path)
+        return
+    temporary = "{}.dlrepair-{}".format(path, os.getpid())
+    try:
+        if before == "file":
+            info = os.stat(kept)
+            _copy(kept, temporary)
+            _give(temporary, kept)
+            os.chmod(temporary, stat.S_IMODE(info.st_mode))
+            os.utime(temporary, ns=(info.st_atime_ns, info.st_mtime_ns))
+        else:
+            os.symlink(before[len("link ") :], temporary)
+        os.replace(temporary, path)
+    except BaseException:
+        _unlink(temporary)
+        raise
+
+
+def _copy(source: str, to: str) -> None:
+    """A copy of the file's bytes that is on the disk when this returns."""
+    with open(source, "rb") as reading, open(to, "wb") as writing:
+        if os.fstat(reading.fileno()).st_size > MAX_FILE:
+            raise Refused("{} is too long to be copied".format(source))
+        while True:
+            data = reading.read(_CHUNK)
+            if not data:
+                break
+            writing.write(data)
+        writing.flush()
+        os.fsync(writing.fileno())
+
+
+def _give(path: str, like: str) -> None:
+    """Gives the file to the owner of ``like``: what root writes into a user's project is that user's."""
+    info = os.stat(like)
+    try:
+        os.chown(path, info.st_uid, info.st_gid)
+    except OSError:
+        pass  # not root: it is ours, as everything else that we write
+
+
+def _unlink(path: str) -> None:
+    try:
+        os.unlink(path)
+    except FileNotFoundError:
+        pass
+
+
+def _state(path: str) -> str:
+    """What stands at ``path`` now, comparable: a link's target, or a file's size and digest."""
+    try:
+        if os.path.islink(path):
+            return "link " + os.readlink(path)
+        import hashlib
+
+        digest = hashlib.sha256()
+        with open(path, "rb") as stream:
+            for data in iter(lambda: stream.read(_CHUNK), b""):
+                digest.update(data)
+        return "file " + digest.hexdigest()
+    except OSError:
+        return "absent"
+
+
+def _store_record(record: str, lines: list[tuple[str, str, str]]) -> None:
+    import json
+
+    with open(record + ".new", "w", encoding="utf-8", errors="surrogateescape") as stream:
+        json.dump(lines, stream)
+        stream.flush()
+        os.fsync(stream.fileno())
+    os.replace(record + ".new", record)
+
+
+def _read_record(record: str) -> list[tuple[str, str, str]] | None:
+    import json
+
+    try:
+        with open(record, encoding="utf-8", errors="surrogateescape") as stream:
+            return [(str(path), str(before), str(state)) for path, before, state in json.load(stream)]
+    except FileNotFoundError:
+        return None
+    except (ValueError, TypeError) as error:
+        raise Refused("the record of what was written is damaged: {}: {}".format(record, error)) from None

@@ -1,0 +1,119 @@
+"""``dlrepair fix --write`` and ``--undo``: the user's tree before, between and after, and bare interpreters on it."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from typing import Iterator
+
+import pytest
+from install_kit import FEW, World
+
+pytestmark = pytest.mark.compile
+
+
+def _build(directory: str, name: str, *options: str, code: str = "int answer(void) { return 42; }") -> str:
+    os.makedirs(directory, exist_ok=True)
+    path = os.path.join(directory, name)
+    command = ["gcc", "-shared", "-fPIC", "-o", path, "-Wl,--no-as-needed", "-x", "c", "-", "-x", "none", *options]
+    subprocess.run(command, input=code.encode(), check=True)
+    return path
+
+
+def _state(top: str) -> dict[str, tuple[int, int, bytes]]:
+    """Mode, modification time and content of every file and link of the project, by path."""
+    found = {}
+    for directory, _, names in os.walk(top):
+        for name in names:
+            path = os.path.join(directory, name)
+            info = os.lstat(path)
+            if os.path.islink(path):
+                found[path] = (info.st_mode, 0, os.readlink(path).encode())
+            else:
+                with open(path, "rb") as stream:
+                    found[path] = (info.st_mode, info.st_mtime_ns, stream.read())
+    return found
+
+
+@pytest.fixture
+def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+    """A virtualenv without a hook: what loads there loads without dlrepair."""
+    yield World(str(tmp_path_factory.mktemp("permanent")), FEW[-1])
+
+
+def _script(world: World, path: str) -> None:
+    with open(os.path.join(world.home, "train.py"), "w") as handle:
+        handle.write("import ctypes\nprint(ctypes.CDLL('%s').answer())\n" % path)
+
+
+def _there_and_back(world: World, path: str, written: list[str]) -> None:
+    project = os.path.join(world.home, "project")
+    before = _state(project)
+    assert world.run("train.py").status == 1
+    done = world.dlrepair("fix", path, "--write")
+    assert done.status == 0, done.err
+    assert [line[len("  wrote ") :] for line in done.out.splitlines() if line.startswith("  wrote ")] == written
+    changed = {one for one, state in _state(project).items() if before.get(one) != state}
+    assert changed == set(written)
+    after = world.run("train.py", DLREPAIR="off")
+    assert (after.status, after.out) == (0, "42\n"), after.err
+    assert world.dlrepair("fix", path, "--write").out.endswith(": loads as it is\n")
+    undone = world.dlrepair("fix", path, "--undo")
+    assert undone.status == 0, undone.err
+    assert _state(project) == before
+    assert world.run("train.py").status == 1
+    assert world.dlrepair("fix", path, "--undo").status == 1
+
+
+def test_a_moved_library(world: World) -> None:
+    project = os.path.join(world.home, "project")
+    _build(os.path.join(project, "build"), "libmoved.so", "-Wl,-soname,libmoved.so")
+    _script(world, "project/libmoved.so")
+    _there_and_back(world, "project/libmoved.so", [os.path.join(project, "libmoved.so")])
+
+
+def test_a_broken_file_keeps_its_bytes_and_mode(world: World) -> None:
+    project = os.path.join(world.home, "project")
+    _build(os.path.join(project, "build"), "libtext.so", "-Wl,-soname,libtext.so")
+    broken = os.path.join(project, "libtext.so")
+    with open(broken, "w") as handle:
+        handle.write("version https://git-lfs.github.com/spec/v1\n" + "oid sha256:%064d\n" % 0)
+    os.chmod(broken, 0o640)
+    os.utime(broken, (1000000000, 1000000000))
+    _script(world, "project/libtext.so")
+    _there_and_back(world, "project/libtext.so", [broken])
+
+
+def test_a_missing_dependency_is_linked_where_the_loader_looks(world: World) -> None:
+    project = os.path.join(world.home, "project")
+    base = _build(os.path.join(project, "build"), "libbase.so.3", "-Wl,-soname,libbase.so.3",
+                  code="int base(void) { return 41; }")  # fmt: skip
+    code = "int base(void); int answer(void) { return base() + 1; }"
+    _build(project, "libtop.so", base, "-Wl,-rpath,$ORIGIN", code=code)
+    _script(world, "project/libtop.so")
+    _there_and_back(world, "project/libtop.so", [os.path.join(project, "libbase.so.3")])
+
+
+def test_what_somebody_changed_since_is_not_undone(world: World) -> None:
+    project = os.path.join(world.home, "project")
+    _build(os.path.join(project, "build"), "libmoved.so", "-Wl,-soname,libmoved.so")
+    assert world.dlrepair("fix", "project/libmoved.so", "--write").status == 0
+    link = os.path.join(project, "libmoved.so")
+    os.unlink(link)
+    _build(project, "libmoved.so", "-Wl,-soname,libmoved.so", code="int answer(void) { return 43; }")
+    mine = _state(project)
+    refused = world.dlrepair("fix", "project/libmoved.so", "--undo")
+    assert refused.status == 1 and "has been changed since" in refused.err
+    assert _state(project) == mine
+
+
+def test_nothing_is_written_where_no_file_can_help(world: World) -> None:
+    project = os.path.join(world.home, "project")
+    base = _build(os.path.join(project, "build"), "libbase.so.3", "-Wl,-soname,libbase.so.3",
+                  code="int base(void) { return 41; }")  # fmt: skip
+    code = "int base(void); int answer(void) { return base() + 1; }"
+    _build(project, "libtop.so", base, code=code)
+    before = _state(project)
+    refused = world.dlrepair("fix", "project/libtop.so", "--write")
+    assert refused.status == 1 and "nothing was written" in refused.err and "help: dlrepair fix" in refused.err
+    assert _state(project) == before
