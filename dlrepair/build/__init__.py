@@ -1,0 +1,1 @@
+"""From an op's sources to a library for the TensorFlow that runs."""

@@ -1,0 +1,7 @@
+"""How a project builds a library, read from its build files without running anything of them."""
+
+from __future__ import annotations
+
+from dlrepair.build.recipes.find import find_recipes
+
+__all__ = ["find_recipes"]
