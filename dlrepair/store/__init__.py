@@ -1,7 +1,8 @@
 """The private store: links that bear an expected name, and repairs that worked.
 
 ``links/<digest of the target>/<name>`` are symbolic links, ``remembered/<key>`` small
-text records, ``objects/<digest>/<name>`` files named by their contents. Everything in it can be made
+text records, ``objects/<digest>/<name>`` files named by their contents, ``extracted/<digest>/`` trees that came
+out of an archive. Everything in it can be made
 again: it may be deleted at any moment, by anybody, while any number of processes use it.
 """
 
@@ -25,13 +26,13 @@ MAX_RECORDS = 1000
 MAX_LINKS = 2000
 MAX_RECORD = 64 * 1024  #: bytes
 MAX_OBJECTS = 2 * 1024 * 1024 * 1024  #: bytes
-_PARTS = ("links", "objects", "remembered")
+_PARTS = ("links", "objects", "extracted", "remembered")
 _TAG = "CACHEDIR.TAG"
 #: https://bford.info/cachedir/ : backup programs leave such a directory out
 _TAG_TEXT = b"Signature: 8a477f597d28d172789f06886806bc55\n# The store of dlrepair. It may be deleted at any moment.\n"
 _HEAD = "dlrepair 1"
 _FRESH = 60.0  # seconds during which a use leaves the time stamp alone
-_STALE = 3600.0  # seconds after which a temporary file has lost its writer
+STALE = 3600.0  # seconds after which a temporary file has lost its writer
 
 _configured = ""
 _problem: str | None = None
@@ -151,7 +152,7 @@ def recall(key: str) -> dict[str, str] | None:
         finally:
             os.close(descriptor)
         if time.time() - found.st_mtime > _FRESH:
-            _touch(path)
+            touch(path)
     except (OSError, ValueError, AttributeError):
         return None
     return _decode(data)
@@ -244,13 +245,13 @@ def _link(directory: str, name: str, real: str) -> str | None:
     path = os.path.join(directory, name)
     try:
         if os.readlink(path) == real:
-            _touch(directory)
+            touch(directory)
             return path
     except OSError:
         pass
-    temporary = _temporary(path)
+    temporary = temporary_path(path)
     try:
-        _make_directory(directory)
+        make_directory(directory)
         os.symlink(real, temporary)
         os.rename(temporary, path)
         return path
@@ -264,11 +265,11 @@ def _link(directory: str, name: str, real: str) -> str | None:
 # --- files ----------------------------------------------------------------------------------------------------------
 
 
-def _temporary(path: str) -> str:
+def temporary_path(path: str) -> str:
     return os.path.join(os.path.dirname(path), ".tmp-{}-{}".format(os.getpid(), os.urandom(6).hex()))
 
 
-def _touch(path: str) -> None:
+def touch(path: str) -> None:
     """Mark a use: the least recently used entries go first."""
     try:
         os.utime(path)
@@ -276,7 +277,7 @@ def _touch(path: str) -> None:
         pass  # removed meanwhile
 
 
-def _make_directory(path: str) -> None:
+def make_directory(path: str) -> None:
     """Make ``path`` and its parent inside the store, private whatever the umask (``makedirs`` minds only the last)."""
     for directory in (os.path.dirname(path), path):
         try:
@@ -299,9 +300,9 @@ def _write(path: str, data: bytes) -> bool:
     Without fsync, which costs up to 30 ms: what a crash of the machine tears fails its digest and is forgotten.
     """
     for _ in range(3):
-        temporary = _temporary(path)
+        temporary = temporary_path(path)
         try:
-            _make_directory(os.path.dirname(path))
+            make_directory(os.path.dirname(path))
             descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_CLOEXEC", 0), 0o600)
             try:
                 if os.write(descriptor, data) != len(data):
@@ -336,18 +337,18 @@ def _trim(directory: str, most: int) -> int:
     aged.sort()
     removed = 0
     for _, name in aged[: max(0, len(aged) - most * 9 // 10)]:
-        removed += _remove(os.path.join(directory, name))[0]
+        removed += remove(os.path.join(directory, name))[0]
     return removed
 
 
-def _remove(path: str) -> tuple[int, int]:
+def remove(path: str) -> tuple[int, int]:
     """(files, bytes) removed at and below ``path``; links are removed, never followed."""
     files = total = 0
     try:
         found = os.lstat(path)
         if stat.S_ISDIR(found.st_mode):
             for name in os.listdir(path):
-                below = _remove(os.path.join(path, name))
+                below = remove(os.path.join(path, name))
                 files, total = files + below[0], total + below[1]
             os.rmdir(path)
         else:
@@ -389,20 +390,25 @@ def clear() -> tuple[int, int]:
     files = total = 0
     if base is not None:
         for part in _PARTS:
-            removed = _remove(os.path.join(base, part))
+            removed = remove(os.path.join(base, part))
             files, total = files + removed[0], total + removed[1]
     return files, total
 
 
 def gc() -> tuple[int, int]:
     """(files, bytes) removed: links that lead nowhere, damaged records, leftovers, and what exceeds the bounds."""
-    files = total = 0
+    from dlrepair.store import trees
+
+    base = root(create=False)
+    files, total = trees.tidy(os.path.join(base, "extracted")) if base else (0, 0)
     now = time.time()
     objects = []
     for part, path, target, length, mtime in list(entries()):
+        if part == "extracted":
+            continue
         leftover = os.path.basename(path).startswith(".tmp-")
         if leftover:
-            useless = now - mtime > _STALE
+            useless = now - mtime > STALE
         elif part == "links":
             useless = not target or not os.path.exists(target)
         elif part == "remembered":
