@@ -40,6 +40,14 @@ SPECS = {
     "tf115": ((7,), "tf115.txt", "tests with TensorFlow 1.15"),
 }
 
+#: The same, for runs on demand (``make test-matrix``): made only when asked for by name, or by ``matrix`` for all.
+ON_DEMAND = {
+    "tf24": ((8,), "tf24.txt", "tests with TensorFlow 2.4"),
+    "tf210": ((9, 10), "tf210.txt", "tests with TensorFlow 2.10"),
+    "tf215": ((10, 11, 9), "tf215.txt", "tests with TensorFlow 2.15"),
+    "tf220": ((12, 13, 11, 10, 9), "tf220.txt", "tests with TensorFlow 2.20"),
+}
+
 
 class EnvError(Exception):
     """An environment cannot be made: what, why, and the command that would help."""
@@ -85,8 +93,8 @@ def interpreters_by_minor() -> dict[int, Interpreter]:
 
 
 def find_env(name: str, full: str = "", directory: str = "") -> Env | None:
-    """The environment of ``SPECS[name]`` on the best interpreter for it, None where there is none."""
-    minors, requirements, _ = SPECS[name]
+    """The environment of that name in SPECS or ON_DEMAND on the best interpreter for it, None where there is none."""
+    minors, requirements, _ = SPECS[name] if name in SPECS else ON_DEMAND[name]
     by_minor = interpreters_by_minor()
     for minor in minors:
         if minor in by_minor:
@@ -96,7 +104,7 @@ def find_env(name: str, full: str = "", directory: str = "") -> Env | None:
 
 
 def find_envs() -> list[Env]:
-    """Every environment that this machine's interpreters allow.
+    """Every environment of SPECS that this machine's interpreters allow; those on demand are not among them.
 
     Raises EnvError where ``CI`` is set and TensorFlow 1.15's Python 3.7 is missing: there it is no choice.
     """
@@ -120,8 +128,22 @@ def find_envs() -> list[Env]:
     return envs
 
 
+def find_on_demand() -> list[Env]:
+    """Every environment of ON_DEMAND. Raises EnvError where one of the interpreters is missing."""
+    envs = []
+    for name, (minors, _, why) in ON_DEMAND.items():
+        env = find_env(name)
+        if env is None:
+            wanted = " or ".join("3.%d" % one for one in minors)
+            text = "no CPython %s was found, which %s need\nhelp: pyenv install 3.%d"
+            raise EnvError(text % (wanted, why, minors[0]))
+        envs.append(env)
+    return envs
+
+
 def select(names: list[str]) -> list[Env]:
-    """The environments with these names; ``py`` stands for all light ones, ``tf`` for both TensorFlows.
+    """The environments with these names; ``py`` stands for all light ones, ``tf`` for the two TensorFlows of every run,
+    ``matrix`` for those on demand.
 
     Raises EnvError for a name that stands for nothing here.
     """
@@ -130,7 +152,12 @@ def select(names: list[str]) -> list[Env]:
         return everything
     chosen: list[Env] = []
     for name in names:
-        found = [env for env in everything if re.match(re.escape(name) + r"[0-9]*(-py3\d+)?$", env.name)]
+        if name == "matrix":
+            found = find_on_demand()
+        elif name.partition("-")[0] in ON_DEMAND:
+            found = [env for env in [find_env(name.partition("-")[0])] if env is not None]
+        else:
+            found = [env for env in everything if re.match(re.escape(name) + r"[0-9]*(-py3\d+)?$", env.name)]
         if not found:
             raise EnvError("no environment is called %s here: %s" % (name, ", ".join(env.name for env in everything)))
         chosen += [env for env in found if env not in chosen]

@@ -101,3 +101,11 @@ def test_names_select() -> None:
     assert all(env.name.startswith("py3") for env in envs.select(["py"]))
     with pytest.raises(envs.EnvError, match="no environment is called nonsense"):
         envs.select(["nonsense"])
+
+
+def test_on_demand_only_when_asked_for() -> None:
+    ordinary = [env.name for env in envs.find_envs()]
+    asked = {name for name in envs.ON_DEMAND if envs.find_env(name) is not None}
+    assert not any(name.partition("-")[0] in envs.ON_DEMAND for name in ordinary)
+    assert {env.name.partition("-")[0] for env in envs.select(sorted(asked))} == asked
+    assert not {env.name.partition("-")[0] for env in envs.select(["tf"])} & asked
