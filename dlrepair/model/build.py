@@ -44,6 +44,7 @@ class Recipe:
     links_tensorflow: bool = False  #: it names TensorFlow's headers or libraries, or its sources include them
     python_extension: bool = False  #: it is imported as a module: needs Python's headers
     numpy: bool = False  #: it asks for NumPy's headers
+    taken: bool = True  #: False: it stands in a branch that would not be taken on this machine
     rule: str = "exact"  #: how ``output`` relates to the name that was wanted (``exact``, ``variant``, ``ops``, …)
 
     @property

@@ -3,14 +3,29 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 
+from dlrepair.build.recipes import names, scan
+from dlrepair.build.recipes.assemble import Project
+from dlrepair.build.recipes.content import facts_of
+from dlrepair.build.recipes.readers import READERS
 from dlrepair.build.recipes.sources import find_by_name
+from dlrepair.build.recipes.text import Budget, Exhausted, Reading
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Sequence
 
     from dlrepair.model.build import Recipe
+
+#: So many files are read as recipes, those first that name the library.
+MAX_FILES = 300
+#: Of the steps of a whole search, what one file may use up.
+STEPS_A_FILE = 300_000
+MAX_RECIPES = 20
+
+#: Where two recipes are equally good: what is most likely kept up to date comes first.
+_KINDS = ("shell", "make", "cmake", "jit", "setup.py", "bazel", "readme", "comment", "none")
 
 
 def find_recipes(
@@ -22,6 +37,117 @@ def find_recipes(
     first, nearest first, ``ops`` the ops that the caller asks of the library, ``root`` the project's top
     directory: nothing outside it is searched. ``deadline`` is in ``time.monotonic()`` seconds; what was
     found until then is returned. No exception is raised for any content of the project.
+
+    A recipe whose sources are missing here comes after those that can be followed; the last of the list
+    may be one without a recipe (``kind`` is ``none``): sources found by the library's name or its ops.
     """
-    directories = [os.path.dirname(os.path.abspath(wanted)), *anchors]
-    return find_by_name(os.path.basename(wanted), directories, ops, root)
+    budget = Budget(deadline)
+    wanted = os.path.abspath(os.path.join(root, wanted))
+    root = os.path.normpath(os.path.abspath(root))
+    starts = _starts(wanted, anchors, root)
+    found = scan.scan(starts, root, budget)
+    reading = Reading(root, budget, stem=names.stem(wanted))
+    for kind, path in _ordered(found.recipes, wanted, starts):
+        if budget.over:
+            break
+        budget.share(STEPS_A_FILE)
+        budget.depth = 0
+        try:
+            READERS[kind](reading, path)
+        except Exhausted:
+            continue
+    budget.share(STEPS_A_FILE)
+    try:
+        recipes = _fitting(Project(reading), wanted, ops)
+    except Exhausted:
+        recipes = []
+    recipes += find_by_name(wanted, starts, found.sources, ops, recipes)
+    return _ranked(recipes, wanted, ops)[:MAX_RECIPES]
+
+
+def _starts(wanted: str, anchors: Sequence[str], root: str) -> list[str]:
+    """Return the directories that exist from which the search begins, nearest first."""
+    directory = os.path.dirname(wanted)
+    while directory != os.path.dirname(directory) and not os.path.isdir(directory):
+        directory = os.path.dirname(directory)
+    found: list[str] = []
+    for start in [directory, *anchors]:
+        start = os.path.normpath(os.path.abspath(start))
+        while start.startswith(root) and start not in found:
+            found.append(start)
+            if start == root:
+                break
+            start = os.path.dirname(start)
+    return [start for start in found if os.path.isdir(start)]
+
+
+def _ordered(files: Sequence[tuple[str, str]], wanted: str, starts: Sequence[str]) -> list[tuple[str, str]]:
+    """Return the files worth reading as recipes, those that name the library first, then the nearest."""
+    core = names.core(wanted)
+    keyed = []
+    for at, (kind, path) in enumerate(files[: MAX_FILES * 20]):
+        text = scan.head(path)
+        if not scan.holds_recipe(kind, text):
+            continue
+        named = core in text or core in path
+        keyed.append((not named, distance(os.path.dirname(path), os.path.dirname(wanted)), at, kind, path))
+    keyed.sort()
+    return [(kind, path) for _, _, _, kind, path in keyed[:MAX_FILES]]
+
+
+def distance(one: str, other: str) -> int:
+    """Return how many steps in the tree lie between two directories."""
+    left, right = one.split("/"), other.split("/")
+    common = 0
+    for a, b in zip(left, right):
+        if a != b:
+            break
+        common += 1
+    return len(left) + len(right) - 2 * common
+
+
+def _fitting(project: Project, wanted: str, ops: Sequence[str]) -> list[Recipe]:
+    """Return the recipes whose output is the wanted library by its name, or by the ops that its sources register."""
+    found: list[Recipe] = []
+    for call, path in project.links():
+        rule = names.fit(path, wanted)
+        if not rule and not ops:
+            continue
+        recipe = project.recipe(call, path)
+        if not rule and not set(ops) <= registered(recipe):
+            continue
+        recipe = replace(recipe, rule=rule or "ops")
+        if recipe.sources or recipe.cuda_sources or recipe.missing:
+            found.append(recipe)
+    return found
+
+
+def registered(recipe: Recipe) -> set[str]:
+    """Return the ops that a recipe's sources register."""
+    return {op for path in recipe.sources + recipe.cuda_sources for op in facts_of(path).ops}
+
+
+def _ranked(recipes: Sequence[Recipe], wanted: str, ops: Sequence[str]) -> list[Recipe]:
+    def key(recipe: Recipe) -> tuple[object, ...]:
+        have = registered(recipe) if ops else set()
+        return (
+            bool(recipe.missing) or not (recipe.sources or recipe.cuda_sources),
+            bool(ops) and bool(have) and not have & set(ops),
+            names.RULES.get(recipe.rule, 9),
+            recipe.kind == "none",
+            not recipe.taken,
+            recipe.kind in ("readme", "comment"),
+            distance(os.path.dirname(recipe.file) or recipe.directory, os.path.dirname(wanted)),
+            _KINDS.index(recipe.kind),
+            recipe.line,
+        )
+
+    found: list[Recipe] = []
+    for recipe in sorted(recipes, key=key):
+        if all(_parts(one) != _parts(recipe) for one in found):
+            found.append(recipe)
+    return found
+
+
+def _parts(recipe: Recipe) -> tuple[object, ...]:
+    return recipe.output, recipe.sources, recipe.cuda_sources, recipe.defines, recipe.include_dirs

@@ -4,36 +4,165 @@ from __future__ import annotations
 
 import os
 
+from dlrepair.build.recipes import names
+from dlrepair.build.recipes.content import facts_of
+from dlrepair.build.recipes.driver import input_kind
 from dlrepair.model.build import Recipe
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Sequence
+    from typing import Iterable, Sequence
 
-HOST_SUFFIXES = (".cc", ".cpp", ".cxx", ".c++", ".c", ".C")
-CUDA_SUFFIXES = (".cu", ".cu.cc", ".cu.cpp")
+#: Sources whose content is looked at; those that are named like the library come first.
+MAX_READ = 800
 
 
-def find_by_name(name: str, directories: Sequence[str], ops: Sequence[str], root: str) -> list[Recipe]:
-    """Return a recipe for the sources in ``directories`` that carry the stem of ``name``, if there are any."""
-    stem = name.split(".so")[0]
-    for directory in dict.fromkeys(directories):
-        try:
-            names = sorted(os.listdir(directory))
-        except OSError:
-            continue
-        own = [one for one in names if one.split(".")[0] == stem]
-        cuda = [one for one in own if one.endswith(CUDA_SUFFIXES)]
-        host = [one for one in own if one.endswith(HOST_SUFFIXES) and one not in cuda]
-        if host:
-            return [
-                Recipe(
-                    output=name,
-                    sources=tuple(os.path.join(directory, one) for one in host),
-                    cuda_sources=tuple(os.path.join(directory, one) for one in cuda),
-                    cuda=bool(cuda),
-                    include_dirs=(directory,),
-                    directory=directory,
-                )
-            ]
+def find_by_name(
+    wanted: str, starts: Sequence[str], sources: Sequence[str], ops: Sequence[str], recipes: Sequence[Recipe]
+) -> list[Recipe]:
+    """Return at most one recipe of the sources that make up ``wanted``: kernels, ops, and local files that they need.
+
+    ``sources`` are those of the project, nearest first. A source is the library's when its stem is the library's
+    (``lib``, ``_op``, ``_kernel`` and the like apart) or when it registers one of ``ops``, else when it alone of
+    its directory registers ops.
+    """
+    del recipes
+    core = names.core(wanted)
+    usable = [path for path in sources if not _is_test(path)]
+    own = [path for path in usable if names.core(_stem(path)) == core]
+    own.sort(key=lambda path: _distance(path, wanted))
+    if own:
+        nearest = os.path.dirname(own[0])
+        own = [path for path in own if os.path.dirname(path) == nearest]
+    if ops:
+        registering = [path for path in usable[:MAX_READ] if set(facts_of(path).ops) & set(ops)]
+        if registering and not set(registering) & set(own):
+            registering.sort(key=lambda path: _distance(path, wanted))
+            own = [path for path in registering if os.path.dirname(path) == os.path.dirname(registering[0])]
+    if not own:
+        own = _only_ops(starts, usable)
+    if not own:
+        return []
+    return [_recipe(wanted, own, usable)]
+
+
+def _is_test(path: str) -> bool:
+    stem = _stem(path).lower()
+    return stem.endswith(("_test", "_tests", "_benchmark")) or stem.startswith("test_")
+
+
+def _stem(path: str) -> str:
+    name = os.path.basename(path)
+    for suffix in (".cu.cc", ".cu.cpp", ".cu"):
+        if name.endswith(suffix):
+            return _without_gpu(name[: -len(suffix)])
+    return _without_gpu(os.path.splitext(name)[0])
+
+
+def _without_gpu(stem: str) -> str:
+    for suffix in ("_gpu", "_cuda", "_g", "_cpu"):
+        if stem.endswith(suffix) and len(stem) > len(suffix) + 1:
+            return stem[: -len(suffix)]
+    return stem
+
+
+def _distance(path: str, wanted: str) -> tuple[int, str]:
+    left, right = os.path.dirname(path).split("/"), os.path.dirname(wanted).split("/")
+    common = len(os.path.commonprefix([left, right]))
+    return len(left) + len(right) - 2 * common, path
+
+
+def _only_ops(starts: Sequence[str], usable: Sequence[str]) -> list[str]:
+    """Return the sources of the nearest start directory if they register ops and are one library's at most."""
+    for directory in starts[:1]:
+        here = [path for path in usable if os.path.dirname(path) == directory]
+        with_ops = [path for path in here if facts_of(path).ops]
+        if len(with_ops) == 1:
+            return with_ops
     return []
+
+
+def _recipe(wanted: str, own: list[str], usable: Sequence[str]) -> Recipe:
+    """Return the recipe of ``own`` with the project's sources that belong to headers or ops of theirs."""
+    members = list(own)
+    for path in members:
+        for other in _belonging(path, usable):
+            if other not in members and len(members) < 60:
+                members.append(other)
+    members += [path for path in _kernels(members, usable) if path not in members]
+    kinds = {path: input_kind(path) for path in members}
+    cuda = tuple(path for path in members if kinds[path] == "cuda")
+    host = tuple(path for path in members if kinds[path] in ("c", "c++") and not facts_of(path).main)
+    includes = dict.fromkeys(os.path.dirname(path) for path in members)
+    facts = [facts_of(path) for path in members]
+    return Recipe(
+        output=os.path.basename(wanted) if ".so" in os.path.basename(wanted) else os.path.basename(wanted) + ".so",
+        sources=host,
+        cuda_sources=cuda,
+        cuda_defines=("GOOGLE_CUDA=1",) if cuda else (),
+        include_dirs=tuple(includes) + tuple(_header_roots(members, tuple(includes))),
+        cuda=bool(cuda),
+        directory=os.path.dirname(own[0]),
+        links_tensorflow=any(one.tensorflow for one in facts),
+        python_extension=any(one.python for one in facts),
+        numpy=any(one.numpy for one in facts),
+        rule="stem" if own and names.core(_stem(own[0])) == names.core(wanted) else "ops",
+    )
+
+
+def _belonging(path: str, usable: Sequence[str]) -> Iterable[str]:
+    """Yield the sources that implement a header in quotes of ``path``: same stem, in the header's directory."""
+    directory = os.path.dirname(path)
+    for name in facts_of(path).includes:
+        if name.startswith(("tensorflow/", "third_party/", "absl/", "google/")):
+            continue
+        head = os.path.splitext(name)[0]
+        header = _find_header(name, directory)
+        for other in usable:
+            plain = os.path.splitext(other[: -len(".cu.cc")] + ".cu" if other.endswith(".cu.cc") else other)[0]
+            if (header and plain == os.path.splitext(header)[0]) or (not header and plain.endswith("/" + head)):
+                yield other
+
+
+def _find_header(name: str, directory: str) -> str:
+    """Return the path of a header in quotes, taken from the directory of the source or one above it."""
+    for _ in range(6):
+        path = os.path.normpath(os.path.join(directory, name))
+        if os.path.isfile(path):
+            return path
+        if directory == os.path.dirname(directory):
+            break
+        directory = os.path.dirname(directory)
+    return ""
+
+
+def _header_roots(members: Sequence[str], known: Sequence[str]) -> Iterable[str]:
+    """Yield the directories from which headers such as ``"ops/impl.h"`` are found, other than ``known`` ones."""
+    found: list[str] = []
+    for path in members:
+        for name in facts_of(path).includes:
+            directory = os.path.dirname(path)
+            if os.path.isfile(os.path.join(directory, name)):
+                continue
+            header = _find_header(name, directory)
+            root = header[: -len(name) - 1] if header.endswith("/" + name) else ""
+            if root and root not in found and root not in known:
+                found.append(root)
+    return found
+
+
+def _kernels(members: Sequence[str], usable: Sequence[str]) -> list[str]:
+    """Return the nearby sources that register kernels for the ops of ``members``, or ops for their kernels."""
+    ops = {op for path in members for op in facts_of(path).ops}
+    kernels = {op for path in members for op in facts_of(path).kernels}
+    if not ops and not kernels:
+        return []
+    top = os.path.dirname(os.path.commonprefix([os.path.dirname(path) + "/" for path in members]).rstrip("/"))
+    found = []
+    for path in usable[:MAX_READ]:
+        if not path.startswith(top.rstrip("/") + "/"):
+            continue
+        facts = facts_of(path)
+        if (ops - kernels) & set(facts.kernels) or (kernels - ops) & set(facts.ops):
+            found.append(path)
+    return found

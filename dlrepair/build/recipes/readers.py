@@ -1,0 +1,26 @@
+"""Which reader reads which kind of recipe."""
+
+from __future__ import annotations
+
+from dlrepair.build.recipes.shell import read_script
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Callable
+
+    from dlrepair.build.recipes.text import Reading
+
+
+def _nothing(reading: Reading, path: str) -> None:
+    return None
+
+
+READERS: dict[str, Callable[[Reading, str], None]] = {
+    "shell": read_script,
+    "make": _nothing,
+    "cmake": _nothing,
+    "setup.py": _nothing,
+    "bazel": _nothing,
+    "jit": _nothing,
+    "readme": _nothing,
+}
