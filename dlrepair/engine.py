@@ -63,15 +63,41 @@ def handle(ask: Any) -> tuple[tuple[Any] | None, str | None, tuple[str, ...], st
     settings = settings_for(script, ask.state.cwd)
     if settings.mode == "off" or _is_secure():
         return None, None, (), "off"
-    if settings.mode == "repair":
-        from dlrepair.repair import replay
+    written = _written_by_program(ask.state)
+    try:
+        if settings.mode == "repair":
+            from dlrepair.repair import replay
 
-        replayed = replay.replay(ask, script, settings)
-        if replayed is not None:
-            record, answer = replayed
-            _close_replayed(ask, record, settings, began)
-            return answer, record["redirect"] or None, (), settings.mode
-    return _Incident(ask, script, settings, began).run()
+            replayed = replay.replay(ask, script, settings)
+            if replayed is not None:
+                record, answer = replayed
+                _close_replayed(ask, record, settings, began)
+                return answer, record["redirect"] or None, (), settings.mode
+        return _Incident(ask, script, settings, began, written).run()
+    finally:
+        if written is not None:
+            _ours[0] += (_written_by_program(ask.state) or written) - written
+
+
+#: bytes that dlrepair has written in this process, its children's included
+_ours = [0]
+
+
+def _written_by_program(state: Any) -> int | None:
+    """Bytes that the program itself has written since its start, or None where the kernel keeps no account.
+
+    A reaped child's count into its parent's (proc(5), ``io``).
+    """
+    try:
+        with open("/proc/self/io", "rb") as stream:
+            now = _written_in(stream.read())
+        return now - _written_in(state.io) - _ours[0]
+    except (OSError, ValueError, AttributeError):
+        return None
+
+
+def _written_in(io: bytes) -> int:
+    return int(io.partition(b"wchar: ")[2].partition(b"\n")[0])
 
 
 def _is_secure() -> bool:
@@ -154,8 +180,9 @@ def _type_name(error: BaseException | None) -> str:
 class _Incident:
     """One failing load on its way through the stages."""
 
-    def __init__(self, ask: Any, script: str, settings: Settings, began: float) -> None:
+    def __init__(self, ask: Any, script: str, settings: Settings, began: float, written: int | None) -> None:
         self.ask = ask
+        self.written = written
         self.script = script
         self.settings = settings
         self.began = began
@@ -187,6 +214,8 @@ class _Incident:
             self.emit("load-unrepaired", cause=diagnosis.cause, next_step=diagnosis.next_step, reason=refusal)
             return None, None, watched, self.settings.mode
         context = Context(self.ask, request, diagnosis, guard, self.settings, view, target, self.emit)
+        context.incident, context.began, context.written = self.incident, self.began, self.written
+        context.leave = lambda outcome: self._close(outcome, context)
         answer, outcome = ladder.climb(context, self.incident, self.began)
         self._close(outcome, context)
         if answer is None:

@@ -57,6 +57,11 @@ def is_attempt(module: str | None) -> bool:
     return (module or ".").split(".")[0] not in _TOOLS
 
 
+def is_load_name(name: str) -> bool:
+    """Whether the last part of a function's name is that of a function that loads a library or imports a module."""
+    return name in _LOADS
+
+
 def is_load_object(node: Any) -> bool:
     """``cdll.name`` or ``cdll["name"]``: an attribute or item whose mere evaluation loads."""
     kind = type(node).__name__

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Step:
-    """One action: ``preload`` (RTLD_LOCAL), ``promote`` (RTLD_NOLOAD|RTLD_GLOBAL), ``link`` or ``load``."""
+    """One action: ``preload`` (RTLD_LOCAL), ``promote`` (RTLD_NOLOAD|RTLD_GLOBAL), ``link``, ``reexec`` or ``load``."""
 
     kind: str
     path: str

@@ -11,7 +11,8 @@ if TYPE_CHECKING:
 
     from dlrepair.model.candidate import Candidate, Verdict, Wanted
     from dlrepair.model.diagnosis import Diagnosis
-    from dlrepair.model.plan import Plan
+    from dlrepair.model.environment import EnvironmentFix
+    from dlrepair.model.plan import Outcome, Plan
     from dlrepair.model.requests import Guard, LoadRequest
     from dlrepair.settings import Settings
 
@@ -48,6 +49,12 @@ class Context:
         self.loaded: list[str] = []  #: what the plan at hand has opened so far: it stays loaded
         self.made: dict[str, str] = {}  #: path that steps name -> the link, copy or build that was made for it
         self._registered: frozenset[str] | None = None
+        self.written: int | None = None  #: bytes that the program itself had written before; None: not known
+        self.advice = ""  #: what to do next, where a strategy knows better than the diagnosis
+        self.incident = ""
+        self.began = time.perf_counter()
+        self.fixes: dict[str, EnvironmentFix] = {}  #: what a step of a plan names -> the fix itself
+        self.leave: Callable[[Outcome], None] | None = None  #: ends the incident before the process becomes another one
 
     @property
     def exact(self) -> bool:
@@ -101,6 +108,10 @@ class Context:
             if same_file(name, path):
                 return os.fsdecode(name)
         return path
+
+    def elapsed(self) -> float:
+        """Milliseconds since the failure."""
+        return round((time.perf_counter() - self.began) * 1000, 2)
 
     def out_of_time(self) -> bool:
         return time.monotonic() > self.deadline

@@ -11,7 +11,7 @@ from __future__ import annotations
 import os
 import time
 
-from dlrepair.repair import alias, preload, steps, substitute
+from dlrepair.repair import alias, preload, reexec, steps, substitute
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from dlrepair.model.plan import Outcome, Plan, Step
     from dlrepair.repair.context import Context
 
-LADDER = (substitute, preload, alias)
+LADDER = (substitute, preload, alias, reexec)
 
 #: a load that fails differently after a repair is diagnosed again, at most this often
 ROUNDS = 4
@@ -56,6 +56,8 @@ def _advice(context: Context) -> str:
     """The diagnosis's next step; where only trust kept a file out, how to decide about that."""
     from dlrepair.diagnose.rule import quote
 
+    if context.advice:
+        return context.advice
     if not any(verdict.accepted for _, verdict in context.verdicts):
         for _, verdict in context.verdicts:
             folder = os.path.dirname(verdict.path)

@@ -50,10 +50,17 @@ def _link(context: Context, step: Step) -> None:
     context.made[step.target] = path
 
 
+def _reexec(context: Context, step: Step) -> None:
+    from dlrepair.repair import start
+
+    start.take(context, step)
+
+
 #: kind of a step -> what is done
 ACTIONS: dict[str, Callable[[Context, Step], Any]] = {
     "link": _link,
     "preload": _open,
     "promote": _open,
     "load": _load,
+    "reexec": _reexec,
 }

@@ -115,6 +115,46 @@ def run(
     return result
 
 
+def trace(
+    names: Sequence[str], env: Mapping[str, str], *, relocate: bool, timeout: float = 10.0
+) -> tuple[int, list[str]] | None:
+    """What ld.so says about the interpreter with ``names`` preloaded: (exit status, lines), or None: no child.
+
+    It maps everything, with ``relocate`` resolves each symbol as well (ldd(1), ``-r``), and ends: no code of a
+    library runs, no initialiser either. The status is negative for a signal.
+    """
+    program = interpreter()
+    if not program or not names or any(":" in name or " " in name or "\0" in name for name in names):
+        return None  # LD_PRELOAD has no way to write such a name (ld.so(8))
+    values = dict(env)
+    before = [values["LD_PRELOAD"]] if values.get("LD_PRELOAD") else []
+    values.update(LD_TRACE_LOADED_OBJECTS="1", LD_PRELOAD=":".join([*before, *names]))
+    if relocate:
+        values.update(LD_WARN="yes", LD_BIND_NOW="1")
+    deadline = time.monotonic() + timeout
+    output = output_end = -1
+    try:
+        output, output_end = _pipe()
+        pid = _spawn(program, [program], values, output_end, output_end)
+        os.close(output_end)
+        output_end = -1
+        talk = _Conversation(pid, output, output)
+        try:
+            talk.listen(deadline)
+        finally:
+            _end(pid, talk)
+        if talk.late or talk.lost or talk.status is None:
+            return None
+        how, number = talk.status
+        return (number if how == "exited" else -number), os.fsdecode(talk.text).split("\n")
+    except (OSError, ValueError, ImportError, NotImplementedError, MemoryError):
+        return None
+    finally:
+        for descriptor in (output, output_end):
+            if descriptor >= 0:
+                os.close(descriptor)
+
+
 def interpreter() -> str:
     """Return the path of an interpreter of this version that runs by itself, "" where there is none.
 

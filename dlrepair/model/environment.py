@@ -1,0 +1,23 @@
+"""What a new process needs in its environment so that a library loads."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+#: Values of the action: how ``value`` enters the variable.
+#: ``prepend``: in front of a list separated by colons; ``remove``: out of it; ``tunable``: ``name=value`` in
+#: GLIBC_TUNABLES, in place of an older value of that name; ``set``: the whole value.
+ACTIONS = ("prepend", "remove", "tunable", "set")
+
+
+@dataclass(frozen=True)
+class EnvironmentFix:
+    """Changes to the environment at the start of the process, and what they rest on."""
+
+    #: (name, action, value), e.g. ``("LD_LIBRARY_PATH", "prepend", "/opt/vendor/lib")``; values are absolute paths
+    variables: tuple[tuple[str, str, str], ...]
+    why: str  #: one clause with the fact: "libfoo.so.1 of version 2 lies in /opt/vendor/lib"
+    files: tuple[str, ...]  #: files that it rests on: when one changes, it is no longer applied
+    #: how it is proved: ``trace`` (ld.so maps and relocates everything, and runs no code of it) or
+    #: ``load`` (a child loads the library: its initialisers run there; for what the trace cannot tell)
+    proof: str = "trace"

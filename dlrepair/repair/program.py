@@ -1,0 +1,275 @@
+"""Whether the main program has only imported and defined things so far: read from its stack and its source."""
+
+from __future__ import annotations
+
+import builtins
+import os
+import sys
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from types import FrameType
+    from typing import Any
+
+_MODULE = type(sys)
+
+#: module -> its functions that only look or compute, or change what a second start does again by itself
+_PURE = {
+    "os": (
+        "getcwd", "getenv", "fspath", "fsdecode", "fsencode", "cpu_count", "getpid", "getuid", "uname", "listdir",
+        "stat", "access", "putenv",
+    ),
+    "sys": ("getrecursionlimit", "setrecursionlimit", "getdefaultencoding"),
+    "glob": ("glob",),
+    "logging": ("getLogger",),
+    "warnings": ("filterwarnings", "simplefilter"),
+    "platform": ("system", "machine", "python_version"),
+    "sysconfig": ("get_path", "get_paths", "get_config_var"),
+    "collections": ("namedtuple", "OrderedDict", "defaultdict", "Counter", "deque"),
+    "typing": ("NamedTuple", "TypeVar", "cast"),
+    "functools": ("partial", "lru_cache", "wraps"),
+    "builtins": (
+        "abs", "bool", "bytes", "dict", "float", "frozenset", "getattr", "hasattr", "int", "isinstance", "issubclass",
+        "len", "list", "max", "min", "range", "repr", "set", "sorted", "str", "sum", "tuple", "zip", "enumerate",
+        "reversed", "any", "all", "ord", "chr", "round", "object",
+    ),
+}  # fmt: skip
+#: types whose methods neither write nor wait
+_VALUES = (str, bytes, int, float, tuple, frozenset, list, dict, set)
+#: decorators that call nothing of the program
+_DECORATORS = frozenset((
+    "staticmethod", "classmethod", "property", "dataclass", "dataclasses.dataclass", "functools.lru_cache",
+    "lru_cache", "functools.cache", "cache", "functools.wraps", "wraps", "contextmanager",
+    "contextlib.contextmanager", "abstractmethod", "abc.abstractmethod", "functools.cached_property",
+    "cached_property", "typing.overload", "overload",
+))  # fmt: skip
+_HARMLESS = frozenset(("Import", "ImportFrom", "Pass", "Global", "Nonlocal"))
+
+
+def find_refusal(frame: FrameType | None) -> tuple[str, str] | None:
+    """(slug, sentence) of what the stack or the main program's source speaks against a second start, or None."""
+    from dlrepair.diagnose import frames
+
+    inside: FrameType | None = None
+    while frame is not None:
+        code = frame.f_code
+        if frames.kind_of(frame) in ("ours", "loader"):
+            pass
+        elif code.co_name != "<module>":
+            inside = inside or frame
+        elif frame.f_globals.get("__name__") == "__main__":
+            break
+        else:
+            inside = None  # a module that is being imported: what it calls meanwhile belongs to the import
+        frame = frame.f_back
+    if frame is None:
+        return "stack", "the load was not asked for by the main program or by what it imports"
+    if inside is not None:
+        code = inside.f_code
+        return "function", "the load stands inside {}(), {}:{}".format(code.co_name, code.co_filename, inside.f_lineno)
+    outer = frame.f_back
+    while outer is not None:
+        if outer.f_globals.get("__name__") != "runpy" or "runpy" not in outer.f_code.co_filename:
+            return "runner", "another program runs this one: {}".format(outer.f_code.co_filename)
+        outer = outer.f_back
+    return _source_refusal(frame)
+
+
+def _source_refusal(frame: FrameType) -> tuple[str, str] | None:
+    from dlrepair.diagnose import source
+
+    block = source.find_block(frame, whole=True)
+    if block is None or not block.stmts:
+        return "source", "the main program's source cannot be read"
+    problem = Reader(frame.f_globals).before(block.stmts, frame.f_lineno)
+    if problem is None:
+        return None
+    line, words = problem
+    name = os.path.basename(frame.f_code.co_filename)
+    return "effects", "the program has done more than import and define: {}:{} {}".format(name, line, words)
+
+
+class Reader:
+    """Reads statements of the main program; names stand for what the program has bound them to."""
+
+    def __init__(self, names: dict[str, Any]) -> None:
+        self.names = names
+        self.allowed = _allowed()
+
+    def before(self, stmts: list[Any], line: int) -> tuple[int, str] | None:
+        """The first statement up to the one at ``line`` that may have had an effect: (line, what), or None."""
+        from dlrepair.diagnose.syntax import first_line
+
+        for at, node in enumerate(stmts):
+            if first_line(node) > line:
+                return None
+            following = first_line(stmts[at + 1]) if at + 1 < len(stmts) else sys.maxsize
+            last = getattr(node, "end_lineno", None) or following - 1
+            if not first_line(node) <= line <= last:
+                problem = self.statement(node)
+                if problem is not None:
+                    return problem
+                continue
+            if type(node).__name__ == "If":
+                problem = self.expression(node.test)
+                inner = node.orelse if node.orelse and first_line(node.orelse[0]) <= line else node.body
+                return problem or self.before(inner, line)
+            return self.statement(node)
+        return None
+
+    def statement(self, node: Any) -> tuple[int, str] | None:
+        """(line, what) where a statement may have an effect that a second start would repeat, else None."""
+        kind = type(node).__name__
+        if kind in _HARMLESS:
+            return None
+        if kind in ("FunctionDef", "AsyncFunctionDef", "ClassDef"):
+            return self.definition(node)
+        if kind == "Assign" or kind == "AnnAssign" or kind == "AugAssign":
+            targets = node.targets if kind == "Assign" else [node.target]
+            if not all(self.target(one) for one in targets):
+                return node.lineno, "assigns to what may not be its own"
+            return self.expression(node.value) if node.value is not None else None
+        if kind == "Expr":
+            return self.expression(node.value)
+        if kind in ("If", "Assert"):
+            problem = self.expression(node.test)
+            return problem or (self.all(node.body + node.orelse) if kind == "If" else None)
+        if kind == "Try":
+            inner = node.body + node.orelse + node.finalbody
+            return self.all(inner + [one for handler in node.handlers for one in handler.body])
+        if kind == "Delete" and all(type(one).__name__ == "Name" for one in node.targets):
+            return None
+        return node.lineno, {"With": "enters a with", "For": "has a loop", "While": "has a loop"}.get(kind, kind)
+
+    def all(self, stmts: list[Any]) -> tuple[int, str] | None:
+        for node in stmts:
+            problem = self.statement(node)
+            if problem is not None:
+                return problem
+        return None
+
+    def definition(self, node: Any) -> tuple[int, str] | None:
+        from dlrepair.diagnose.syntax import dotted
+
+        for one in node.decorator_list:
+            function = one.func if type(one).__name__ == "Call" else one
+            if dotted(function) not in _DECORATORS:
+                return node.lineno, "has a decorator that runs code"
+        if type(node).__name__ != "ClassDef":
+            values = node.args.defaults + [one for one in node.args.kw_defaults if one is not None]
+        elif node.keywords:
+            return node.lineno, "has a class with a metaclass"
+        else:
+            values = node.bases
+            problem = self.all(node.body)
+            if problem is not None:
+                return problem
+        for value in values:
+            problem = self.expression(value)
+            if problem is not None:
+                return problem
+        return None
+
+    def target(self, node: Any) -> bool:
+        """Whether assigning there changes only this process: a name, or an entry of os.environ or sys.path."""
+        from dlrepair.diagnose.syntax import dotted
+
+        kind = type(node).__name__
+        if kind in ("Tuple", "List"):
+            return all(self.target(one) for one in node.elts)
+        if kind == "Subscript":
+            return self.value(node.value) in (os.environ, sys.path) or self.is_plain(node.value)
+        if kind == "Attribute":
+            return dotted(node).endswith((".argtypes", ".restype", ".errcheck"))  # of a function of a library
+        return kind == "Name"
+
+    def expression(self, root: Any) -> tuple[int, str] | None:
+        waiting = [root]
+        while waiting:
+            node = waiting.pop()
+            kind = type(node).__name__
+            if kind == "Lambda":
+                continue
+            if kind in ("Await", "Yield", "YieldFrom"):
+                return node.lineno, kind
+            if kind == "Call" and not self.call(node):
+                return node.lineno, "calls {}".format(_shown(node.func))
+            for field in node._fields:
+                value = getattr(node, field, None)
+                items = value if type(value) is list else [value]
+                waiting += [one for one in items if hasattr(one, "_fields")]
+        return None
+
+    def call(self, node: Any) -> bool:
+        """Whether a call is a load, or one of what is known to do no more than look or compute."""
+        from dlrepair.diagnose.known import is_load_object, is_load_name
+        from dlrepair.diagnose.syntax import dotted
+
+        function = node.func
+        if is_load_name(dotted(function).rpartition(".")[2]) or is_load_object(function):
+            return True
+        value = self.value(function)
+        if value is not None:
+            try:
+                return value in self.allowed or _is_path_class(value)
+            except TypeError:  # not hashable
+                return False
+        if type(function).__name__ != "Attribute":
+            return False
+        if self.value(function.value) in (os.environ, sys.path):
+            return function.attr in ("get", "setdefault", "insert", "append", "extend", "remove", "index", "pop")
+        return self.is_plain(function.value)
+
+    def is_plain(self, node: Any) -> bool:
+        """Whether a value is a text, a number, a path or a collection of such, whose methods write nothing."""
+        kind = type(node).__name__
+        if kind in ("Constant", "Str", "Bytes", "JoinedStr"):
+            return True
+        if kind == "Call":
+            return self.call(node) and not self.is_opaque(node)
+        if kind in ("Attribute", "Subscript", "BinOp"):
+            return self.is_plain(node.left if kind == "BinOp" else node.value)
+        if kind == "Name":
+            value = self.names.get(node.id)
+            return type(value) in _VALUES or _is_path_class(type(value))
+        return False
+
+    def is_opaque(self, node: Any) -> bool:
+        """Whether the result is of a kind whose methods are not known: of a load, or of a library's function."""
+        from dlrepair.diagnose.known import is_load_name
+        from dlrepair.diagnose.syntax import dotted
+
+        return is_load_name(dotted(node.func).rpartition(".")[2])
+
+    def value(self, node: Any) -> Any:
+        """What a dotted name stands for, looked up in modules and classes only: no code of anybody runs. None: unknown."""
+        from dlrepair.diagnose.syntax import dotted
+
+        parts = dotted(node).split(".")
+        found: Any = self.names.get(parts[0], vars(builtins).get(parts[0])) if parts[0] else None
+        for part in parts[1:]:
+            if type(found) is not _MODULE:
+                if _is_path_class(found):
+                    return vars(found).get(part) and found  # Path.cwd, Path.home
+                return None
+            found = vars(found).get(part)
+        return found
+
+
+def _is_path_class(value: Any) -> bool:
+    return isinstance(value, type) and (value.__module__ or "").split(".")[0] == "pathlib"
+
+
+def _allowed() -> frozenset[Any]:
+    """The functions of ``_PURE``, and all of ``os.path``."""
+    found = [value for name, value in vars(os.path).items() if callable(value) and not name.startswith("_")]
+    for module, names in _PURE.items():
+        held = sys.modules.get(module)
+        found += [vars(held)[name] for name in names if held is not None and name in vars(held)]
+    return frozenset(found)
+
+
+def _shown(node: Any) -> str:
+    from dlrepair.diagnose.syntax import dotted
+
+    return (dotted(node) or "something") + "()"

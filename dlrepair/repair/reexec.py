@@ -1,0 +1,46 @@
+"""Strategy *reexec*: a new process with another environment, now where that is provably early, else at the next start.
+
+ld.so reads its variables once, at the start of a process, and gives back no version of a library that
+is mapped. A fix is proved first, by ld.so itself in a child that maps and relocates everything and runs nothing of it.
+"""
+
+from __future__ import annotations
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Iterator
+
+    from dlrepair.model.environment import EnvironmentFix
+    from dlrepair.model.plan import Plan
+    from dlrepair.repair.context import Context
+
+KIND = "reexec"
+
+
+def applies(context: Context) -> bool:
+    """Whether what fails is no choice of the program's, and no other process has been started for it."""
+    return not context.exact and not context.last_resort and context.settings.reexec != "never"
+
+
+def plan(context: Context) -> Iterator[Plan]:
+    """One plan for each fix that is proposed."""
+    from dlrepair.model.plan import Plan, Step
+    from dlrepair.repair import environment
+
+    for fix in environment.find_fixes(context):
+        shown = describe(fix)
+        context.fixes[shown] = fix
+        yield Plan(
+            KIND, (Step("reexec", context.request.requested, shown),), fix.why, "started again with " + shown,
+        )  # fmt: skip
+
+
+def describe(fix: EnvironmentFix) -> str:
+    """The changes as a person would write them in front of a command."""
+    parts = []
+    for name, action, value in fix.variables:
+        if action == "remove":
+            parts.append("{} without {}".format(name, value))
+        else:
+            parts.append("{}={}".format(name, value))
+    return " ".join(parts)

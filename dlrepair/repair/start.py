@@ -1,0 +1,149 @@
+"""The step *reexec*: proves a fix of the environment, learns it, and becomes a new process where that is allowed.
+
+Not started again means learned: stage 0 then applies the fix at the next start, before anything runs.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any, Callable, NoReturn
+
+    from dlrepair.model.environment import EnvironmentFix
+    from dlrepair.model.plan import Step
+    from dlrepair.repair.context import Context
+
+KIND = "reexec"
+
+
+class NotNow(OSError):
+    """The process goes on as it is: why, in one clause."""
+
+
+def take(context: Context, step: Step) -> NoReturn:
+    """Becomes another process, or raises NotNow after the fix was learned for the next start."""
+    from dlrepair import learned
+    from dlrepair.repair import early, prove
+
+    fix = context.fixes[step.target]
+    try:
+        before = learned.original()
+    except (OSError, ValueError) as error:
+        raise NotNow(str(error)) from None
+    environ = learned.start_environment(KIND, "", "", fix.variables, before)
+    if environ is None:
+        raise NotNow("the environment says so already")
+    problem = prove.find_problem(context, fix, learned.changed(before, fix.variables))
+    if problem:
+        raise NotNow("it does not load there either: {}".format(problem))
+    kept = _learn(context, fix)
+    slug, condition = early.find_refusal(context)
+    if slug:
+        context.emit("reexec", strategy=KIND, refused=slug, condition=condition, environment=_rows(fix))
+        if kept:
+            context.advice = "Run it again: the repair is learned, and is in force from its start."
+        raise NotNow("not started again now: {}".format(condition))
+    _start(context, fix, before)
+
+
+def _rows(fix: EnvironmentFix) -> list[dict[str, str]]:
+    return [{"name": name, "action": action, "value": value} for name, action, value in fix.variables]
+
+
+def _learn(context: Context, fix: EnvironmentFix) -> bool:
+    """Whether the fix was kept for the next start, together with what is in force already."""
+    from dlrepair import learned
+    from dlrepair.learned import keep
+
+    program = learned.program(context.ask.state.cwd)
+    problem, shown = "the program cannot be told from /proc", ""
+    if program is not None:
+        shown = program.shown
+        former = learned.find(program.key())
+        variables, files = fix.variables, fix.files
+        if former is not None and not former.stale():
+            variables = tuple(one for one in former.variables if one not in variables) + variables
+            files = tuple(path for seen, path in former.files if not seen.startswith("d")) + files
+        folders = tuple(value for _, action, value in variables if action == "prepend" and os.path.isdir(value))
+        problem = keep.keep(
+            program,
+            learned.Record(
+                variables=variables, files=keep.evidence(files, folders), cause=context.diagnosis.cause,
+                requested=context.request.requested, incident=context.incident, why=fix.why,
+            ),
+        )  # fmt: skip
+    context.emit(
+        "learned", program=shown, kept=not problem, problem=problem or None, environment=_rows(fix), why=fix.why,
+        files=list(fix.files),
+    )  # fmt: skip
+    return not problem
+
+
+def _start(context: Context, fix: EnvironmentFix, before: dict[str, str]) -> NoReturn:
+    """Puts back what the process had at its start, and becomes a new one. Raises OSError where the kernel refuses."""
+    from dlrepair import learned
+    from dlrepair.journal import writer
+    from dlrepair.model.plan import Outcome
+    from dlrepair.repair import reexec
+
+    program = learned.program(context.ask.state.cwd)
+    key = "" if program is None else program.key()
+    environ = learned.start_environment(KIND, key, writer.run_id(), fix.variables, before) or before
+    command = learned.command_line()
+    context.emit("reexec", strategy=KIND, refused=None, command=command, environment=_rows(fix))
+    if context.leave is not None:
+        done = "started again with " + reexec.describe(fix)
+        context.leave(Outcome(True, context.diagnosis.cause, context.incident, KIND, context.request.requested,
+                              context.elapsed(), "", done))  # fmt: skip
+    state = context.ask.state
+    undo = _put_back(state)
+    try:
+        learned.import_posix().execve(sys.executable, command, environ)
+    except OSError:
+        undo()
+        raise
+    raise NotNow("the kernel did not start it")
+
+
+def _put_back(state: Any) -> Callable[[], None]:
+    """Working directory, signals and standard input as stage 0 found them; what undoes it.
+
+    Handlers end with the old program by themselves, ignored signals and the mask do not (execve(2)). What
+    Python ignores itself (SIGPIPE, SIGXFSZ) it will ignore again.
+    """
+    import _signal
+
+    here = os.open(".", os.O_RDONLY | os.O_CLOEXEC)
+    mask = _signal.pthread_sigmask(_signal.SIG_BLOCK, ())
+    handlers = {}
+    offset = None
+    own = (_signal.SIGPIPE, getattr(_signal, "SIGXFSZ", 0))
+
+    def undo() -> None:
+        os.fchdir(here)
+        os.close(here)
+        for number, handler in handlers.items():
+            _signal.signal(number, handler)
+        if offset is not None:
+            os.lseek(0, offset, os.SEEK_SET)
+        _signal.pthread_sigmask(_signal.SIG_SETMASK, mask)
+
+    try:
+        os.chdir(state.cwd)
+        for number in range(1, _signal.NSIG):
+            now = _signal.getsignal(number)
+            wanted = _signal.SIG_IGN if number in state.ignored and number not in own else _signal.SIG_DFL
+            if now is not None and now != wanted and (now == _signal.SIG_IGN or wanted == _signal.SIG_IGN):
+                handlers[number] = now
+                _signal.signal(number, wanted)
+        if state.offset is not None and os.fstat(0).st_mode & 0o170000 == 0o100000:
+            offset = os.lseek(0, 0, os.SEEK_CUR)
+            os.lseek(0, state.offset, os.SEEK_SET)
+        _signal.pthread_sigmask(_signal.SIG_SETMASK, state.mask)
+    except (OSError, ValueError):
+        undo()
+        raise
+    return undo
