@@ -17,7 +17,7 @@ example:
 Asks a real child interpreter. Exit status 0: live; 1: not live."""
 
 #: Settings that are read and checked, and that no part of dlrepair acts upon so far.
-UNUSED = ("rebuild", "reexec", "shared_store")
+UNUSED = ("rebuild", "shared_store")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

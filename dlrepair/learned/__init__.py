@@ -62,7 +62,7 @@ def _read(path: "str") -> "bytes":
     """All of a file of proc(5)."""
     descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     try:
-        parts = []
+        parts: "list[bytes]" = []
         while True:
             part = os.read(descriptor, 1 << 16)
             if not part:
@@ -269,13 +269,19 @@ def started() -> "list[str]":
 class Record:
     """What was learned for one program."""
 
-    __slots__ = ("cause", "cwd", "files", "incident", "kind", "path", "prefix", "requested", "variables", "what", "why")
+    __slots__ = ("cause", "cwd", "files", "incident", "kind", "prefix", "requested", "variables", "what", "why")
 
     def __init__(self, **values: "Any") -> "None":
-        for name in Record.__slots__:
-            setattr(self, name, values.get(name, ""))
-        self.variables = tuple(values.get("variables", ()))  #: as in ``EnvironmentFix``
-        self.files = tuple(values.get("files", ()))  #: (signature, path)
+        self.kind: "str" = values.get("kind", "")  #: as in ``Program``, so are ``what`` and ``cwd``
+        self.what: "str" = values.get("what", "")
+        self.cwd: "str" = values.get("cwd", "")
+        self.prefix: "str" = values.get("prefix", "")  #: ``sys.prefix`` of the environment
+        self.cause: "str" = values.get("cause", "")
+        self.requested: "str" = values.get("requested", "")
+        self.incident: "str" = values.get("incident", "")
+        self.why: "str" = values.get("why", "")
+        self.variables: "tuple[tuple[str, str, str], ...]" = tuple(values.get("variables", ()))
+        self.files: "tuple[tuple[str, str], ...]" = tuple(values.get("files", ()))  #: (signature, path)
 
     @property
     def program(self) -> "Program":

@@ -69,6 +69,31 @@ def _candidate(event: dict[str, object]) -> str:
     return _joined("{} {}".format(_text(event, "verdict"), _text(event, "path")), _text(event, "detail", "reason"))
 
 
+def _changes(event: dict[str, object]) -> str:
+    """``LD_LIBRARY_PATH=/opt/lib``: the changes of the environment, in their order."""
+    rows = event.get("environment")
+    parts = []
+    for row in rows if isinstance(rows, list) else ():
+        if isinstance(row, dict):
+            sign = " without " if row.get("action") == "remove" else "="
+            parts.append("{}{}{}".format(row.get("name", ""), sign, row.get("value", "")))
+    return " ".join(parts)
+
+
+def _reexec(event: dict[str, object]) -> str:
+    if event.get("refused"):
+        return _joined("not started again now", _text(event, "condition", "refused"))
+    return _joined("started again", _changes(event))
+
+
+def _learned(event: dict[str, object]) -> str:
+    if event.get("applied"):
+        return _joined("started with what was learned", _changes(event))
+    if event.get("kept") is False:
+        return _joined("not kept for the next start", _text(event, "problem"))
+    return _joined("kept for the next start of {}".format(_text(event, "program")), _changes(event))
+
+
 _PHRASES: dict[str, Callable[[dict[str, object]], str]] = {
     "load-failed": _load_failed,
     "diagnosed": _diagnosed,
@@ -79,6 +104,8 @@ _PHRASES: dict[str, Callable[[dict[str, object]], str]] = {
     ),
     "load-repaired": _repaired,
     "load-unrepaired": _unrepaired,
+    "reexec": _reexec,
+    "learned": _learned,
     "trust-refused": lambda event: _joined(_text(event, "path"), _text(event, "reason")),
     "internal-error": lambda event: _joined(_text(event, "where"), _text(event, "error")),
 }

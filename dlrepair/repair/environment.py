@@ -43,5 +43,47 @@ def _directory_of_dependencies(context: Context) -> EnvironmentFix | None:
     )
 
 
+def _right_version(context: Context) -> EnvironmentFix | None:
+    """A mapped library lacks versions that are needed, and another copy of that name defines them."""
+    from dlrepair.model.candidate import Wanted
+    from dlrepair.model.environment import EnvironmentFix
+    from dlrepair.repair import choice
+
+    needed_by = context.diagnosis.failing_object or context.target or ""
+    changes: list[tuple[str, str, str]] = []
+    files: list[str] = []
+    for name, versions in _unmet(context, needed_by).items():
+        mapped = context.view.find(name) or ""
+        want = Wanted(
+            name, "dependency", needed_by, context.request.loader, versions=tuple(versions),
+            exclude=(mapped, os.path.realpath(mapped)),
+        )  # fmt: skip
+        found = next((one for one, _ in choice.accepted(context, want) if os.path.basename(one.path) == name), None)
+        if found is None:
+            return None
+        change = ("LD_LIBRARY_PATH", "prepend", os.path.dirname(os.path.abspath(found.path)))
+        files.append(found.path)
+        if change not in changes:
+            changes.append(change)
+    if not changes:
+        return None
+    why = "{} has the versions that are needed".format(", ".join(files))
+    return EnvironmentFix(tuple(changes), why, tuple(files))
+
+
+def _unmet(context: Context, path: str) -> dict[str, list[str]]:
+    """SONAME of a mapped library -> versions that ``path`` needs of it and that it does not define."""
+    from dlrepair.binary.elf import read_facts
+
+    facts = read_facts(path).elf if path else None
+    unmet: dict[str, list[str]] = {}
+    for name, version, weak in facts.verneed if facts is not None else ():
+        mapped = context.view.find(name)
+        held = read_facts(mapped).elf if mapped else None
+        if held is not None and not weak and version not in held.verdef:
+            unmet.setdefault(name, []).append(version)
+    return unmet
+
+
 #: asked in this order; each looks at the context and proposes one fix, or None
-DECIDERS: tuple[Callable[[Context], EnvironmentFix | None], ...] = (_directory_of_dependencies,)
+DECIDERS: tuple[Callable[[Context], EnvironmentFix | None], ...] = (_right_version, _directory_of_dependencies)

@@ -202,7 +202,7 @@ class Reader:
 
     def call(self, node: Any) -> bool:
         """Whether a call is a load, or one of what is known to do no more than look or compute."""
-        from dlrepair.diagnose.known import is_load_object, is_load_name
+        from dlrepair.diagnose.known import is_load_name, is_load_object
         from dlrepair.diagnose.syntax import dotted
 
         function = node.func
@@ -242,7 +242,7 @@ class Reader:
         return is_load_name(dotted(node.func).rpartition(".")[2])
 
     def value(self, node: Any) -> Any:
-        """What a dotted name stands for, looked up in modules and classes only: no code of anybody runs. None: unknown."""
+        """What a dotted name stands for, looked up in modules only: no code of anybody runs. None: unknown."""
         from dlrepair.diagnose.syntax import dotted
 
         parts = dotted(node).split(".")

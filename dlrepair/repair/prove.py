@@ -73,7 +73,7 @@ def _complaint(answer: tuple[int, list[str]], names: list[str], target: str) -> 
             return text
         if text.endswith("=> not found"):
             return text
-        if "undefined symbol" in text or "version" in text and "not found (required by" in text:
+        if "undefined symbol" in text or ("version" in text and "not found (required by" in text):
             if any("({})".format(path) in text or "by {})".format(path) in text for path in ours):
                 return text
     return "ld.so ended with status {}".format(status) if status else ""

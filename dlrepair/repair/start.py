@@ -118,8 +118,8 @@ def _put_back(state: Any) -> Callable[[], None]:
 
     here = os.open(".", os.O_RDONLY | os.O_CLOEXEC)
     mask = _signal.pthread_sigmask(_signal.SIG_BLOCK, ())
-    handlers = {}
-    offset = None
+    handlers: dict[int, Any] = {}
+    offset: list[int] = []
     own = (_signal.SIGPIPE, getattr(_signal, "SIGXFSZ", 0))
 
     def undo() -> None:
@@ -127,8 +127,8 @@ def _put_back(state: Any) -> Callable[[], None]:
         os.close(here)
         for number, handler in handlers.items():
             _signal.signal(number, handler)
-        if offset is not None:
-            os.lseek(0, offset, os.SEEK_SET)
+        for place in offset:
+            os.lseek(0, place, os.SEEK_SET)
         _signal.pthread_sigmask(_signal.SIG_SETMASK, mask)
 
     try:
@@ -140,7 +140,7 @@ def _put_back(state: Any) -> Callable[[], None]:
                 handlers[number] = now
                 _signal.signal(number, wanted)
         if state.offset is not None and os.fstat(0).st_mode & 0o170000 == 0o100000:
-            offset = os.lseek(0, 0, os.SEEK_CUR)
+            offset.append(os.lseek(0, 0, os.SEEK_CUR))
             os.lseek(0, state.offset, os.SEEK_SET)
         _signal.pthread_sigmask(_signal.SIG_SETMASK, state.mask)
     except (OSError, ValueError):

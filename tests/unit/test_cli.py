@@ -253,7 +253,7 @@ def test_one_file_is_not_many(env: dict[str, str]) -> None:
 def test_status_tells_the_store_in_use_and_what_has_no_effect_yet(env: dict[str, str]) -> None:
     settings = run(env, "status").stdout.partition("\nsettings\n")[2].splitlines()
     assert {line.split()[0] for line in settings if line.endswith(" default (not used yet)")} == {
-        "rebuild", "reexec", "shared_store",
+        "rebuild", "shared_store",
     }  # fmt: skip
     assert "  mode          repair                   default" in settings
     assert "  store         {:24} default".format(os.path.join(env["XDG_CACHE_HOME"], "dlrepair")) in settings
