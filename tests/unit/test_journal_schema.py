@@ -21,6 +21,8 @@ TYPES = {
 }  # fmt: skip
 
 #: one event of each kind as the engine writes it
+CHANGES = [{"name": "LD_LIBRARY_PATH", "action": "prepend", "value": "/p"}]
+
 EXAMPLES = {
     "load-failed": {
         "loader": "tensorflow", "requested": "./roi_pooling.so", "resolved": "/p/roi_pooling.so",
@@ -37,8 +39,8 @@ EXAMPLES = {
     "repair-failed": {"strategy": "substitute", "error": "undefined symbol: f"},
     "load-repaired": {"cause": "file-missing", "strategy": "substitute", "path": "/p/build/roi_pooling.so", "ms": 31.5},
     "load-unrepaired": {"cause": "wrong-arch", "next_step": "pip install tensorflow"},
-    "reexec": {"refused": "threads", "condition": "2 threads run", "environment": [{"name": "LD_LIBRARY_PATH", "action": "prepend", "value": "/p"}]},
-    "learned": {"program": "/w/run.py", "kept": True, "environment": [{"name": "LD_LIBRARY_PATH", "action": "prepend", "value": "/p"}]},
+    "reexec": {"refused": "threads", "condition": "2 threads run", "environment": CHANGES},
+    "learned": {"program": "/w/run.py", "kept": True, "environment": CHANGES},
     "build-started": {"command": ["g++", "x.cc"]},
     "build-finished": {"status": 0, "ms": 1200},
     "trust-refused": {"path": "/tmp/x.so", "reason": "directory /tmp is writable by others (mode 1777)"},
