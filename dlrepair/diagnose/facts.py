@@ -164,7 +164,7 @@ class Facts:
 
                 for path in reversed(self.objects()):  # ld.so relocates the last object first (dl_open_worker)
                     try:
-                        rows = symbols.unresolved(path, trace.closure, process=self.view)
+                        rows = symbols.unresolved(path, (trace.path, *trace.closure), process=self.view)
                     except (OSError, ValueError):  # gone or rewritten while we look
                         continue
                     found += [(path, row) for row in rows if not row.weak][: MAX_SYMBOLS - len(found)]

@@ -101,3 +101,19 @@ def test_real_shared_objects_agree_with_dlopen():
     wrong, loaded = compare(cases)
     print("%d shared objects, %d load, %d disagreements" % (len(cases), loaded, len(wrong)))
     assert not wrong, "\n".join(wrong)
+
+
+def test_a_dependency_is_served_by_what_needs_it(tmp_path):
+    """ld.so's scope of a dependency begins with the library that was asked for: libucm.so.0 and libucs.so.0 live so."""
+
+    def build(name, source, *needs):
+        path = str(tmp_path / name)
+        command = ["gcc", "-shared", "-fPIC", "-Wl,-rpath,$ORIGIN", "-Wl,-soname," + name, "-x", "c", "-"]
+        command += ["-x", "none", "-o", path, *needs]
+        subprocess.run(command, input=source.encode(), check=True)
+        return path
+
+    below = build("libbelow.so", "int above(void); int below(void) { return above(); }")
+    top = build("libtop.so", "int below(void); int above(void) { return 7; } int go(void) { return below(); }", below)
+    wrong, loaded = compare([{"path": top}, {"path": below}])
+    assert not wrong and loaded == 1, wrong

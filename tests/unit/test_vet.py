@@ -146,8 +146,9 @@ def test_what_is_no_file(project: Project) -> None:
         b"MZ" + b"\0" * 200,
         b"\xcf\xfa\xed\xfe" + b"\0" * 200, b"!<arch>\n" + b"\0" * 100, b"INPUT ( libfoo.so.1 )\n",
         b"PK\3\4" + b"\0" * 100,
-        os.urandom(3000), b"\0" * 5000, b"x",
+        bytes(range(1, 256)) * 12, b"\0" * 5000, b"x",
     ],
+    ids=["git-lfs", "html", "pe", "mach-o", "archive", "linker-script", "zip", "noise", "zeros", "one-byte"],
 )  # fmt: skip
 def test_what_is_no_elf_file(project: Project, content: bytes) -> None:
     project.write("libfoo.so", content)
