@@ -87,6 +87,11 @@ def find(name: str) -> list[Candidate]:
 
 def find_all(name: str, loader: str = "ctypes") -> list[tuple[Candidate, Verdict]]:
     """Every candidate for ``name``, ranked, with what ``vet`` says of it."""
+    return [(candidate, verdict) for candidate, verdict, _ in find_ranked(name, loader)]
+
+
+def find_ranked(name: str, loader: str = "ctypes") -> list[tuple[Candidate, Verdict, str]]:
+    """Every candidate for ``name``, ranked, with what ``vet`` says of it and one clause on why it ranks there."""
     from dlrepair.model.candidate import Wanted
     from dlrepair.search import rank, sources, vet
 
@@ -96,7 +101,10 @@ def find_all(name: str, loader: str = "ctypes") -> list[tuple[Candidate, Verdict
     deadline = time.monotonic() + 3600.0
     found = rank.rank(list(sources.find_candidates(wanted, request, settings, deadline)), wanted, request)
     view = _view(request, None)
-    return [(one, vet.vet(one, wanted, request, settings=settings, process=view)) for one in found]
+    return [
+        (one, vet.vet(one, wanted, request, settings=settings, process=view), rank.explain(one, wanted, request))
+        for one in found
+    ]
 
 
 def _settings() -> Settings:

@@ -6,7 +6,7 @@ from dlrepair.binary.image import PF_W, PT_LOAD, Image
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Iterator
+    from typing import Iterator, Sequence
 
 BLOCK = 1 << 20
 MAX_BYTES = 1 << 28
@@ -28,6 +28,22 @@ def read_only_blocks(image: Image) -> Iterator[bytes]:
             left -= BLOCK
 
 
+def find_folded(image: Image, names: set[str]) -> set[str]:
+    """Which of ``names`` (lower case) occur as NUL-terminated strings whatever their case.
+
+    ``RoiPool`` is the op that Python calls ``roi_pool``: which letters were capitals cannot be told from that.
+    """
+    wanted = {name.encode("utf-8", "surrogateescape") + b"\0": name for name in names if 0 < len(name) < MAX_STRING}
+    found: set[str] = set()
+    for block in read_only_blocks(image):
+        lower = block.lower().replace(b">", b"")
+        for raw in [raw for raw in wanted if raw in lower]:
+            found.add(wanted.pop(raw))
+        if not wanted:
+            break
+    return found
+
+
 def find_strings(image: Image, names: set[str]) -> set[str]:
     """Which of ``names`` occur as NUL-terminated strings.
 
@@ -42,3 +58,17 @@ def find_strings(image: Image, names: set[str]) -> set[str]:
         if not wanted:
             break
     return found
+
+
+def lacking_ops(path: str, ops: Sequence[str]) -> list[str]:
+    """Which of ``ops``, as Python calls them, a library does not name. Raises as ``elf.open_elf``.
+
+    TensorFlow makes ``farthest_point_sample`` of ``FarthestPointSample`` and ``addons_resample`` of
+    ``Addons>Resample`` (python_op_gen.cc, GenerateLowerCaseOpName).
+    """
+    from dlrepair.binary import elf
+
+    folded = {name: name.replace("_", "").lower() for name in ops}
+    with elf.open_elf(path) as library:
+        found = find_folded(library.image, set(folded.values()))
+    return [name for name in ops if folded[name] not in found]

@@ -31,14 +31,15 @@ def execute(arguments: argparse.Namespace) -> int:
 
     if not arguments.name:
         raise output.CommandError("the name is empty", "dlrepair search libfoo.so.1", output.USAGE)
-    found = api.find_all(arguments.name, arguments.loader)
-    accepted = [one for one, verdict in found if verdict.accepted]
+    found = api.find_ranked(arguments.name, arguments.loader)
+    accepted = [one for one, verdict, _ in found if verdict.accepted]
     if arguments.json:
-        rows = [candidate_row(candidate, verdict) for candidate, verdict in found]
+        rows = [dict(candidate_row(candidate, verdict), rank=why) for candidate, verdict, why in found]
         output.say_json({"name": arguments.name, "candidates": rows})
     else:
-        for number, (candidate, verdict) in enumerate(found, 1):
+        for number, (candidate, verdict, why) in enumerate(found, 1):
             output.say(candidate_line(candidate, verdict, "{:3}. ".format(number)))
+            output.say("     {}".format(why))
         output.say("{}, {} accepted".format(output.counted(len(found), "candidate"), len(accepted)))
     return output.FINE if accepted else output.FOUND
 
@@ -49,6 +50,7 @@ def candidate_row(candidate: Candidate, verdict: Verdict) -> dict[str, Any]:
         "path": candidate.path,
         "source": candidate.source,
         "rule": candidate.rule,
+        "distance": candidate.distance,
         "accepted": verdict.accepted,
         "reason": verdict.reason,
         "detail": verdict.detail,

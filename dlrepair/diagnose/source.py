@@ -273,6 +273,12 @@ def find_block(frame: FrameType, whole: bool = False) -> Block | None:
     return Block("class" if type(node).__name__ == "ClassDef" else "function", node.body, source)
 
 
+def whole_file(frame: FrameType) -> list[Any]:
+    """All top-level statements of the file that ``frame`` runs; none where its source is not available."""
+    source = _find_source(frame)
+    return [] if source is None else source._whole()
+
+
 def _find_source(frame: FrameType) -> Source | None:
     code = frame.f_code
     name = code.co_filename

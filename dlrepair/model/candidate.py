@@ -15,7 +15,8 @@ class Wanted:
     loader: str = "ctypes"
     op_library: bool = False
     versions: tuple[str, ...] = ()  #: symbol versions that must be defined
-    symbols: tuple[str, ...] = ()  #: symbols that must be defined
+    symbols: tuple[str, ...] = ()  #: symbols that must be defined, by it or (a substitute) by what it needs
+    ops: tuple[str, ...] = ()  #: ops that must be registered, as Python calls them (``roi_pool`` of ``RoiPool``)
     exclude: tuple[str, ...] = ()  #: real paths never to be proposed (the broken file itself)
     exact_name: bool = False  #: only the very same file name (guarded loads)
 

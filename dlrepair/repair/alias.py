@@ -57,7 +57,8 @@ def _of_request(context: Context) -> Iterator[Plan]:
 
     request = context.request
     name = os.path.basename(request.requested)
-    want = Wanted(name, "substitute", request.requested, request.loader, request.op_loader)
+    uses = context.uses if request.loader in ("ctypes", "cffi", "numpy") and not request.op_loader else ()
+    want = Wanted(name, "substitute", request.requested, request.loader, request.op_loader, symbols=uses)
     for candidate, verdict in choice.accepted(context, want):
         if candidate.rule != "soname-version":
             continue

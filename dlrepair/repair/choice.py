@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
+
+from dlrepair.model.candidate import Verdict
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Callable, Iterator
 
-    from dlrepair.model.candidate import Candidate, Verdict, Wanted
+    from dlrepair.model.candidate import Candidate, Wanted
     from dlrepair.model.diagnosis import Missing
     from dlrepair.repair.context import Context
 
-#: ``Candidate.distance`` from which on a file belongs to no project: asked for only when the near ones fail
-FAR = 150
+#: so many files that are as good as the one taken are vetted, to tell of them
+MAX_RIVALS = 3
 
 
 def choose(context: Context) -> list[tuple[Missing, Candidate, Verdict]] | None:
@@ -54,8 +57,6 @@ def _with_symbols(context: Context, missing: Missing, verdict: Verdict) -> Verdi
 
     They may be the candidate's own or those of what it needs: ld.so looks through the whole closure.
     """
-    from dataclasses import replace
-
     from dlrepair.binary import scope, symbols
 
     try:
@@ -77,54 +78,100 @@ def _with_symbols(context: Context, missing: Missing, verdict: Verdict) -> Verdi
 def accepted(
     context: Context, want: Wanted, further: Callable[[Verdict], Verdict] | None = None
 ) -> Iterator[tuple[Candidate, Verdict]]:
-    """Candidates that ``vet`` and ``further`` accept, best first; each verdict goes into the journal once."""
-    from dlrepair.search import vet
+    """Candidates that ``vet`` and ``further`` accept, best first; each verdict goes into the journal once.
 
-    for candidate in _in_order(context, want):
-        verdict = context.known_verdict(candidate, want)
-        if verdict is None:
+    Another file that is as good as the one taken, and different, is told of: in the journal and to the user.
+    """
+    from dlrepair.search import rank
+
+    for batch in _batches(context, want):
+        ranked = rank.rank(batch, want, context.request)
+        told: set[str] = set()
+        for at, candidate in enumerate(ranked):
+            if candidate.path in told:
+                continue
+            verdict = _vetted(context, want, candidate, further)
+            if not verdict.accepted:
+                continue
+            rivals = _rivals(context, want, ranked[at:], verdict, further)
+            told.update(rival.path for rival, _ in rivals)
+            for rival, _ in rivals:
+                _tell(context, rival, candidate)
+            if rivals and candidate.rule == "content":
+                _tell(context, candidate, rivals[0][0])
+                continue  # neither bears a name that anybody asked for: nothing speaks for one of them
+            context.rivals[verdict.path] = tuple(rival.path for rival, _ in rivals)
+            # out of an archive: what serves is the file in the store
+            yield (candidate if verdict.path == candidate.path else replace(candidate, path=verdict.path)), verdict
+
+
+def _vetted(
+    context: Context, want: Wanted, candidate: Candidate, further: Callable[[Verdict], Verdict] | None
+) -> Verdict:
+    from dlrepair.search import rank, vet
+
+    verdict = context.known_verdict(candidate, want)
+    if verdict is None:
+        if context.overdrawn():
+            verdict = Verdict(candidate.path, False, "budget", "the search budget was used up before it was looked at")
+        else:
             verdict = vet.vet(
                 candidate, want, context.request, settings=context.settings, process=context.view,
                 registered=context.registered_ops(candidate.path), deadline=context.deadline,
             )  # fmt: skip
-            if verdict.accepted and further is not None:
-                verdict = further(verdict)
-            context.note(candidate, want, verdict)
-        if verdict.accepted:
-            yield candidate, verdict
+        if verdict.accepted and further is not None:
+            verdict = further(verdict)
+        context.note(candidate, want, verdict, rank.explain(candidate, want, context.request))
+    return verdict
 
 
-def _in_order(context: Context, want: Wanted) -> Iterator[Candidate]:
-    """All near candidates ranked together, then each farther source when its turn comes."""
+def _rivals(
+    context: Context, want: Wanted, ranked: list[Candidate], taken: Verdict,
+    further: Callable[[Verdict], Verdict] | None,
+) -> list[tuple[Candidate, Verdict]]:  # fmt: skip
+    """Those that rank as high as the first one, fit as well, and hold something else."""
+    from dlrepair.search import rank
+
+    found = []
+    for rival in rank.tied(ranked, want)[1 : MAX_RIVALS + 1]:
+        verdict = _vetted(context, want, rival, further)
+        if verdict.accepted and not rank.same_content(verdict.path, taken.path):
+            found.append((rival, verdict))
+    return found
+
+
+def _tell(context: Context, rival: Candidate, taken: Candidate) -> None:
+    why = "neither has the name that was asked for" if taken.rule == "content" else "the newer one goes first"
+    context.emit(
+        "candidate", path=rival.path, verdict="rejected", reason="tied", source=rival.source, rule=rival.rule,
+        distance=rival.distance, detail="as good as {}, and different: {}".format(taken.path, why),
+    )  # fmt: skip
+
+
+def _batches(context: Context, want: Wanted) -> Iterator[list[Candidate]]:
+    """The candidates beside what was asked for and in build directories together, then source by source.
+
+    A later source is asked only when nothing before it has served: the project is walked only then.
+    """
     from dlrepair.search import sources
 
     notes: list[tuple[str, str]] = []
     batch: list[Candidate] = []
     place = ""
-    found = sources.find_candidates(want, context.request, context.settings, context.deadline, notes=notes)
-    for candidate in found:
-        source = candidate.source if candidate.distance >= FAR else "near"
-        if source != place and batch:
-            yield from _ranked(context, batch, want)
-            batch = []
-        place = source
-        batch.append(candidate)
-    yield from _ranked(context, batch, want)
-    context.search_notes(notes)
-
-
-def _ranked(context: Context, batch: list[Candidate], want: Wanted) -> list[Candidate]:
-    """The batch best first; files as good as the first one but different from it are told of, never passed over."""
-    from dlrepair.search import rank
-
-    ranked = rank.rank(batch, want, context.request)
-    for rival in rank.tied(ranked, want)[1:]:
-        context.emit(
-            "candidate", path=rival.path, verdict="rejected", reason="tied", source=rival.source, rule=rival.rule,
-            distance=rival.distance,
-            detail="as near as {}, and different: the newer one goes first".format(ranked[0].path),
-        )  # fmt: skip
-    return ranked
+    try:
+        for candidate in sources.find_candidates(
+            want, context.request, context.settings, context.deadline, notes=notes
+        ):
+            source = candidate.source if candidate.distance >= sources.DISTANCE["project"] else "near"
+            if source != place and batch:
+                yield batch
+                batch = []
+            place = source
+            batch.append(candidate)
+        if batch:
+            yield batch
+    finally:
+        context.search_notes(notes)
 
 
 def order(chosen: list[tuple[Missing, Candidate, Verdict]]) -> list[str]:

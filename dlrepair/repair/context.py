@@ -46,6 +46,7 @@ class Context:
         self.plan_done: Plan | None = None
         self.last_resort = False  #: whether the strategies that fit the cause have been tried
         self.preloaded: list[str] = []
+        self.rivals: dict[str, tuple[str, ...]] = {}  #: accepted path -> others that are as good, and different
         self.loaded: list[str] = []  #: what the plan at hand has opened so far: it stays loaded
         self.made: dict[str, str] = {}  #: path that steps name -> the link, copy or build that was made for it
         self._registered: frozenset[str] | None = None
@@ -55,11 +56,22 @@ class Context:
         self.began = time.perf_counter()
         self.fixes: dict[str, EnvironmentFix] = {}  #: what a step of a plan names -> the fix itself
         self.leave: Callable[[Outcome], None] | None = None  #: ends the incident before the process becomes another one
+        self._overdrafts = 0
+        self._uses: tuple[str, ...] | None = None
 
     @property
     def exact(self) -> bool:
         """Whether only the very same file name may serve: the caller deals with the failure itself."""
         return self.guard.kind in ("alternative", "compile")
+
+    @property
+    def uses(self) -> tuple[str, ...]:
+        """Names that the caller's code takes from what it loads; none where nobody asks or that cannot be told."""
+        if self._uses is None:
+            from dlrepair.diagnose import uses
+
+            self._uses = uses.find_uses(getattr(self.ask, "frame", None))
+        return self._uses
 
     def known_verdict(self, candidate: Candidate, wanted: Wanted) -> Verdict | None:
         """What was thought of the same file for the same purpose before, in this incident."""
@@ -72,14 +84,14 @@ class Context:
                 self._notes.add((place, reason))
                 self.emit("candidate", path=place, verdict="rejected", reason="not-searched", detail=reason)
 
-    def note(self, candidate: Candidate, wanted: Wanted, verdict: Verdict) -> None:
-        """Journals what was thought of a candidate."""
+    def note(self, candidate: Candidate, wanted: Wanted, verdict: Verdict, rank: str = "") -> None:
+        """Journals what was thought of a candidate, and why its turn came when it did."""
         self.verdicts.append((candidate, verdict))
         self._known[candidate.path, wanted.name, wanted.role] = verdict
         self.emit(
             "candidate", path=candidate.path, verdict="accepted" if verdict.accepted else "rejected",
             reason=verdict.reason, detail=verdict.detail, source=candidate.source, rule=candidate.rule,
-            distance=candidate.distance, trial=verdict.trial, facts=dict(verdict.facts),
+            distance=candidate.distance, rank=rank, trial=verdict.trial, facts=dict(verdict.facts),
         )  # fmt: skip
         if verdict.reason.startswith("untrusted"):
             self.emit("trust-refused", path=candidate.path, reason=verdict.detail or verdict.reason)
@@ -114,4 +126,11 @@ class Context:
         return round((time.perf_counter() - self.began) * 1000, 2)
 
     def out_of_time(self) -> bool:
+        """Whether the search budget is used up."""
         return time.monotonic() > self.deadline
+
+    def overdrawn(self) -> bool:
+        """Whether no further candidate may be looked at: beyond the budget, the one found last is still vetted."""
+        if self.out_of_time():
+            self._overdrafts += 1
+        return self._overdrafts > 1

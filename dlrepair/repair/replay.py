@@ -140,6 +140,10 @@ def remember(ask: Any, script: str, plan: Plan | None, outcome: Outcome, made: d
     """Writes the record of a repair that answered its load; ``made`` says which files stand for paths of the plan."""
     if plan is None or (ask.op_loader and ask.loader != "tensorflow"):
         return  # whether an op library may be opened again depends on what this process has registered
+    if plan.strategy == "substitute":
+        from dlrepair.search import rank
+
+        rank.note_success(outcome.path, ask.requested)
     store.remember(_key(ask, script), _record(ask.requested, plan, outcome, made))
 
 

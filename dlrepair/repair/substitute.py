@@ -10,7 +10,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Iterator
 
-    from dlrepair.model.candidate import Wanted
+    from dlrepair.model.candidate import Verdict, Wanted
     from dlrepair.model.plan import Plan
     from dlrepair.repair.context import Context
 
@@ -56,8 +56,14 @@ def wanted(context: Context) -> Wanted:
     name = os.path.basename(request.requested)
     return Wanted(
         name, "substitute", request.requested, request.loader, request.op_loader, exclude=broken,
-        exact_name=context.exact,
+        exact_name=context.exact, symbols=() if request.op_loader else _functions(context),
+        ops=context.uses if request.op_loader else (),
     )  # fmt: skip
+
+
+def _functions(context: Context) -> tuple[str, ...]:
+    """Functions that the caller will look up by name in what it loads: of the loaders whose answer is the library."""
+    return context.uses if context.request.loader in ("ctypes", "cffi", "numpy") else ()
 
 
 def shown(path: str, context: Context) -> str:
@@ -78,7 +84,16 @@ def plan(context: Context) -> Iterator[Plan]:
             continue  # another version of the name: the alias strategy
         path = context.opened_as(candidate.path)
         steps = tuple(Step("preload", each) for each in verdict.preload) + (Step("load", path),)
-        yield Plan(
-            KIND, steps, "{} {} ({})".format(path, verdict.reason, candidate.source),
-            "loaded {} instead".format(shown(path, context)),
-        )  # fmt: skip
+        summary = "loaded {} instead".format(_named(path, verdict, context))
+        rivals = [shown(one, context) for one in context.rivals.get(verdict.path, ())]
+        if rivals:
+            summary += "; as good, and different: {}".format(", ".join(rivals))
+        yield Plan(KIND, steps, "{} {} ({})".format(path, verdict.reason, candidate.source), summary)
+
+
+def _named(path: str, verdict: Verdict, context: Context) -> str:
+    """The file as a person would name it: for one out of an archive, its name in there and the archive."""
+    facts = dict(verdict.facts)
+    if "archive" not in facts:
+        return shown(path, context)
+    return "{} from {}".format(os.path.basename(path), shown(facts["archive"], context))

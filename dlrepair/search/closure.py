@@ -5,8 +5,9 @@ from __future__ import annotations
 import os
 import time
 
+from dlrepair.binary import elf
 from dlrepair.search import tensorflow
-from dlrepair.search.vet import MAX_DEPTH, MAX_PRELOADS, Rejected, Vetting
+from dlrepair.search.vet import MAX_DEPTH, MAX_PRELOADS, Rejected, Vetting, some
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -40,9 +41,28 @@ def check(vetting: Vetting) -> None:
     if process.defined_globally("dlopen") is None:
         # Nobody can be asked for the global scope without loading libffi: the program's own libraries make it up.
         paths += tuple(path for path in symbols.global_scope(None) if path not in paths)
+    _check_wanted(vetting, (vetting.path, *trace.closure))
     open_ones = [one for one in symbols.unresolved(vetting.path, paths, process=vetting.process) if not one.weak]
     if open_ones:
         raise Rejected("unresolved-symbols", _sentence(open_ones))
+
+
+def _check_wanted(vetting: Vetting, paths: tuple[str, ...]) -> None:
+    """Reject a substitute without a function that the caller will ask for; dlsym(3) looks through what it needs too."""
+    wanted = vetting.wanted
+    if not wanted.symbols or wanted.role != "substitute":
+        return
+    lacking = set(wanted.symbols)
+    for path in dict.fromkeys(paths):
+        if not lacking:
+            return
+        try:
+            with elf.open_elf(path) as library:
+                lacking = {name for name in lacking if not library.defines(name)}
+        except (OSError, ValueError):
+            continue
+    if lacking:
+        raise Rejected("symbols-missing", "it does not define {}".format(some(sorted(lacking))))
 
 
 def _resolve(vetting: Vetting) -> Trace:

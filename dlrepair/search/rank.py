@@ -4,17 +4,23 @@ from __future__ import annotations
 
 import os
 
+from dlrepair.search import archives
 from dlrepair.search import names as naming
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Iterable, Iterator, Sequence
+    from typing import Sequence
 
     from dlrepair.model.candidate import Candidate, Wanted
     from dlrepair.model.requests import LoadRequest
 
 #: A library older than one of these beside it was not built from it.
 _SOURCES = (".cc", ".cpp", ".cu.cc", ".cu", ".cxx", ".c")
+
+#: contents of longer files are not compared with what has worked before, bytes
+_MAX_DIGEST = 64 << 20
+
+_RULES = {"exact": "the very name", "content": "another name, and what the caller asks for,"}
 
 _BUILT = ("built for this TensorFlow", "", "built for another TensorFlow")
 
@@ -23,35 +29,22 @@ def rank(candidates: Sequence[Candidate], wanted: Wanted, request: LoadRequest) 
     """Return the candidates best first; equal input gives equal order whatever order it came in.
 
     In this order: built for the running TensorFlow (DT_NEEDED names its framework), distance and name
-    together, not older than its sources, newest, path. Reads the candidates' headers for op libraries only.
+    together, not older than its sources, holding what has worked under this name before, newest, path. Reads the
+    candidates' headers for op libraries only, and contents only of those that are alike up to there.
     """
     if len(candidates) < 2:
         return list(candidates)
-    return [one for _, one in sorted((_key(one, wanted), one) for one in candidates)]
-
-
-def nearest_first(candidates: Iterable[Candidate], wanted: Wanted, request: LoadRequest) -> Iterator[Candidate]:
-    """Yield candidates best first without asking for more of them than the order needs.
-
-    One that bears the very name is as good as anything that sources yet to run could propose, for they are
-    farther away; one with a changed name waits until what comes is farther than the change costs.
-    """
-    from dlrepair.search.sources import DISTANCE
-
-    starts = sorted(DISTANCE.values())
-    waiting: list[tuple[tuple[int, int, int, int, str], Candidate]] = []
-    for candidate in candidates:
-        key = _key(candidate, wanted)
-        reached = max(start for start in starts if start <= max(candidate.distance, 0))
-        ready = [pair for pair in waiting if pair[0][1] < reached]
-        waiting = [pair for pair in waiting if pair[0][1] >= reached] + [(key, candidate)]
-        for _, one in sorted(ready):
-            yield one
-        if candidate.rule == "exact" and key[0] < 2 and key == min(pair[0] for pair in waiting):
-            waiting.pop()
-            yield candidate
-    for _, one in sorted(waiting):
-        yield one
+    keyed = sorted((_key(one, wanted), one) for one in candidates)
+    found: list[Candidate] = []
+    at = 0
+    while at < len(keyed):
+        end = at + 1
+        while end < len(keyed) and keyed[end][0][:3] == keyed[at][0][:3]:
+            end += 1
+        group = [one for _, one in keyed[at:end]]
+        found += sorted(group, key=lambda one: not worked_before(one.path, wanted.name)) if len(group) > 1 else group
+        at = end
+    return found
 
 
 def explain(candidate: Candidate, wanted: Wanted, request: LoadRequest) -> str:
@@ -60,24 +53,59 @@ def explain(candidate: Candidate, wanted: Wanted, request: LoadRequest) -> str:
     words = ["{} in {}".format(_rule_text(candidate.rule), candidate.source.replace("-", " "))]
     words += [_BUILT[built]] if _BUILT[built] else []
     words += ["older than its sources"] if stale else []
+    words += ["worked before"] if worked_before(candidate.path, wanted.name) else []
     return "{} (distance {})".format(", ".join(words), near)
 
 
 def tied(ranked: Sequence[Candidate], wanted: Wanted) -> tuple[Candidate, ...]:
     """Return the candidates that are as good as the first one but differ from it in content, the first included.
 
-    Fewer than two mean that the first one is the clear choice.
+    Fewer than two mean that the first one is the clear choice, as it is when it alone has worked before.
     """
     if len(ranked) < 2:
         return tuple(ranked[:1])
     best = _key(ranked[0], wanted)[:3]
+    if worked_before(ranked[0].path, wanted.name):
+        return (ranked[0],)
     rivals = [one for one in ranked[1:] if _key(one, wanted)[:3] == best and not same_content(one.path, ranked[0].path)]
     return (ranked[0], *rivals)
 
 
+def note_success(path: str, name: str) -> None:
+    """Remember that what this file holds has served under ``name``: of two that are alike it is the better one."""
+    from dlrepair import store
+
+    key = _success_key(path, name)
+    if key:
+        store.remember(key, {"worked": os.path.basename(name)})
+
+
+def worked_before(path: str, name: str) -> bool:
+    """Tell whether a file of this very content has served under ``name`` before."""
+    from dlrepair import store
+
+    if store.root(create=False) is None:
+        return False
+    key = _success_key(path, name)
+    return bool(key) and store.recall(key) is not None
+
+
+def _success_key(path: str, name: str) -> str:
+    """Key of a success: the name that was asked for, and a digest of the file ("" of one too long to be read)."""
+    from dlrepair import store
+
+    try:
+        with open(path, "rb") as stream:
+            if os.fstat(stream.fileno()).st_size > _MAX_DIGEST:
+                return ""
+            return store.key_of("worked", os.path.basename(name), store.digest(stream.read()))
+    except (OSError, ValueError):
+        return ""
+
+
 def _key(candidate: Candidate, wanted: Wanted) -> tuple[int, int, int, int, str]:
     try:
-        newest = -os.stat(candidate.path).st_mtime_ns
+        newest = -os.stat(archives.container(candidate.path)).st_mtime_ns
     except (OSError, ValueError):
         newest = 0
     built = _built_for(candidate.path) if wanted.op_library else 1
@@ -86,7 +114,9 @@ def _key(candidate: Candidate, wanted: Wanted) -> tuple[int, int, int, int, str]
 
 
 def _rule_text(rule: str) -> str:
-    return "the very name" if rule == "exact" else "name by " + rule.replace("+", " and ")
+    if rule in _RULES:
+        return _RULES[rule]
+    return "name by " + rule.replace("+", " and ")
 
 
 def _built_for(path: str) -> int:

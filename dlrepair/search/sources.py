@@ -10,8 +10,8 @@ from __future__ import annotations
 import os
 
 from dlrepair.model.candidate import Candidate
+from dlrepair.search import archives, roots, walk
 from dlrepair.search import names as naming
-from dlrepair.search import roots, walk
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -46,7 +46,8 @@ DISTANCE = {
     "tail": 30,
     "build-directory": 60,
     "project": 100,
-    "search-root": 150,
+    "archive": 160,
+    "search-root": 170,
     "site-packages": 200,
     "environment": 250,
     "system": 300,
@@ -124,6 +125,21 @@ class Search:
         for path, rule, level in self.reader.walk(os.path.normpath(root), depth):
             found.append(self.propose(path, source, rule, distance + level))
         yield from self.ranked(found)
+
+    def in_archive(self, archive: str, source: str, distance: int) -> Iterator[Candidate]:
+        """Yield what matches inside one archive, best first; an archive that cannot be read is noted."""
+        if self.reader.expired() or self.excluded(archive):
+            return
+        try:
+            members = archives.find_members(archive, self.names)
+        except archives.Unreadable as why:
+            self.reader.notes.append((archive, str(why)))
+            return
+        for member, rule in members:
+            path = archives.join(archive, member)
+            if path not in self._seen:
+                self._seen.add(path)
+                yield Candidate(path=path, source=source, rule=rule, distance=distance)
 
     def ranked(self, found: Iterable[Candidate | None]) -> list[Candidate]:
         """Return the candidates of one place, best first: in which order a file system lists them says nothing."""
@@ -295,6 +311,14 @@ def from_project(search: Search) -> Iterator[Candidate]:
             yield from search.ranked(found)
 
 
+def _changed(path: str) -> int:
+    """When a file was written, nanoseconds since 1970; 0 of what is not there."""
+    try:
+        return os.stat(path).st_mtime_ns
+    except (OSError, ValueError):
+        return 0
+
+
 def _steps(start: str, end: str) -> int:
     one, two = start.split("/"), end.split("/")
     same = 0
@@ -312,6 +336,14 @@ def from_search_roots(search: Search) -> Iterator[Candidate]:
         for tail in roots.tails(text):
             yield from search.in_directory(os.path.join(root, os.path.dirname(tail)), "search-root", distance)
         yield from search.in_tree(root, "search-root", distance, walk.MAX_DEPTH)
+
+
+def from_archives(search: Search) -> Iterator[Candidate]:
+    """Yield files inside the wheels, eggs and zip files that lie in the directories read so far, nearest first."""
+    origin = search.anchors[0][0] if search.anchors else ""
+    near = [(_steps(origin, os.path.dirname(path)), -_changed(path), path) for path in search.reader.archives]
+    for steps, _, archive in sorted(near):
+        yield from search.in_archive(archive, "archive", DISTANCE["archive"] + min(steps, 9))
 
 
 def from_environment(search: Search) -> Iterator[Candidate]:
@@ -333,6 +365,7 @@ SOURCES: tuple[Callable[[Search], Iterator[Candidate]], ...] = (
     from_tails,
     from_build_directories,
     from_project,
+    from_archives,
     from_search_roots,
     from_environment,
 )

@@ -10,10 +10,10 @@ from __future__ import annotations
 import os
 import time
 
-from dlrepair.binary import elf
+from dlrepair.binary import elf, strings
 from dlrepair.model.candidate import Verdict
+from dlrepair.search import archives, tensorflow
 from dlrepair.search import names as naming
-from dlrepair.search import tensorflow
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -101,6 +101,11 @@ class Vetting:
 
     def run(self, trial: bool) -> Verdict:
         """Return the verdict; every check runs until the first that rejects."""
+        inside = archives.split(self.path) if archives.SEPARATOR in self.path else None
+        if inside is not None:
+            from dlrepair.search import unpack
+
+            return unpack.vet_member(self, inside[0], inside[1], trial)
         result = ""
         try:
             for check in CHECKS:
@@ -139,19 +144,25 @@ class Vetting:
 
 def check_path(vetting: Vetting) -> None:
     """Reject what is excluded by the settings or the caller, and CUDA's stub libraries."""
-    from dlrepair.search.sources import is_excluded
-
     path = vetting.path
     if "\0" in path:
         raise Rejected("not-a-file", "no path can hold a NUL character")
     real = os.path.realpath(path)
-    if is_excluded(path, tuple(vetting.settings.exclude)) or is_excluded(real, tuple(vetting.settings.exclude)):
+    if is_excluded_path(path, vetting.settings):
         raise Rejected("excluded", "the setting exclude names {}".format(path))
     for broken in vetting.wanted.exclude:
         if real == os.path.realpath(broken) or same_file(path, broken):
             raise Rejected("excluded", "it is {}, the file that failed".format(broken))
     if "stubs" in path.split("/")[:-1] or "stubs" in real.split("/")[:-1]:
         raise Rejected("stub", "{} is a stub to link against; its functions do nothing".format(path))
+
+
+def is_excluded_path(path: str, settings: Settings) -> bool:
+    """Tell whether the setting ``exclude`` names a path, or what it leads to."""
+    from dlrepair.search.sources import is_excluded
+
+    patterns = tuple(settings.exclude)
+    return bool(patterns) and (is_excluded(path, patterns) or is_excluded(os.path.realpath(path), patterns))
 
 
 def same_file(one: str, two: str) -> bool:
@@ -174,8 +185,12 @@ def check_trust(vetting: Vetting) -> None:
     from dlrepair import trust
 
     clause = trust.check(vetting.path, vetting.request.script)
-    if clause is None:
-        return
+    if clause is not None:
+        check_trust_of(vetting.path, clause)
+
+
+def check_trust_of(path: str, clause: str) -> None:
+    """Raise ``Rejected`` for what ``trust`` says against a path."""
     if "belongs to" in clause or "owned by" in clause:
         raise Rejected("untrusted-owner", clause)
     raise Rejected("untrusted-directory" if clause.startswith("directory") else "untrusted-file", clause)
@@ -275,11 +290,11 @@ def check_symbols(vetting: Vetting) -> None:
     absent = [version for version in wanted.versions if version not in vetting.elf.verdef]
     if absent:
         raise Rejected("versions-missing", "it does not define version {}".format(", ".join(sorted(absent))))
-    if wanted.symbols:
+    if wanted.symbols and wanted.role == "dependency":  # what a substitute lacks may be in what it needs: ``closure``
         with elf.open_elf(vetting.path) as library:
             lacking = [name for name in wanted.symbols if not library.defines(name)]
         if lacking:
-            raise Rejected("symbols-missing", "it does not define {}".format(_some(lacking)))
+            raise Rejected("symbols-missing", "it does not define {}".format(some(lacking)))
 
 
 def check_ops(vetting: Vetting) -> None:
@@ -293,10 +308,13 @@ def check_ops(vetting: Vetting) -> None:
             raise Rejected(
                 "not-an-op-library", "another name than the one asked for, and it uses nothing of TensorFlow"
             )
+        lacking = strings.lacking_ops(vetting.path, wanted.ops) if wanted.ops else []
+        if lacking:
+            raise Rejected("ops-missing", "it registers no op that the caller knows as {}".format(some(lacking)))
         if vetting.registered:
             twice = library.strings_contain(set(vetting.registered))
             if twice:
-                raise Rejected("ops-registered", "its ops are registered already: {}".format(_some(sorted(twice))))
+                raise Rejected("ops-registered", "its ops are registered already: {}".format(some(sorted(twice))))
 
 
 def check_closure(vetting: Vetting) -> None:
@@ -306,7 +324,7 @@ def check_closure(vetting: Vetting) -> None:
     closure.check(vetting)
 
 
-def _some(items: object) -> str:
+def some(items: object) -> str:
     listed = [str(item) for item in items]  # type: ignore[attr-defined]
     return ", ".join(listed[:3]) + (" and {} more".format(len(listed) - 3) if len(listed) > 3 else "")
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import time
 
+from dlrepair.search import archives
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Callable, Iterator
@@ -25,6 +27,8 @@ LATE = frozenset(
 
 MAX_DEPTH = 8
 MAX_DIRECTORIES = 20000
+#: So many libraries of other names are kept in mind, to be looked at by content when no name leads anywhere.
+MAX_OTHERS = 400
 #: This many entries without one library make a directory one of data.
 DATA_ENTRIES = 2000
 
@@ -32,11 +36,13 @@ DATA_ENTRIES = 2000
 class Listing:
     """What one directory holds that matters: names that match, directories to enter."""
 
-    __slots__ = ("links", "matches", "reason", "subdirs", "venv")
+    __slots__ = ("archives", "links", "matches", "others", "reason", "subdirs", "venv")
 
     def __init__(self) -> None:
         self.matches: list[tuple[str, str]] = []
         self.subdirs: list[str] = []
+        self.archives: list[str] = []  #: wheels, eggs, zip files
+        self.others: list[str] = []  #: libraries whose names do not match
         self.links: list[str] = []  #: symbolic links, of which some may lead to directories
         self.reason = ""  #: why it was not read to its end
         self.venv = False
@@ -56,6 +62,10 @@ class Reader:
         self.notes: list[tuple[str, str]] = []
         self.directories = 0
         self._cache: dict[str, Listing | None] = {}
+        #: what was met on the way, in the order of reading: archives, libraries of other names, other environments
+        self.archives: list[str] = []
+        self.others: list[str] = []
+        self.environments: list[str] = []
 
     def expired(self) -> bool:
         """Tell whether the time budget is used up."""
@@ -91,6 +101,11 @@ class Reader:
                 found.reason = error.strerror or str(error)
         found.subdirs.sort()
         found.links.sort()
+        self.archives += [os.path.join(directory, name) for name in sorted(found.archives)]
+        if len(self.others) < MAX_OTHERS:
+            self.others += [os.path.join(directory, name) for name in sorted(found.others)]
+        if found.venv:
+            self.environments.append(directory)
         if found.reason:
             self.notes.append((directory, found.reason))
             self._try_names(directory, found)
@@ -109,6 +124,10 @@ class Reader:
             if rule is not None:
                 libraries += 1
                 found.matches.append((name, rule))
+            elif name.endswith(archives.ENDINGS):
+                found.archives.append(name)
+            elif ".so" in name and name.endswith(".so"):
+                found.others.append(name)
             elif entry.is_symlink():
                 found.links.append(name)
             elif entry.is_dir(follow_symlinks=False):

@@ -19,7 +19,8 @@ if TYPE_CHECKING:
     from typing import Iterator
 
 __all__ = [
-    "add_link", "clear", "entries", "forget", "gc", "key_of", "problem", "recall", "remember", "root", "size", "use",
+    "add_link", "clear", "digest", "entries", "forget", "gc", "key_of", "problem", "recall", "remember", "root", "size",
+    "use",
 ]  # fmt: skip
 
 MAX_RECORDS = 1000
@@ -104,10 +105,11 @@ def _is_ours(name: str) -> bool:
 def key_of(*parts: str) -> str:
     """A digest of ``parts``, 32 hexadecimal digits: BLAKE2b (RFC 7693) over the length and bytes of each."""
     data = b"".join(b"%d:%s" % (len(raw), raw) for raw in (part.encode("utf-8", "surrogatepass") for part in parts))
-    return _digest(data)
+    return digest(data)
 
 
-def _digest(data: bytes) -> str:
+def digest(data: bytes) -> str:
+    """BLAKE2b of bytes, 32 hexadecimal digits."""
     try:
         from _blake2 import blake2b  # hashlib would load OpenSSL
     except ImportError:
@@ -184,12 +186,12 @@ def _encode(record: dict[str, str]) -> bytes:
     for name, value in record.items():
         lines.append("{}\t{}".format(_escape(name), _escape(value)))
     body = ("\n".join(lines) + "\n").encode("utf-8", "surrogatepass")
-    return body + b"end\t" + _digest(body).encode("ascii") + b"\n"
+    return body + b"end\t" + digest(body).encode("ascii") + b"\n"
 
 
 def _decode(data: bytes) -> dict[str, str] | None:
     cut = data.rfind(b"end\t")
-    if cut < 0 or data[cut + 4 :] != _digest(data[:cut]).encode("ascii") + b"\n":
+    if cut < 0 or data[cut + 4 :] != digest(data[:cut]).encode("ascii") + b"\n":
         return None
     lines = data[:cut].decode("utf-8", "surrogatepass").split("\n")
     if lines[0] != _HEAD:

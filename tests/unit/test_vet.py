@@ -556,7 +556,7 @@ def test_the_right_one_among_decoys(project: Project) -> None:
     found = sources.find_candidates(wanted, request, settings(), time.monotonic() + 20)
     reasons = {}
     taken = ""
-    for candidate in rank.nearest_first(found, wanted, request):
+    for candidate in rank.rank(list(found), wanted, request):
         verdict = vet.vet(candidate, wanted, request, settings=settings())
         reasons[os.path.relpath(candidate.path, project.root)] = verdict.reason
         if verdict.accepted:
@@ -635,23 +635,3 @@ def test_an_op_library_for_this_tensorflow_comes_first(
         assert [each.path for each in ranked] == expected
         assert "built for this TensorFlow" in rank.explain(ranked[0], wanted, project.request("roi.so"))
         assert "built for another TensorFlow" in rank.explain(ranked[1], wanted, project.request("roi.so"))
-
-
-def test_nearest_first_asks_for_no_more_than_it_needs(candidate: Callable[..., Candidate]) -> None:
-    asked = []
-
-    def proposals() -> Any:
-        for path, rule, distance, source in (
-            ("/x/libroi.so", "lib-prefix", 0, "requested-directory"), ("/x/build/roi.so", "exact", 10, "build-sibling"),
-            ("/x/late/roi_op.so", "affix", 100, "project"), ("/x/late/roi.so", "exact", 130, "project"),
-        ):  # fmt: skip
-            asked.append(path)
-            yield candidate(path, rule, distance, source)
-
-    wanted = Wanted("roi.so", "substitute")
-    ordered = rank.nearest_first(proposals(), wanted, Project.request)  # type: ignore[arg-type]
-    assert next(ordered).path == "/x/libroi.so"
-    assert asked == ["/x/libroi.so", "/x/build/roi.so"]
-    assert next(ordered).path == "/x/build/roi.so"
-    assert asked == ["/x/libroi.so", "/x/build/roi.so"]
-    assert [one.path for one in ordered] == ["/x/late/roi_op.so", "/x/late/roi.so"]
