@@ -2,7 +2,8 @@
 
 ``links/<digest of the target>/<name>`` are symbolic links, ``remembered/<key>`` small
 text records, ``objects/<digest>/<name>`` files named by their contents, ``extracted/<digest>/`` trees that came
-out of an archive. Everything in it can be made
+out of an archive, ``builds/<key>/`` what was compiled (``dlrepair.store.builds`` has its further parts).
+Everything in it can be made
 again: it may be deleted at any moment, by anybody, while any number of processes use it.
 """
 
@@ -27,7 +28,9 @@ MAX_RECORDS = 1000
 MAX_LINKS = 2000
 MAX_RECORD = 64 * 1024  #: bytes
 MAX_OBJECTS = 2 * 1024 * 1024 * 1024  #: bytes
-_PARTS = ("links", "objects", "extracted", "remembered")
+_PARTS = ("links", "objects", "extracted", "remembered", "builds", "manifests", "locks", "logs")
+#: parts that other modules keep in bounds
+_ELSEWHERE = ("extracted", "builds", "manifests", "locks", "logs")
 _TAG = "CACHEDIR.TAG"
 #: https://bford.info/cachedir/ : backup programs leave such a directory out
 _TAG_TEXT = b"Signature: 8a477f597d28d172789f06886806bc55\n# The store of dlrepair. It may be deleted at any moment.\n"
@@ -399,14 +402,16 @@ def clear() -> tuple[int, int]:
 
 def gc() -> tuple[int, int]:
     """(files, bytes) removed: links that lead nowhere, damaged records, leftovers, and what exceeds the bounds."""
-    from dlrepair.store import trees
+    from dlrepair.store import builds, trees
 
     base = root(create=False)
     files, total = trees.tidy(os.path.join(base, "extracted")) if base else (0, 0)
+    built = builds.tidy()
+    files, total = files + built[0], total + built[1]
     now = time.time()
     objects = []
     for part, path, target, length, mtime in list(entries()):
-        if part == "extracted":
+        if part in _ELSEWHERE:
             continue
         leftover = os.path.basename(path).startswith(".tmp-")
         if leftover:

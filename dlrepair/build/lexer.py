@@ -1,0 +1,85 @@
+"""Comments, strings and code of a C++ source, told apart by the rules of translation phase 3 ([lex.phases]).
+
+Line structure is kept everywhere: ``__LINE__`` is part of what a compiler makes of a file.
+"""
+
+from __future__ import annotations
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from re import Pattern
+    from typing import Callable
+
+_TOKENS = r"""
+    (?P<comment> //(?:[^\\\n]|\\\r?\n|\\.)* | /\*.*?\*/ )
+  | (?P<keep> ^[ \t]*\#[ \t]*(?:include|import|include_next)[ \t]*<[^>\n]*>
+      | __has_include(?:_next)?[ \t]*\([ \t]*<[^>\n]*>
+      | (?:u8|[uUL])?R"(?P<mark>[^()\\\s]{0,16})\(.*?\)(?P=mark)"
+      | (?:u8|[uUL])?"(?:[^"\\\n]|\\.)*"
+      | (?:u8|[uUL])?'(?:[^'\\\n]|\\.)*' )
+  | (?P<word> [A-Za-z_]\w* | \.?[0-9](?:[eEpP][+-]|'\w|[\w.])* )
+"""
+
+_compiled: list[Pattern[str]] = []
+
+
+def _tokens() -> Pattern[str]:
+    if not _compiled:
+        import re
+
+        _compiled.append(re.compile(_TOKENS, re.VERBOSE | re.DOTALL | re.MULTILINE))
+    return _compiled[0]
+
+
+def without_comments(text: str) -> str:
+    """``text`` with each comment replaced by one space, and line for line the same otherwise.
+
+    Two texts that give the same compile to the same object: a comment is one space ([lex.phases] 1.3); white
+    space before a comment that ends its line has no meaning. A newline within a comment becomes ``\\x01``, since
+    it does not end a directive.
+    """
+    out: list[str] = []
+    at = 0
+    for match in _tokens().finditer(text):
+        if match.lastgroup != "comment" and match.group("comment") is None:
+            continue
+        code = text[at : match.start()]
+        comment = match.group("comment")
+        end = match.end()
+        if comment.startswith("//"):
+            code = code.rstrip(" \t")
+            out += [code, "\x02" * comment.count("\n")]
+        elif text[end : end + 1] in ("\n", "") and "\n" not in comment:
+            out.append(code.rstrip(" \t"))
+        else:
+            out += [code, " ", "\x01" * comment.count("\n")]
+        at = end
+    out.append(text[at:])
+    return "".join(out)
+
+
+def map_code(text: str, change: Callable[[str], str]) -> str:
+    """``text`` with ``change`` applied to what is neither comment nor literal nor the name of a header in brackets."""
+    out: list[str] = []
+    at = 0
+    for match in _tokens().finditer(text):
+        if match.group("word") is not None:
+            continue
+        out += [change(text[at : match.start()]), match.group(0)]
+        at = match.end()
+    out.append(change(text[at:]))
+    return "".join(out)
+
+
+def code_of(text: str) -> str:
+    """Only the code: comments and literals are blanked, directives and line structure are kept."""
+    out: list[str] = []
+    at = 0
+    for match in _tokens().finditer(text):
+        if match.group("word") is not None:
+            continue
+        kept = match.group(0) if match.group(0).lstrip().startswith("#") else '""'
+        out += [text[at : match.start()], kept, "\n" * match.group(0).count("\n")]
+        at = match.end()
+    out.append(text[at:])
+    return "".join(out)

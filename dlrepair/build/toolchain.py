@@ -1,0 +1,349 @@
+"""The TensorFlow that an op is built for, and the compilers of this machine.
+
+Where TensorFlow is imported, ``tf.sysconfig`` is asked. Elsewhere a child of this interpreter is, once: the answer is
+remembered until the framework library changes. Compilers are asked for their version once.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+
+from dlrepair import store, trust
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from dlrepair.model.toolchain import Compiler, TensorFlow, Toolchain
+
+#: seconds that a compiler may take to say its version, and that ``import tensorflow`` may take in a child
+PROBE_SECONDS = 20.0
+IMPORT_SECONDS = 180.0
+_FORMAT = "toolchain 1"
+
+_ASK = """
+import json, sys
+import tensorflow as tf
+v = getattr(tf, "version", tf)
+build = getattr(v, "GIT_VERSION", "") + " " + str(getattr(v, "COMPILER_VERSION", ""))
+print("\\n" + json.dumps([getattr(v, "VERSION", ""), build, tf.sysconfig.get_include(), tf.sysconfig.get_lib(),
+    list(tf.sysconfig.get_compile_flags()), list(tf.sysconfig.get_link_flags()), bool(tf.test.is_built_with_cuda())]))
+"""
+
+
+class NoToolchain(Exception):
+    """What is missing, as a slug and a sentence."""
+
+    def __init__(self, reason: str, text: str, help: str = "") -> None:
+        Exception.__init__(self, text)
+        self.reason = reason
+        self.text = text
+        self.help = help
+
+
+# --- TensorFlow -----------------------------------------------------------------------------------------------------
+
+
+def find_tensorflow() -> TensorFlow:
+    """The TensorFlow of this process, or that of this interpreter's environment. Raises ``NoToolchain``."""
+    facts = _imported() or _remembered_or_asked()
+    version, build, include, library, compile_flags, link_flags, cuda = facts
+    from dlrepair.model.toolchain import TensorFlow
+
+    if not os.path.isdir(include):
+        raise NoToolchain("no-tensorflow", "TensorFlow {} has no headers in {}".format(version, include))
+    framework = _framework(library, link_flags)
+    standard = _standard_of(compile_flags)
+    if not standard:
+        standard = _standard_by_symbols(framework)
+    return TensorFlow(
+        version, build, include, framework, tuple(compile_flags), tuple(link_flags), standard, bool(cuda)
+    )  # fmt: skip
+
+
+def _imported() -> tuple[Any, ...] | None:
+    """What the imported ``tensorflow`` says of itself; None where it is not imported, or not to the end."""
+    tf = sys.modules.get("tensorflow")
+    try:
+        version: Any = getattr(tf, "version", tf)
+        build = "{} {}".format(getattr(version, "GIT_VERSION", ""), getattr(version, "COMPILER_VERSION", ""))
+        config: Any = tf.sysconfig  # type: ignore[union-attr]
+        return (
+            str(version.VERSION), build, config.get_include(), config.get_lib(), list(config.get_compile_flags()),
+            list(config.get_link_flags()), bool(tf.test.is_built_with_cuda()),  # type: ignore[union-attr]
+        )  # fmt: skip
+    except Exception:  # not there, half imported, replaced by something else: ask a child
+        return None
+
+
+def _package() -> str:
+    """The ``tensorflow`` package's file, without importing it; "" where there is none."""
+    for place in sys.path:
+        if isinstance(place, str):
+            path = os.path.join(os.path.abspath(place or os.curdir), "tensorflow", "__init__.py")
+            if os.path.isfile(path):
+                return path
+    return ""
+
+
+def _remembered_or_asked() -> tuple[Any, ...]:
+    import json
+
+    origin = _package()
+    if not origin:
+        raise NoToolchain(
+            "no-tensorflow", "there is no TensorFlow in the environment of {}".format(sys.executable),
+            "python -m pip install tensorflow",
+        )  # fmt: skip
+    key = store.key_of(_FORMAT, "tensorflow", sys.executable or "", sys.version, origin, _signature(origin))
+    record = store.recall(key)
+    if record is not None:
+        facts = tuple(json.loads(record["facts"]))
+        if _signature(_framework(facts[3], facts[5])) == record["framework"]:
+            return facts
+    facts = _ask_child()
+    store.remember(key, {"facts": json.dumps(facts), "framework": _signature(_framework(facts[3], facts[5]))})
+    return facts
+
+
+def _ask_child() -> tuple[Any, ...]:
+    import json
+    import subprocess
+
+    env = dict(os.environ, DLREPAIR="off", TF_CPP_MIN_LOG_LEVEL="3", CUDA_VISIBLE_DEVICES="-1")
+    try:
+        done = subprocess.run(
+            [sys.executable, "-c", _ASK], env=env, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE, timeout=IMPORT_SECONDS, check=False,
+        )  # fmt: skip
+        return tuple(json.loads(done.stdout.decode("utf-8").strip().splitlines()[-1]))
+    except subprocess.TimeoutExpired:
+        why = "importing it took longer than {:g} s".format(IMPORT_SECONDS)
+    except (OSError, ValueError, IndexError):
+        words = done.stderr.decode("utf-8", "replace").strip().splitlines()
+        why = words[-1] if words else "no answer"
+    raise NoToolchain("no-tensorflow", "TensorFlow cannot be asked for its flags: {}".format(why))
+
+
+def _framework(library: str, link_flags: Any) -> str:
+    """Path of the framework library that the link flags name; the directory where they name none (TensorFlow 1.3)."""
+    for flag in link_flags:
+        if flag.startswith("-l:"):
+            return os.path.join(library, flag[3:])
+    plain = os.path.join(library, "libtensorflow_framework.so")
+    return plain if os.path.exists(plain) else library
+
+
+def _standard_of(flags: Any) -> str:
+    for flag in flags:
+        if flag.startswith(("-std=", "--std=")):
+            return str(flag.split("=", 1)[1])
+    return ""
+
+
+def _standard_by_symbols(framework: str) -> str:
+    """The oldest standard whose ``string_view`` is the framework's (FACTS: gnu++17 compiles and then fails to load)."""
+    key = store.key_of(_FORMAT, "standard", framework, _signature(framework))
+    record = store.recall(key)
+    if record is not None and "standard" in record:
+        return record["standard"]
+    from dlrepair.binary import elf
+
+    standard = "c++17"
+    try:
+        with elf.open_elf(framework) as library:
+            for name in library.symbols.defined_names(b"OpKernelRegistrar12InitInternal"):
+                if b"St17basic_string_view" not in name:
+                    standard = "c++14" if b"string_view" in name else "c++11"
+    except (OSError, ValueError):
+        return standard
+    store.remember(key, {"standard": standard})
+    return standard
+
+
+def _signature(path: str) -> str:
+    try:
+        info = os.stat(path)
+    except (OSError, ValueError):
+        return "-"
+    return "{}.{}.{}".format(info.st_size, info.st_mtime_ns, info.st_ino)
+
+
+# --- compilers ------------------------------------------------------------------------------------------------------
+
+
+def find(tensorflow: TensorFlow | None, cuda_wanted: bool = False) -> Toolchain:
+    """Everything to build with. Raises ``NoToolchain`` where there is no C++ compiler."""
+    from dlrepair.model.toolchain import Toolchain
+
+    compiler = find_compiler()
+    notes: list[str] = []
+    nvcc, home = None, ""
+    if cuda_wanted:
+        nvcc, home = _find_cuda(tensorflow, notes)
+    return Toolchain(compiler, tensorflow, nvcc, home, tuple(notes))
+
+
+def find_compiler() -> Compiler:
+    """``CXX`` where it is set, else the newest g++ on ``PATH``, else clang++ or c++. Raises ``NoToolchain``."""
+    named = os.environ.get("CXX", "").strip()
+    if named:
+        return _named(named)
+    found: list[tuple[tuple[int, int], Compiler]] = []
+    problems: list[str] = []
+    for rank, path in _on_path():
+        clause = trust.check(path)
+        if clause is not None:
+            problems.append(clause)
+            continue
+        try:
+            compiler = identify((path,))
+        except NoToolchain as problem:
+            problems.append(problem.text)
+            continue
+        found.append(((rank, compiler.major), compiler))
+    if not found:
+        more = ": " + problems[0] if problems else ""
+        raise NoToolchain("no-compiler", "no C++ compiler was found on PATH" + more, "apt-get install g++")
+    return max(found, key=lambda pair: pair[0])[1]
+
+
+def _named(words: str) -> Compiler:
+    import shlex
+
+    try:
+        argv = shlex.split(words)
+    except ValueError:
+        argv = []
+    path = which(argv[0]) if argv else ""
+    if not path:
+        raise NoToolchain("no-compiler", "CXX is {!r}, and there is no such program".format(words), "unset CXX")
+    clause = trust.check(path)
+    if clause is not None:
+        raise NoToolchain("untrusted", "CXX is {!r}: {}".format(words, clause), "unset CXX")
+    return identify((path, *argv[1:]))
+
+
+def which(name: str) -> str:
+    """Absolute path of a program; "" where there is none."""
+    if "/" in name:
+        path = os.path.abspath(name)
+        return path if os.access(path, os.X_OK) and os.path.isfile(path) else ""
+    for place in os.environ.get("PATH", os.defpath).split(os.pathsep):
+        path = os.path.join(place, name)
+        if os.path.isabs(path) and os.access(path, os.X_OK) and os.path.isfile(path):
+            return path
+    return ""
+
+
+def _on_path() -> list[tuple[int, str]]:
+    """(rank, path) of C++ compilers, each file once: g++ before clang++ before whatever c++ is.
+
+    TensorFlow's own builds up to 2.15 are g++'s; g++ compiles against the later ones, which are clang's, as well.
+    """
+    import re
+
+    known = re.compile(r"^(?:[\w.]+-)*(?:(?P<gcc>g\+\+)|(?P<clang>clang\+\+)|(?P<other>c\+\+))(?:-\d+(?:\.\d+)*)?$")
+    found: dict[str, tuple[int, str]] = {}
+    for place in os.environ.get("PATH", os.defpath).split(os.pathsep):
+        if not os.path.isabs(place):
+            continue
+        try:
+            names = os.listdir(place)
+        except OSError:
+            continue
+        for name in sorted(names, key=len):
+            match = known.match(name)
+            if match is None or "mingw" in name or not _is_native(name):
+                continue
+            path = os.path.join(place, name)
+            real = os.path.realpath(path)
+            rank = 2 if match.group("gcc") else 1 if match.group("clang") else 0
+            if os.access(path, os.X_OK) and (real not in found or rank > found[real][0]):
+                found[real] = (rank, path)
+    return sorted(found.values(), reverse=True)
+
+
+def _is_native(name: str) -> bool:
+    """Whether a compiler's name has no prefix, or this machine's: cross compilers have another's."""
+    machine = os.uname().machine
+    head = _prefix(name)
+    return not head or head.startswith((machine, machine.replace("x86_64", "amd64")))
+
+
+def _prefix(name: str) -> str:
+    """``x86_64-linux-gnu-`` of ``x86_64-linux-gnu-g++-12``; "" where there is none."""
+    for stem in ("clang++", "g++", "c++"):
+        head, found, _ = name.partition(stem)
+        if found:
+            return head
+    return ""
+
+
+def identify(argv: tuple[str, ...], family: str = "") -> Compiler:
+    """The compiler behind ``argv``, asked for its version, or remembered. Raises ``NoToolchain``."""
+    from dlrepair.model.toolchain import Compiler
+
+    real = os.path.realpath(argv[0])
+    key = store.key_of(_FORMAT, "compiler", real, _signature(real), *argv)
+    record = store.recall(key)
+    text = record.get("version") if record is not None else None
+    if text is None:
+        text = _ask_version(argv)
+        store.remember(key, {"version": text})
+    lines = text.splitlines()
+    words = " ".join(lines[:4]).lower()
+    if not family:
+        family = "clang" if "clang" in words else "gcc" if "free software foundation" in words else "other"
+    return Compiler(argv, real, lines[-1] if family == "nvcc" else lines[0], family, _major(text))
+
+
+def _ask_version(argv: tuple[str, ...]) -> str:
+    from dlrepair.build import compiler
+
+    ran = compiler.run([*argv, "--version"], seconds=PROBE_SECONDS)
+    if ran.reason == "time-limit":
+        raise NoToolchain("no-compiler", "{} did not say its version within {:g} s".format(argv[0], PROBE_SECONDS))
+    if ran.reason or not ran.output.strip():
+        raise NoToolchain("no-compiler", "{} --version: {}".format(argv[0], ran.output.strip()[:200] or ran.reason))
+    return ran.output.strip()[:2000]
+
+
+def _major(text: str) -> int:
+    import re
+
+    match = re.search(r"(?:release |version |\) )(\d+)\.", text) or re.search(r"\b(\d+)\.\d+", text)
+    return int(match.group(1)) if match else 0
+
+
+def _find_cuda(tensorflow: TensorFlow | None, notes: list[str]) -> tuple[Compiler | None, str]:
+    """(nvcc, directory of its toolkit), or (None, "") with the reason in ``notes``."""
+    if tensorflow is not None and not tensorflow.cuda:
+        notes.append("CPU kernels only: TensorFlow {} is not a CUDA build".format(tensorflow.version))
+        return None, ""
+    homes = [os.environ.get(name, "") for name in ("CUDA_HOME", "CUDA_PATH")]
+    places = [os.path.join(home, "bin", "nvcc") for home in homes if home]
+    places += ["nvcc", "/usr/local/cuda/bin/nvcc"]
+    try:
+        names = sorted(os.listdir("/usr/local"), reverse=True)
+    except OSError:
+        names = []
+    places += [os.path.join("/usr/local", name, "bin", "nvcc") for name in names if name.startswith("cuda-")]
+    why = "no nvcc was found"
+    for place in places:
+        path = which(place)
+        if not path:
+            continue
+        clause = trust.check(path)
+        if clause is not None:
+            why = clause
+            continue
+        try:
+            nvcc = identify((path,), "nvcc")
+        except NoToolchain as problem:
+            why = problem.text
+            continue
+        return nvcc, os.path.dirname(os.path.dirname(nvcc.realpath))
+    notes.append("CPU kernels only: " + why)
+    return None, ""

@@ -1,0 +1,187 @@
+"""The temporary directory of one build: private copies of sources, forwarded headers, objects on their way.
+
+A copy is made only when a step of the ladder rewrites something; it mirrors absolute paths, so that relative includes
+mean what they meant. The user's files are read, never written.
+"""
+
+from __future__ import annotations
+
+import os
+
+from dlrepair.build import compiler, eras, objects
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any, Sequence
+
+    from dlrepair.build.commands import Unit
+    from dlrepair.build.compiler import Ran
+    from dlrepair.build.eras import EraStep
+    from dlrepair.build.includes import Scan
+    from dlrepair.model.toolchain import Toolchain
+
+#: how often one source is compiled before the ladder is at its end
+ROUNDS = 10
+
+
+class Made:
+    """What came of one source: an object with the headers that it was made of, or the words of the compiler."""
+
+    __slots__ = ("argv", "dependencies", "object", "output", "reason", "steps", "unit")
+
+    def __init__(self, unit: Unit) -> None:
+        self.unit = unit
+        self.object = ""
+        self.dependencies: list[str] = []  #: as the user's paths
+        self.steps: tuple[EraStep, ...] = ()
+        self.reason = "compile-error"
+        self.output = ""
+        self.argv: tuple[str, ...] = ()
+
+
+class Workshop:
+    """Compiles the sources of one library in a directory of its own."""
+
+    def __init__(self, directory: str, top: str, toolchain: Toolchain, scan: Scan, note: Any, tick: Any) -> None:
+        self.directory = directory
+        self.top = top  #: of the whole build: removed when the builder is killed
+        self.toolchain = toolchain
+        self.scan = scan
+        self.note = note  #: ``note(names of steps, why)`` when the ladder is climbed
+        self.tick = tick
+        self.mirror = os.path.join(directory, "copy")
+        self.forward = os.path.join(directory, "forward")
+        self.precompiled = ""  #: header to be included first, where its precompiled form is valid
+        self._forwarded: set[str] = set()
+        if toolchain.tensorflow is not None:
+            self._forward(scan.angled)
+
+    def compile(self, units: Sequence[Unit]) -> list[Made]:
+        """What came of each source; sources are compiled side by side, and each climbs the ladder by itself."""
+        made = [Made(unit) for unit in units]
+        steps = eras.known(self.toolchain.tensorflow, self.scan.texts.values())
+        if steps:
+            self.note([step.name for step in steps], "known of TensorFlow {}".format(self._release()))
+        for one in made:
+            one.steps = steps
+        todo = list(range(len(made)))
+        for _ in range(ROUNDS):
+            commands = [self._command(made[at], at) for at in todo]
+            ran = compiler.run_all(commands, temporary=self.top, tick=self.tick)
+            again = []
+            for at, done in zip(todo, ran):
+                self._take(made[at], done)
+                if done.reason and self._climb(made[at], done):
+                    again.append(at)
+            todo = again
+            if not todo:
+                break
+        return made
+
+    def _release(self) -> str:
+        return "" if self.toolchain.tensorflow is None else self.toolchain.tensorflow.version
+
+    # --- one source
+
+    def _command(self, made: Made, at: int) -> list[str]:
+        unit = made.unit
+        source = unit.source
+        argv = list(unit.argv)
+        if any(step.rewrites for step in made.steps):
+            source = self._copied(made.steps)[source]
+            argv = self._with_copies(argv)
+            argv += ["-iquote", os.path.dirname(unit.source)]
+            if unit.mapped:
+                argv.append("-fmacro-prefix-map={}/=".format(self.mirror + unit.directory))
+        for step in made.steps:
+            argv += [flag for flag in step.flags if unit.language == "c++" or not flag.startswith("-f")]
+        if self._forwarded:
+            argv += ["-idirafter", self.forward] if unit.language != "cuda" else ["-I" + self.forward]
+        if self.precompiled and unit.language == "c++":
+            argv += ["-include", self.precompiled, "-Winvalid-pch"]
+        made.object = os.path.join(self.directory, "{}.o".format(at))
+        argv += ["-MD", "-MF", made.object + ".d", "-c", source, "-o", made.object]
+        made.argv = tuple(argv)
+        return argv
+
+    def _with_copies(self, argv: list[str]) -> list[str]:
+        """Include directories of the project, each after its copy."""
+        out = []
+        for word in argv:
+            if word.startswith("-I") and os.path.isdir(self.mirror + word[2:]):
+                out.append("-I" + self.mirror + word[2:])
+            out.append(word)
+        return out
+
+    def _copied(self, steps: Sequence[EraStep]) -> dict[str, str]:
+        """Original -> copy of every file of the project, rewritten by the steps."""
+        copies = {}
+        for path, text in self.scan.texts.items():
+            copy = self.mirror + path
+            copies[path] = copy
+            os.makedirs(os.path.dirname(copy), exist_ok=True)
+            rewritten = eras.rewrite(text, steps)
+            with open(copy, "wb") as stream:
+                stream.write(rewritten.encode("utf-8", "surrogateescape"))
+        return copies
+
+    def _take(self, made: Made, ran: Ran) -> None:
+        made.output = ran.output.replace(self.mirror + os.sep, os.sep)
+        if ran.reason:
+            made.reason = "compile-error" if ran.reason == "failed" else ran.reason
+            return
+        made.reason = ""
+        found = objects.read_dependencies(made.object + ".d")
+        own = []
+        for path in found:
+            path = os.path.normpath(path)
+            if path.startswith(self.mirror + os.sep):
+                path = path[len(self.mirror) :]
+            if not path.startswith(self.directory + os.sep) and path != made.unit.source:
+                own.append(path)
+        made.dependencies = sorted(set(own))
+
+    def _climb(self, made: Made, ran: Ran) -> bool:
+        """Whether there is one more thing to be tried for a source that did not compile."""
+        if ran.reason != "failed":
+            return False
+        if self.precompiled:  # it may be at fault: once more without it
+            self.precompiled = ""
+            return True
+        if self.toolchain.tensorflow is not None:
+            found = self._forward(eras.missing_headers(ran.output))
+            if found:
+                return True
+        steps = eras.called_for(ran.output, made.steps)
+        useful = [step for step in steps if step.flags or self._rewrites(step)]
+        if not useful:
+            return False
+        made.steps = tuple(step for step in eras.STEPS if step in made.steps or step in useful)
+        self.note([step.name for step in useful], compiler.first_error(made.output))
+        return True
+
+    def _rewrites(self, step: EraStep) -> bool:
+        return any(eras.rewrite(text, (step,)) != text for text in self.scan.texts.values())
+
+    def _forward(self, names: Any) -> bool:
+        """Whether headers that have moved are forwarded from now on that were not before."""
+        tensorflow = self.toolchain.tensorflow
+        assert tensorflow is not None
+        fresh = {
+            old: new for old, new in eras.forwards(names, tensorflow.include).items() if old not in self._forwarded
+        }
+        for old, new in fresh.items():
+            path = os.path.join(self.forward, old)
+            os.makedirs(os.path.dirname(path), exist_ok=True)
+            with open(path, "w") as stream:
+                stream.write('#include "{}"\n'.format(new))
+        if fresh:
+            self._forwarded.update(fresh)
+            words = ["{} is {}".format(old, new) for old, new in fresh.items()]
+            self.note(["moved-header"], "; ".join(words))
+        return bool(fresh)
+
+    @property
+    def forwarded(self) -> bool:
+        """Whether a header was forwarded."""
+        return bool(self._forwarded)
