@@ -42,10 +42,10 @@ def stem(name: str) -> str:
 def core(name: str) -> str:
     """Return what is left of a stem without ``lib``, ``tf_``, ``_op`` and the like; never a word that says nothing."""
     plain = stem(name)
-    for _ in range(3):
-        for shorter in (_BEHIND.sub("", plain), _BEFORE.sub("", plain)):
-            if shorter != plain and len(shorter) > 1 and shorter.lower().strip("_") not in _GENERIC:
-                plain = shorter
+    for pattern in (_BEHIND, _BEFORE, _BEHIND, _BEFORE):
+        shorter = pattern.sub("", plain)
+        if len(shorter) > 1 and shorter.lower().strip("_") not in _GENERIC:
+            plain = shorter
     return plain
 
 

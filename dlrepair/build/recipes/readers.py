@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dlrepair.build.recipes.makefile import read_makefile
 from dlrepair.build.recipes.shell import read_script
 
 TYPE_CHECKING = False
@@ -17,7 +18,7 @@ def _nothing(reading: Reading, path: str) -> None:
 
 READERS: dict[str, Callable[[Reading, str], None]] = {
     "shell": read_script,
-    "make": _nothing,
+    "make": read_makefile,
     "cmake": _nothing,
     "setup.py": _nothing,
     "bazel": _nothing,

@@ -47,7 +47,7 @@ class Shell:
         self.functions: dict[str, list[Node]] = {}
         self.taken = True
         self.printed: list[str] | None = None  #: what a command substitution printed so far
-        self.expander = Expander(self.variables, lambda: self.directory, self._substitute, self.budget)
+        self.expander = Expander(self.variables, lambda: self.directory, self.substitute, self.budget)
         self._line_offset = 0
         self._stack: list[str] = []
 
@@ -55,7 +55,7 @@ class Shell:
         """Return a subshell."""
         other = Shell(self.reading, self.file, self.directory, kind=self.kind)
         other.variables = self.variables.copy()
-        other.expander = Expander(other.variables, lambda: other.directory, other._substitute, self.budget)
+        other.expander = Expander(other.variables, lambda: other.directory, other.substitute, self.budget)
         other.functions = self.functions
         other.taken = self.taken
         return other
@@ -146,6 +146,8 @@ class Shell:
         else:
             self._simple(Simple(words, node.line))
             verdict = {"true": True, "false": False}.get(words[0])
+            if words[0] in _PRINTERS or words[0] in ("cd", "mkdir", "export"):
+                verdict = True  # what follows an "or" is for the case that it fails
         return None if verdict is None else verdict != negated
 
     def _case(self, node: Block) -> None:
@@ -294,6 +296,7 @@ class Shell:
             at = arguments.index("-c") + 1
             if at < len(arguments):
                 inner = self.child()
+                inner.printed = self.printed
                 with self.budget.deeper():
                     inner.run_text(arguments[at], line)
             return
@@ -321,7 +324,7 @@ class Shell:
                 inner.taken = self.taken
                 inner.run_text(text)
 
-    def _substitute(self, script: str) -> str:
+    def substitute(self, script: str) -> str:
         """Return what a command substitution prints."""
         inner = self.child()
         inner.printed = []
