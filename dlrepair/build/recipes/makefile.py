@@ -45,13 +45,13 @@ class Rule:
 class Makefile:
     """Variables and rules of one makefile and what it includes."""
 
-    def __init__(self, reading: Reading, path: str, forced: frozenset[tuple[str, int]] = frozenset()) -> None:
+    def __init__(self, reading: Reading, path: str, forced: frozenset[str] = frozenset()) -> None:
         self.reading = reading
         self.budget: Budget = reading.budget
         self.path = path
         self.directory = os.path.dirname(path)
         self.forced = forced
-        self.refused: list[tuple[str, int, str]] = []  #: (file, line, text) of branches that are not taken
+        self.refused: list[tuple[str, str]] = []  #: (condition, text) of branches that are not taken
         self.variables: dict[str, tuple[bool, str]] = {}  #: name → (recursive, value)
         self.scoped: list[tuple[str, str, str, str]] = []  #: (target, name, operator, value)
         self.rules: list[Rule] = []
@@ -78,7 +78,7 @@ class Makefile:
         skipping: list[bool] = []  #: one a conditional: whether its current branch is skipped
         done: list[bool] = []  #: whether a branch of it was taken
         rule: Rule | None = None
-        refusal: list[tuple[int, list[str]]] = []
+        refusal: list[tuple[str, list[str]]] = []
         lines = _lines(text, first)
         define: tuple[str, list[str]] | None = None
         for number, line in lines:
@@ -95,7 +95,7 @@ class Makefile:
             if word in ("ifeq", "ifneq", "ifdef", "ifndef", "else", "endif") and not (
                 line[0] == "\t" and rule and word == "else"
             ):
-                self._conditional(word, stripped, skipping, done, number, path, refusal)
+                self._conditional(word, stripped, skipping, done, refusal)
                 continue
             if any(skipping):
                 if refusal:
@@ -113,24 +113,23 @@ class Makefile:
             rule = self._statement(_without_comment(line.replace("\\#", "#") if "\\#" in line else line), number, rule)
 
     def _conditional(
-        self, word: str, text: str, skipping: list[bool], done: list[bool], number: int, path: str,
-        refusal: list[tuple[int, list[str]]],
-    ) -> None:  # fmt: skip
+        self, word: str, text: str, skipping: list[bool], done: list[bool], refusal: list[tuple[str, list[str]]]
+    ) -> None:
         if word == "endif":
             if skipping:
                 skipping.pop()
                 done.pop()
-                start, lines = refusal.pop()
-                self.refused.append((path, start, "\n".join(lines)))
+                condition, lines = refusal.pop()
+                self.refused.append((condition, "\n".join(lines)))
             return
         if word == "else":
             if not skipping:
                 return
             rest = text[4:].strip()
-            start, lines = refusal.pop()
-            self.refused.append((path, start, "\n".join(lines)))
-            refusal.append((number, []))
-            if (path, number) in self.forced:
+            condition, lines = refusal.pop()
+            self.refused.append((condition, "\n".join(lines)))
+            refusal.append(("else " + condition, []))
+            if "else " + condition in self.forced:
                 skipping[-1], done[-1] = False, True
                 return
             if done[-1]:
@@ -141,12 +140,12 @@ class Makefile:
             else:
                 skipping[-1], done[-1] = False, True
             return
-        refusal.append((number, []))
+        refusal.append((text, []))
         if any(skipping):
             skipping.append(True)
             done.append(True)
             return
-        holds = (path, number) in self.forced or self._holds(word, text)
+        holds = text in self.forced or self._holds(word, text)
         skipping.append(not holds)
         done.append(holds)
 
@@ -500,7 +499,7 @@ def read_makefile(reading: Reading, path: str) -> None:
     if not stem or any(_makes(command, stem) for command in made):
         return
     core = names.core(stem)
-    forced = frozenset((file, line) for file, line, text in make.refused if core in text)
+    forced = frozenset(condition for condition, text in make.refused if core in text)
     if not forced:
         return
     make = Makefile(reading, path, forced)
