@@ -116,7 +116,7 @@ def _settings() -> Settings:
 class _Rehearsal:
     """Stands in for the hook's request: every load happens in a child process."""
 
-    def __init__(self, request: LoadRequest, view: ProcessView) -> None:
+    def __init__(self, request: LoadRequest, view: ProcessView, preview: bool = False) -> None:
         self._view = view
         self.requested = request.requested
         self.op_loader = request.op_loader
@@ -124,6 +124,8 @@ class _Rehearsal:
         self.state = _NoState()
         self._before: list[str] = []
         self._promoted: list[str] = []
+        self.preview = preview  #: nothing is built: the answer is what would be
+        self.assumed: set[str] = set()  #: what would have been built
 
     def dlopen(self, path: str, mode: int) -> int:
         (self._promoted if mode & os.RTLD_GLOBAL else self._before).append(path)
@@ -132,6 +134,8 @@ class _Rehearsal:
     def retry(self, path: str) -> str:
         from dlrepair.search import tensorflow, trial
 
+        if path in self.assumed:
+            return path
         mapped = tensorflow.mapped_libraries(self._view)
         first = [one for one in mapped if os.path.basename(one).startswith("libtensorflow_framework.so")]
         result = trial.run([*self._before, path], global_first=[*first, *self._view.promoted, *self._promoted])
@@ -179,7 +183,8 @@ def _rehearse(path: str, loader: str, script: str = "", journal: bool = True) ->
             writer.emit(event, incident, **fields)
 
     settings = _settings().replace(budget_ms=600000 if journal else PREVIEW_MS)
-    context = Context(_Rehearsal(request, view), request, diagnosis, Guard("none"), settings, view, target, emit)
+    ask = _Rehearsal(request, view, not journal)
+    context = Context(ask, request, diagnosis, Guard("none"), settings, view, target, emit)
     if diagnosis.cause == "none":
         return diagnosis, Outcome(False, "none", incident, next_step=diagnosis.next_step), context
     emit("load-failed", loader=request.loader, requested=path, resolved=target, caller="dlrepair fix", cwd=request.cwd,
@@ -204,7 +209,7 @@ def repair(path: str, loader: str = "ctypes") -> Outcome:
 
     _, outcome, context = _rehearse(path, loader)
     if outcome.repaired:
-        replay.remember_for_path(path, context.plan_done, outcome, context.made)
+        replay.remember_for_path(path, context.plan_done, outcome, context.made, context.inputs)
     return outcome
 
 

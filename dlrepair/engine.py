@@ -304,7 +304,7 @@ class _Incident:
             return  # whether such a repair is wanted depends on what surrounds the call: look again
         from dlrepair.repair import replay
 
-        replay.remember(self.ask, self.script, context.plan_done, outcome, context.made)
+        replay.remember(self.ask, self.script, context.plan_done, outcome, context.made, context.inputs)
 
 
 def resolved(request: LoadRequest) -> str | None:

@@ -61,13 +61,14 @@ def build(
     shared: str = "",
     fresh: bool = False,
     emit: Callable[..., None] = _nothing,
-    watcher: Watcher | None = None,
+    watcher: Any = None,
 ) -> BuildResult:
     """The library that ``recipe`` makes, for the TensorFlow of this process or environment, in the store.
 
     ``script``: main file of the program, whose owner is trusted too. ``shared``: the shared store's directory.
     ``fresh``: try again what did not compile before. ``emit``: takes the journal's ``build-started`` and
-    ``build-finished``. Never raises but for what interrupts (KeyboardInterrupt): then nothing is left behind.
+    ``build-finished``. ``watcher``: like ``Watcher``. Never raises but for what interrupts (KeyboardInterrupt):
+    then nothing is left behind.
     """
     one = _Build(recipe, script, shared, fresh, emit, watcher or Watcher())
     return one.run()
@@ -102,7 +103,7 @@ class _Build:
     """One build on its way."""
 
     def __init__(
-        self, recipe: Recipe, script: str, shared: str, fresh: bool, emit: Callable[..., None], watcher: Watcher
+        self, recipe: Recipe, script: str, shared: str, fresh: bool, emit: Callable[..., None], watcher: Any
     ) -> None:
         self.recipe = recipe
         self.script = script

@@ -36,7 +36,7 @@ class Progress:
         self._detail = detail
         if self.visible and time.monotonic() - self._drawn >= _INTERVAL:
             self._drawn = time.monotonic()
-            self._write("\r\x1b[K" + self.line(_width(self.stream)))
+            self._write("\r\x1b[K" + self.line(width(self.stream)))
 
     def line(self, width: int) -> str:
         """The bar as text of at most ``width`` characters."""
@@ -78,7 +78,8 @@ def _is_terminal(stream: TextIO | None) -> bool:
         return False
 
 
-def _width(stream: TextIO) -> int:
+def width(stream: TextIO) -> int:
+    """Columns of a terminal; 80 where it does not say."""
     try:
         return os.get_terminal_size(stream.fileno()).columns or 80
     except (OSError, ValueError, AttributeError):

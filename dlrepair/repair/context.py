@@ -49,6 +49,9 @@ class Context:
         self.rivals: dict[str, tuple[str, ...]] = {}  #: accepted path -> others that are as good, and different
         self.loaded: list[str] = []  #: what the plan at hand has opened so far: it stays loaded
         self.made: dict[str, str] = {}  #: path that steps name -> the link, copy or build that was made for it
+        self.recipes: dict[str, Any] = {}  #: first source -> the recipe that a step ``build`` follows
+        self.inputs: tuple[tuple[str, str], ...] = ()  #: (path, signature) of what a build was made of
+        self.words: dict[str, str] = {}  #: path that the last step names -> what the user reads, once it is known
         self._registered: frozenset[str] | None = None
         self.written: int | None = None  #: bytes that the program itself had written before; None: not known
         self.advice = ""  #: what to do next, where a strategy knows better than the diagnosis

@@ -11,7 +11,7 @@ from __future__ import annotations
 import os
 import time
 
-from dlrepair.repair import alias, preload, reexec, steps, substitute
+from dlrepair.repair import alias, preload, rebuild, reexec, steps, substitute
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from dlrepair.model.plan import Outcome, Plan, Step
     from dlrepair.repair.context import Context
 
-LADDER = (substitute, preload, alias, reexec)
+LADDER = (substitute, preload, alias, rebuild, reexec)
 
 #: a load that fails differently after a repair is diagnosed again, at most this often
 ROUNDS = 4
@@ -49,7 +49,8 @@ def climb(context: Context, incident: str, began: float) -> tuple[tuple[Any] | N
             context.emit("repair-failed", strategy="search", reason=summary, budget_ms=context.settings.budget_ms)
         return None, Outcome(False, diagnosis.cause, incident, ms=ms, next_step=next_step, summary=summary)
     path = context.made.get(done.steps[-1].path, done.steps[-1].path)
-    return answer, Outcome(True, diagnosis.cause, incident, done.strategy, path, ms, "", done.summary)
+    said = context.words.get(done.steps[-1].path, done.summary)
+    return answer, Outcome(True, diagnosis.cause, incident, done.strategy, path, ms, "", said)
 
 
 def _advice(context: Context) -> str:

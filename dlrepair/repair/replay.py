@@ -14,15 +14,20 @@ from dlrepair import store, trust
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any
+    from typing import Any, Sequence, Tuple
 
     from dlrepair.model.plan import Outcome, Plan
     from dlrepair.settings import Settings
+
+    #: (path, signature)
+    Inputs = Sequence[Tuple[str, str]]
 
 #: bumped when records change their meaning
 FORMAT = "2"
 #: frames of the asking stack that count
 FRAMES = 64
+#: files that a build was made of: a library of more is looked at anew every time
+MAX_INPUTS = 200
 #: kinds of steps that open something; what the others make is named by these
 REPLAYED = ("load", "preload", "promote")
 
@@ -128,6 +133,12 @@ def _steps(record: dict[str, str]) -> list[tuple[str, str, str]] | None:
 def _still_holds(record: dict[str, str], steps: list[tuple[str, str, str]], script: str) -> bool:
     if signature(record["target"]) != record["target.signature"]:
         return False
+    for at in range(MAX_INPUTS):
+        path = record.get("input{}.path".format(at))
+        if path is None:
+            break
+        if signature(path) != record.get("input{}.signature".format(at)):
+            return False
     for kind, path, seen in steps:
         if path == record["target"]:
             continue  # what the user named is theirs
@@ -136,27 +147,37 @@ def _still_holds(record: dict[str, str], steps: list[tuple[str, str, str]], scri
     return True
 
 
-def remember(ask: Any, script: str, plan: Plan | None, outcome: Outcome, made: dict[str, str]) -> None:
-    """Writes the record of a repair that answered its load; ``made`` says which files stand for paths of the plan."""
+def remember(
+    ask: Any, script: str, plan: Plan | None, outcome: Outcome, made: dict[str, str], inputs: Inputs = ()
+) -> None:
+    """Writes the record of a repair that answered its load.
+
+    ``made`` says which files stand for paths of the plan, ``inputs`` what those were made of: the replay ends when
+    one of them changes.
+    """
     if plan is None or (ask.op_loader and ask.loader != "tensorflow"):
         return  # whether an op library may be opened again depends on what this process has registered
     if plan.strategy == "substitute":
         from dlrepair.search import rank
 
         rank.note_success(outcome.path, ask.requested)
-    store.remember(_key(ask, script), _record(ask.requested, plan, outcome, made))
+    if len(inputs) > MAX_INPUTS:
+        return
+    store.remember(_key(ask, script), _record(ask.requested, plan, outcome, made, inputs))
 
 
-def remember_for_path(path: str, plan: Plan | None, outcome: Outcome, made: dict[str, str]) -> None:
+def remember_for_path(
+    path: str, plan: Plan | None, outcome: Outcome, made: dict[str, str], inputs: Inputs = ()
+) -> None:
     """Writes the record of a repair that was proved ahead of the run."""
-    if plan is not None:
-        store.remember(_path_key(path), _record(path, plan, outcome, made))
+    if plan is not None and len(inputs) <= MAX_INPUTS:
+        store.remember(_path_key(path), _record(path, plan, outcome, made, inputs))
 
 
-def _record(requested: str, plan: Plan, outcome: Outcome, made: dict[str, str]) -> dict[str, str]:
+def _record(requested: str, plan: Plan, outcome: Outcome, made: dict[str, str], inputs: Inputs) -> dict[str, str]:
     target = os.path.abspath(requested) if "/" in requested else requested
     record = {
-        "cause": outcome.cause, "strategy": outcome.strategy, "path": outcome.path, "summary": outcome.summary,
+        "cause": outcome.cause, "strategy": outcome.strategy, "path": outcome.path, "summary": plan.summary,
         "redirect": outcome.path if outcome.path != requested else "", "target": target,
         "target.signature": signature(target),
     }  # fmt: skip
@@ -171,4 +192,7 @@ def _record(requested: str, plan: Plan, outcome: Outcome, made: dict[str, str]) 
         record["step{}.path".format(at)] = path
         record["step{}.signature".format(at)] = signature(path)
         at += 1
+    for at, (path, seen) in enumerate(inputs):
+        record["input{}.path".format(at)] = path
+        record["input{}.signature".format(at)] = seen
     return record

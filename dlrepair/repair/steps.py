@@ -56,11 +56,18 @@ def _reexec(context: Context, step: Step) -> None:
     start.take(context, step)
 
 
+def _build(context: Context, step: Step) -> None:
+    from dlrepair.repair import builder
+
+    builder.take(context, step)
+
+
 #: kind of a step -> what is done
 ACTIONS: dict[str, Callable[[Context, Step], Any]] = {
     "link": _link,
     "preload": _open,
     "promote": _open,
     "load": _load,
+    "build": _build,
     "reexec": _reexec,
 }

@@ -1,0 +1,129 @@
+"""What the step ``build`` does: compile or find in the store, then check the result as any other candidate."""
+
+from __future__ import annotations
+
+import os
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from dlrepair.model.build import Recipe
+    from dlrepair.model.built import BuildResult
+    from dlrepair.model.plan import Step
+    from dlrepair.repair.context import Context
+
+
+class NotBuilt(OSError):
+    """Why there is no library that could be loaded: one sentence."""
+
+
+def take(context: Context, step: Step) -> None:
+    """Builds; afterwards ``context.made`` has the library under the step's target. Raises ``NotBuilt``."""
+    recipe: Recipe = context.recipes[step.target]
+    if getattr(context.ask, "preview", False):
+        context.ask.assumed.add(step.target)
+        return
+    _refuse_registered(context, recipe)
+    from dlrepair.build import service
+    from dlrepair.render import building
+
+    watcher = building.Line(context.settings.verbosity)
+    result = service.build(
+        recipe, script=context.request.script, shared=context.settings.shared_store, emit=context.emit, watcher=watcher
+    )  # fmt: skip
+    if not result.ok:
+        _note_failure(context, step, result)
+        raise NotBuilt(_sentence(result))
+    _vet(context, step, result)
+    context.made[step.target] = result.path
+    context.inputs = tuple((one.path, one.signature) for one in result.used)
+    context.words[step.target] = _words(context, step, result)
+
+
+def _refuse_registered(context: Context, recipe: Recipe) -> None:
+    """Raises where an op of the sources is registered in this process: a second one would poison it."""
+    if not context.request.op_loader:
+        return
+    from dlrepair.build import includes
+
+    try:
+        ops = includes.Scan(recipe.sources, recipe.include_dirs).ops()
+    except (OSError, ValueError):
+        return
+    held = context.registered_ops(context.target or "")
+    for name in ops:
+        if name in held or _is_builtin(name):
+            text = "op {} is registered already: another library, or TensorFlow itself, has it".format(name)
+            _reject(context, recipe.sources[0], "ops-registered", text)
+            raise NotBuilt(text)
+
+
+def _is_builtin(name: str) -> bool:
+    """Whether TensorFlow itself, or something else in this process, has registered an op of this name."""
+    import sys
+
+    registry: Any = sys.modules.get("tensorflow.python.framework.op_def_registry")
+    try:
+        if hasattr(registry, "get"):
+            return registry.get(name) is not None
+        return registry is not None and name in registry.get_registered_ops()
+    except Exception:
+        return False
+
+
+def _vet(context: Context, step: Step, result: BuildResult) -> None:
+    """Raises where the library that was built would not do; opens what it needs first."""
+    from dlrepair.model.candidate import Candidate, Wanted
+    from dlrepair.repair import steps
+    from dlrepair.search import vet
+
+    request = context.request
+    wanted = Wanted(os.path.basename(request.requested), "substitute", request.requested, request.loader,
+                    request.op_loader)  # fmt: skip
+    candidate = Candidate(result.path, "rebuild")
+    verdict = vet.vet(
+        candidate, wanted, request, settings=context.settings, process=context.view,
+        registered=context.registered_ops(result.path),
+    )  # fmt: skip
+    context.note(candidate, wanted, verdict)
+    if not verdict.accepted:
+        raise NotBuilt("it was built, and does not fit: {}".format(verdict.detail or verdict.reason))
+    for path in verdict.preload:
+        steps.open_library(context.ask, "preload", path)
+        context.preloaded.append(path)
+
+
+def _reject(context: Context, path: str, reason: str, detail: str) -> None:
+    from dlrepair.model.candidate import Candidate, Verdict, Wanted
+
+    wanted = Wanted(os.path.basename(context.request.requested), "substitute", context.request.requested)
+    context.note(Candidate(path, "rebuild"), wanted, Verdict(path, False, reason, detail))
+
+
+def _note_failure(context: Context, step: Step, result: BuildResult) -> None:
+    _reject(context, step.target, result.reason, _sentence(result))
+    if result.reason in ("compile-error", "link-error", "time-limit", "memory-limit", "failed-before"):
+        from dlrepair.diagnose.rule import quote
+
+        context.advice = "dlrepair build {}".format(quote(context.target or context.request.requested))
+
+
+def _sentence(result: BuildResult) -> str:
+    text = "not rebuilt: {}".format(result.first_error or result.reason)
+    if result.reason == "failed-before":
+        text += " (nothing has changed since)"
+    return text + (" (its output: {})".format(result.log) if result.log else "")
+
+
+def _words(context: Context, step: Step, result: BuildResult) -> str:
+    from dlrepair.repair.words import lasted, shown
+
+    sources = result.sources
+    text = "rebuilt from {}".format(shown(step.target, context.request))
+    others = len([one for one in sources if one != step.target])
+    text += " and {} more".format(others) if others else ""
+    text += " for TensorFlow {}".format(result.tensorflow) if result.tensorflow else ""
+    if not result.hit:
+        text += " in {}".format(lasted(result.seconds))
+    return "; ".join([text, *result.notes])

@@ -1,0 +1,163 @@
+"""Strategy *rebuild*: the library is compiled from its sources, by our own command, for the TensorFlow that runs.
+
+Seven in ten failing loads of an op are undefined symbols: it was built for another release, another C++ ABI or without
+the framework, and no other file can help. The sources are found by the project's own recipe or by name; the
+result lies in the store, and in the user's tree nothing changes.
+"""
+
+from __future__ import annotations
+
+import os
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Iterator
+
+    from dlrepair.model.build import Recipe
+    from dlrepair.model.plan import Plan
+    from dlrepair.repair.context import Context
+
+KIND = "rebuild"
+
+#: causes that lie in how the file was built, or in that it never was
+CAUSES = frozenset((
+    "file-missing", "wrong-cwd", "truncated", "not-a-library", "wrong-arch", "wrong-os", "python-abi", "libc-too-old",
+    "undefined-symbol-link", "undefined-symbol-abi", "undefined-symbol-version", "symbol-version-missing",
+    "libstdcxx-too-old", "code-signature", "execstack",
+))  # fmt: skip
+
+#: recipes that are tried for one load: each may compile for half a minute
+MOST = 2
+#: seconds that reading the project's recipes may take, whatever the search has used up
+READING = 2.0
+
+
+def applies(context: Context) -> bool:
+    """Whether another build could help, and whether building is what the user expects here."""
+    diagnosis = context.diagnosis
+    if context.settings.rebuild != "auto" or context.guard.kind not in ("none", "reraise"):
+        return False
+    if context.request.loader == "find_library" or not ("/" in context.request.requested or context.request.op_loader):
+        return False
+    if diagnosis.cause == "dependency-missing":
+        return context.request.op_loader or any(_is_of_a_release(one.name) for one in diagnosis.missing)
+    return diagnosis.cause in CAUSES
+
+
+def _is_of_a_release(name: str) -> bool:
+    """Whether a missing dependency is one that each release of TensorFlow or Python has under another name."""
+    return name.startswith(("libtensorflow_framework.so", "libpython"))
+
+
+def plan(context: Context) -> Iterator[Plan]:
+    """A plan for each recipe that can be followed here, the likeliest first."""
+    from dlrepair.model.plan import Plan, Step
+
+    tried: list[tuple[object, ...]] = []
+    for recipe in find(context):
+        same = (recipe.sources, recipe.cuda_sources, recipe.defines)
+        if same in tried:
+            continue
+        tried.append(same)
+        source = (recipe.sources or recipe.cuda_sources)[0]
+        context.recipes[source] = recipe
+        steps = (Step("build", context.target or context.request.requested, source, _options(recipe)),
+                 Step("load", source))  # fmt: skip
+        yield Plan(KIND, steps, _why(recipe, context), _summary(recipe, context))
+        if len(tried) >= MOST:
+            return
+
+
+def find(context: Context) -> list[Recipe]:
+    """Recipes of the project for the library that was asked for; those that need what is not here are left out."""
+    import time
+
+    from dlrepair.build.recipes import find_recipes
+    from dlrepair.search import roots
+
+    request = context.request
+    wanted = context.target or os.path.join(request.cwd, request.requested)
+    anchors = [folder for folder, _ in roots.anchors(request)]
+    deadline = max(context.deadline, time.monotonic() + READING)
+    ops = _asked_ops(context)
+    for root in _roots(context, wanted):
+        found = find_recipes(wanted, anchors, ops, root=root, deadline=deadline)
+        usable = [recipe for recipe in found if not recipe.missing and (recipe.sources or recipe.cuda_sources)]
+        if usable:
+            return usable
+    return []
+
+
+def _roots(context: Context, wanted: str) -> list[str]:
+    """Top directories to look for recipes in: the project's, else where the caller, the script or the file lie."""
+    from dlrepair.search import roots
+
+    request = context.request
+    near = [os.path.dirname(wanted)]
+    near += [os.path.dirname(request.caller.file)] if request.caller is not None else []
+    near += [os.path.dirname(request.script)] if request.script else []
+    near.append(request.cwd)
+    found: list[str] = []
+    for folder in near:
+        while folder != os.path.dirname(folder) and not os.path.isdir(folder):
+            folder = os.path.dirname(folder)
+        if not os.path.isabs(folder) or roots.never_walked(folder):
+            continue
+        root = roots.project_root(folder) or folder
+        if root not in found:
+            found.append(root)
+    return found
+
+
+def _asked_ops(context: Context) -> tuple[str, ...]:
+    """Names of the ops that the caller's file uses of the module that it loads: ``module.roi_pool`` is RoiPool."""
+    import re
+
+    caller = context.request.caller
+    if caller is None or not context.request.op_loader:
+        return ()
+    try:
+        with open(caller.file, encoding="utf-8", errors="replace") as stream:
+            text = stream.read(1 << 20)
+    except (OSError, ValueError):
+        return ()
+    found: list[str] = []
+    for name in re.findall(r"^\s*(?:\w+\.)?(\w+)\s*=\s*(?:\w+\.)*load_op_library\s*\(", text, re.MULTILINE):
+        for used in re.findall(r"\b{}\.([a-z]\w*)\s*\(".format(re.escape(name)), text):
+            camel = "".join(part[:1].upper() + part[1:] for part in used.split("_"))
+            if camel not in found:
+                found.append(camel)
+    return tuple(found)
+
+
+def _options(recipe: Recipe) -> tuple[tuple[str, str], ...]:
+    return (("recipe", recipe.kind), ("file", recipe.file), ("line", str(recipe.line)))
+
+
+def _why(recipe: Recipe, context: Context) -> str:
+    from dlrepair.repair.words import shown
+
+    if recipe.file:
+        return "{}:{} says how {} is built".format(shown(recipe.file, context.request), recipe.line, recipe.output)
+    return "its sources lie in {}".format(shown(os.path.dirname(recipe.sources[0]), context.request))
+
+
+def _summary(recipe: Recipe, context: Context) -> str:
+    from dlrepair.repair.words import shown
+
+    sources = recipe.sources or recipe.cuda_sources
+    text = "rebuilt from {}".format(shown(sources[0], context.request))
+    if len(sources) > 1:
+        text += " and {} more".format(len(sources) - 1)
+    return text + _target(recipe, context)
+
+
+def _target(recipe: Recipe, context: Context) -> str:
+    from dlrepair.build import toolchain
+
+    if not (recipe.links_tensorflow or context.request.op_loader):
+        return ""
+    try:
+        return " for TensorFlow {}".format(toolchain.find_tensorflow().version)
+    except toolchain.NoToolchain:
+        return ""

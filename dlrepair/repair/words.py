@@ -1,0 +1,27 @@
+"""Words that several strategies need."""
+
+from __future__ import annotations
+
+import os
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from dlrepair.model.requests import LoadRequest
+
+
+def shown(path: str, request: LoadRequest) -> str:
+    """The path as a person would name it: relative to where they are, if that is shorter."""
+    try:
+        relative = os.path.relpath(path, request.cwd or os.curdir)
+    except (ValueError, OSError):
+        return path
+    return relative if len(relative) < len(path) and not relative.startswith("../../..") else path
+
+
+def lasted(seconds: float) -> str:
+    """``0.4 s``, ``12 s``, ``2 min 5 s``."""
+    if seconds < 10:
+        return "{:.1f} s".format(seconds)
+    if seconds < 120:
+        return "{:.0f} s".format(seconds)
+    return "{:.0f} min {:.0f} s".format(seconds // 60, seconds % 60)
