@@ -54,12 +54,12 @@ def find_recipes(
         budget.depth = 0
         try:
             READERS[kind](reading, path)
-        except Exhausted:
+        except (Exhausted, RecursionError):
             continue
     budget.share(STEPS_A_FILE)
     try:
         recipes = _fitting(Project(reading), wanted, ops)
-    except Exhausted:
+    except (Exhausted, RecursionError):
         recipes = []
     recipes += find_by_name(wanted, starts, found.sources, ops, recipes)
     return _ranked(recipes, wanted, ops)[:MAX_RECIPES]

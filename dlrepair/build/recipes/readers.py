@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dlrepair.build.recipes.makefile import read_makefile
+from dlrepair.build.recipes.python_files import read_python
 from dlrepair.build.recipes.shell import read_script
 
 TYPE_CHECKING = False
@@ -20,8 +21,8 @@ READERS: dict[str, Callable[[Reading, str], None]] = {
     "shell": read_script,
     "make": read_makefile,
     "cmake": _nothing,
-    "setup.py": _nothing,
+    "setup.py": read_python,
     "bazel": _nothing,
-    "jit": _nothing,
+    "jit": read_python,
     "readme": _nothing,
 }

@@ -189,7 +189,7 @@ class Shell:
                 fields = [fields[0]] + [field for field in fields[1:] if not field.startswith("-")]
             fields.pop(0)
         if fields:
-            self._execute(fields, node.line)
+            self.execute(fields, node.line)
 
     def _assign(self, word: str) -> bool:
         """Carry out ``NAME=value``, ``NAME+=value`` or ``NAME=(…)``; False if the word is none of these."""
@@ -219,7 +219,8 @@ class Shell:
         self.variables.values[name] = value
         return True
 
-    def _execute(self, fields: list[str], line: int) -> None:
+    def execute(self, fields: list[str], line: int) -> None:
+        """Follow one command whose words are expanded."""
         first = fields[0]
         name = os.path.basename(first)
         if first in self.functions:

@@ -6,7 +6,7 @@ import fnmatch
 import os
 import re
 
-from dlrepair.build.recipes.text import has_unknown, is_known, without_unknown
+from dlrepair.build.recipes.text import has_unknown, is_known, is_unset, without_unknown
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -61,9 +61,9 @@ def _simple(body: Sequence[str], expander: Expander, locate: Callable[[str], str
     left, operator, raw = expander.text(body[0]), body[1], body[2]
     right = expander.text(raw)
     if operator in ("=", "==", "!="):
-        if has_unknown(left + right) and not _is_unset(left):
+        if has_unknown(left + right) and not is_unset(left):
             return operator == "!="
-        left = "" if _is_unset(left) else left
+        left = "" if is_unset(left) else left
         equal = left == right or fnmatch.fnmatchcase(left, right)
         return equal == (operator != "!=")
     if operator == "=~" and is_known(left) and re.fullmatch(r"\^?[^()\[\]{}\\+*?]{1,100}?(\.\*)?\$?", right):
@@ -77,13 +77,8 @@ def _simple(body: Sequence[str], expander: Expander, locate: Callable[[str], str
     return None
 
 
-def _is_unset(value: str) -> bool:
-    """Tell whether a value is that of a variable that the script and the environment leave unset."""
-    return has_unknown(value) and not without_unknown(value) and value[1:2] == "$" and value[2:3] not in ("(", "{")
-
-
 def _is_set(value: str) -> bool | None:
-    if not value or _is_unset(value):
+    if not value or is_unset(value):
         return False
     if has_unknown(value) and not without_unknown(value):
         return None

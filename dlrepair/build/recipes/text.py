@@ -23,6 +23,11 @@ _UNKNOWN = "\ue003"
 _END = "\ue004"
 MARKS = (TENSORFLOW, PYTHON, NUMPY, _UNKNOWN, _END)
 
+#: Inside a mark nothing may have a meaning to a shell, to make or in a path.
+_SPECIAL = "$()'\"`|&;<>*?[]{}#~\\/ \t\n=,%!@:."
+_HIDDEN = {ord(char): chr(0xE010 + at) for at, char in enumerate(_SPECIAL)}
+_SHOWN = {hidden: chr(char) for char, hidden in _HIDDEN.items()}
+
 _NAMES = {TENSORFLOW: "<TensorFlow>", PYTHON: "<Python>", NUMPY: "<NumPy>", _UNKNOWN: "", _END: ""}
 
 #: A longer file is read up to here: build files of people are a few kilobytes.
@@ -32,9 +37,8 @@ MAX_WORD = 1 << 16
 
 def unknown(text: str) -> str:
     """Return a mark for a value that is not known, written ``text`` in the recipe."""
-    return (
-        _UNKNOWN + "".join(char for char in text[:60] if char not in MARKS).replace("/", "|").replace(" ", "_") + _END
-    )
+    plain = "".join(char for char in text[:60] if not "\ue000" <= char <= "\ue0ff")
+    return _UNKNOWN + plain.translate(_HIDDEN) + _END
 
 
 def is_known(word: str) -> bool:
@@ -57,9 +61,16 @@ def without_unknown(word: str) -> str:
 
 def show(word: str) -> str:
     """Return ``word`` as a person reads it."""
-    for mark, name in _NAMES.items():
+    for mark, name in {**_NAMES, **_SHOWN}.items():
         word = word.replace(mark, name)
     return word
+
+
+def is_unset(word: str) -> bool:
+    """Tell whether ``word`` is nothing but a variable that is not set anywhere."""
+    inner = show(word)
+    whole = has_unknown(word) and not without_unknown(word)
+    return whole and inner.startswith("$") and inner[1:2] not in ("(", "{", "")
 
 
 class Exhausted(Exception):

@@ -1,0 +1,156 @@
+"""Python files that build: Extension() of setup.py, and compilers that a script starts. Read by their syntax tree."""
+
+from __future__ import annotations
+
+import os
+import re
+
+from dlrepair.build.recipes import python_syntax
+from dlrepair.build.recipes.programs import is_compiler
+from dlrepair.build.recipes.python_values import Evaluator, Return, text_of
+from dlrepair.build.recipes.shell import Shell
+from dlrepair.build.recipes.text import Command, absolute, has_unknown, is_known, unknown
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import ast
+    from typing import Any
+
+    from dlrepair.build.recipes.text import Reading
+
+_COMPILES = re.compile(r"g\+\+|gcc|nvcc|clang|c\+\+|\bcc\b|-shared|\.sh\b")
+#: Calls that only speak of a command.
+_SPEAKS = frozenset(
+    """print info debug warning warn error write RuntimeError Exception ValueError OSError format add_argument search
+    match compile sub findall encode decode strip split join append extend insert replace startswith endswith log echo
+    pprint update get exit""".split()
+)
+#: Their first argument is a file, not a command.
+_NOT_EXTENSIONS = ("CMakeExtension", "BazelExtension", "RustExtension")
+
+
+class _File:
+    """One Python file while it is read."""
+
+    def __init__(self, reading: Reading, path: str, kind: str) -> None:
+        self.reading = reading
+        self.path = path
+        self.kind = kind
+        self.directory = os.path.dirname(path)
+        self.evaluator = Evaluator(path, self.directory, reading.budget, reading.environ, self.on_call)
+
+    def read(self) -> None:
+        """Follow the module, then every function that it does not call itself."""
+        tree = python_syntax.parse(self.reading.read(self.path))
+        if tree is None:
+            return
+        try:
+            self.evaluator.run(tree.body)
+        except Return:
+            pass
+        self.evaluator.directory = self.directory
+        self.evaluator.run_uncalled()
+
+    def on_call(self, name: str, args: list[Any], named: dict[str, Any], node: ast.Call) -> Any:
+        """Note a call that builds something; return its value, None if it has the usual one."""
+        base = name.rpartition(".")[2]
+        if base.endswith("Extension") and base not in _NOT_EXTENSIONS:
+            self._extension(args, named, node.lineno)
+            return unknown(base)
+        if base == "get_plugin":
+            self._plugin(args, named, node.lineno)
+            return unknown(base)
+        if base == "cythonize" and args:
+            for pattern in args[0] if isinstance(args[0], list) else [args[0]]:
+                if isinstance(pattern, str) and pattern.endswith(".pyx") and "*" not in pattern:
+                    self._extension([pattern[:-4].replace("/", "."), [pattern]], {}, node.lineno)
+            return args[0]
+        if base in _SPEAKS:
+            return None
+        command = args[0] if args else named.get("args", named.get("cmd"))
+        return self._run(command, named, node.lineno)
+
+    # Extensions.
+
+    def _extension(self, args: list[Any], named: dict[str, Any], line: int) -> None:
+        """Add what distutils makes of an Extension (its documented constructor arguments, in their order)."""
+        names = ("name", "sources", "include_dirs", "define_macros", "undef_macros", "library_dirs", "libraries")
+        given = dict(zip(names, args))
+        given.update(named)
+        name = text_of(given.get("name", ""))
+        words = ["g++", "-shared", "-o", name.replace(".", "/") + ".so"]
+        words += self._list(given, "sources")
+        words += ["-I" + one for one in self._list(given, "include_dirs")]
+        for macro in self.evaluator.items(given.get("define_macros") or []):
+            pair = [text_of(one) for one in macro if one is not None] if isinstance(macro, list) else [text_of(macro)]
+            words.append("-D" + "=".join(pair))
+        words += ["-U" + one for one in self._list(given, "undef_macros")]
+        words += self._arguments(given.get("extra_compile_args"))
+        words += self._list(given, "extra_objects")
+        words += ["-L" + one for one in self._list(given, "library_dirs")]
+        words += ["-l" + one for one in self._list(given, "libraries")]
+        words += self._arguments(given.get("extra_link_args"))
+        self._emit(words, self.directory, line, "setup.py")
+
+    def _list(self, given: dict[str, Any], key: str) -> list[str]:
+        value = given.get(key)
+        if value is None:
+            return []
+        return [value] if isinstance(value, str) else [text_of(one) for one in self.evaluator.items(value)]
+
+    def _arguments(self, value: Any) -> list[str]:
+        """Return compiler arguments; of those given by compiler, the host compiler's."""
+        if isinstance(value, dict):
+            value = next((value[key] for key in ("gcc", "cxx", "g++", "unix") if key in value), [])
+        if isinstance(value, str):
+            return value.split()
+        return [text_of(one) for one in self.evaluator.items(value)] if value is not None else []
+
+    def _plugin(self, args: list[Any], named: dict[str, Any], line: int) -> None:
+        """Add what a plug-in loader (``get_plugin``) compiles with nvcc: one CUDA file, or the listed sources."""
+        sources = named.get("sources", args[0] if args else None)
+        files = (
+            [text_of(one) for one in self.evaluator.items(sources)] if isinstance(sources, list) else [text_of(sources)]
+        )
+        files = [one for one in files if one.endswith((".cu", ".cc", ".cpp"))]
+        if files:
+            name = text_of(named.get("module_name", os.path.splitext(os.path.basename(files[0]))[0]))
+            self._emit(["nvcc", "-shared", "-o", name + ".so", *files], self.evaluator.directory, line, "jit")
+
+    # Commands.
+
+    def _run(self, command: Any, named: dict[str, Any], line: int) -> Any:
+        directory = self.evaluator.directory
+        where = named.get("cwd")
+        if isinstance(where, str) and is_known(where):
+            directory = absolute(where, directory)
+        if isinstance(command, list) and len(command) > 1:
+            words = [
+                word for one in command for word in ([text_of(one)] if not isinstance(one, list) else map(text_of, one))
+            ]
+            if is_compiler(words[0]) or (has_unknown(words[0]) and ("-shared" in words or "-c" in words)):
+                self._emit([word for word in words if word], directory, line, "jit")
+                return unknown("output")
+            if words[0] in ("sh", "bash", "/bin/sh", "/bin/bash"):
+                self._shell(directory).execute(words, line)
+                return unknown("output")
+            if not named.get("shell"):
+                return None
+            command = " ".join(words)
+        if isinstance(command, str) and " " in command.strip() and _COMPILES.search(command):
+            self._shell(directory).run_text(command, line)
+            return unknown("output")
+        return None
+
+    def _shell(self, directory: str) -> Shell:
+        shell = Shell(self.reading, self.path, directory, kind="jit")
+        shell.taken = self.evaluator.taken
+        return shell
+
+    def _emit(self, words: list[str], directory: str, line: int, kind: str) -> None:
+        self.reading.emit(Command(tuple(words), directory, self.path, line, kind, self.evaluator.taken))
+
+
+def read_python(reading: Reading, path: str) -> None:
+    """Add the commands of a Python file that builds something."""
+    _File(reading, path, "jit").read()
