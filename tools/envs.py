@@ -38,6 +38,7 @@ SPECS = {
     "lint": ((13, 12, 11, 10, 9), "lint.txt", "ruff, mypy and import-linter"),
     "tf221": ((11, 12, 13, 10), "tf221.txt", "tests with TensorFlow 2.21"),
     "tf115": ((7,), "tf115.txt", "tests with TensorFlow 1.15"),
+    "ways": ((11, 12, 13), "ways.txt", "tests of every way that Python starts"),
 }
 
 #: The same, for runs on demand (``make test-matrix``): made only when asked for by name, or by ``matrix`` for all.

@@ -12,9 +12,14 @@ from __future__ import annotations
 import errno
 import os
 import stat
+import sys
 import time
 
 from dlrepair.settings import dirs
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
 __all__ = ["MAX_FILE", "MAX_LINE", "MAX_TOTAL", "directory", "emit", "new_incident", "parse_name", "problem", "run_id"]
 
@@ -55,11 +60,18 @@ def run_id() -> str:
     """Identity of this run: kept by forked children and, through DLREPAIR_RUN, across a re-exec."""
     global _run
     if not _run:
-        given = os.environ.get("DLREPAIR_RUN", "")
+        given = os.environ.get("DLREPAIR_RUN", "") or _before()
         usable = given.isascii() and given.replace("-", "").isalnum() and len(given) <= 64
         made = given if usable else os.urandom(6).hex()
         _run = _run or made  # another thread may have been first
     return _run
+
+
+def _before() -> str:
+    """The identity that this process had before it was started again, or ""."""
+    learned: Any = sys.modules.get("dlrepair.learned")  # a layer above; it is imported where there was such a start
+    started = [] if learned is None else learned.started()
+    return started[2] if len(started) > 2 else ""
 
 
 def new_incident() -> str:

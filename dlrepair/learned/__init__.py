@@ -447,14 +447,31 @@ def apply(state: "Any") -> "None":
         if found is None or found[1].stale() or cannot_exec():
             return
         key, record = found
-        environ = start_environment("learned", key, "", record.variables, original())
+        before = original()
+        if changed(before, record.variables) == before:
+            return
+        environ = start_environment("learned", key, _journal(record), record.variables, before)
         if environ is not None:
-            import_posix().execve(sys.executable, command_line(), environ)
+            posix().execve(sys.executable, command_line(), environ)
     except Exception:
         return
 
 
-def import_posix() -> "Any":
+def _journal(record: "Record") -> "str":
+    """Writes down that the record is applied; the identity of this run, "" where it cannot be told. Never raises."""
+    try:
+        from dlrepair.journal import writer
+
+        writer.emit(
+            "learned", record.incident, program=record.program.shown, applied=True, cause=record.cause,
+            environment=[dict(zip(("name", "action", "value"), one)) for one in record.variables], why=record.why,
+        )  # fmt: skip
+        return writer.run_id()
+    except Exception:
+        return ""
+
+
+def posix() -> "Any":
     """The module whose ``execve`` nobody has replaced yet."""
     return sys.modules.get("posix", os)
 

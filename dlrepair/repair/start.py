@@ -101,7 +101,7 @@ def _start(context: Context, fix: EnvironmentFix, before: dict[str, str]) -> NoR
     state = context.ask.state
     undo = _put_back(state)
     try:
-        learned.import_posix().execve(sys.executable, command, environ)
+        learned.posix().execve(sys.executable, command, environ)
     except OSError:
         undo()
         raise

@@ -193,6 +193,7 @@ def oracle(path):
             if s["st_shndx"] != "SHN_UNDEF" and s.name
             and s["st_info"]["bind"] in ("STB_GLOBAL", "STB_WEAK", "STB_LOOS")
             and s["st_other"]["visibility"] in ("STV_DEFAULT", "STV_PROTECTED")
+            # ld.so takes a value of 0 for no definition, but for an offset in thread-local storage (dl-lookup.c)
             and (s["st_value"] or s["st_shndx"] == "SHN_ABS" or s["st_info"]["type"] == "STT_TLS")
             and s["st_info"]["type"] in ("STT_NOTYPE", "STT_OBJECT", "STT_FUNC", "STT_LOOS", "STT_TLS")
         }  # fmt: skip

@@ -95,8 +95,22 @@ def test_other_events():
     assert line("load-unrepaired", cause="wrong-arch", next_step="pip install x") == "wrong-arch; next: pip install x"
     assert line("load-unrepaired", cause="wrong-arch", reason="mode is observe") == "wrong-arch: mode is observe"
     assert line("internal-error", where="hook", error="ValueError()") == "hook: ValueError()"
-    assert line("learned", key="abc", number=3, many=[1, 2]) == "key abc, number 3"
-    assert line("reexec") == ""
+    assert line("build-started", key="abc", number=3, many=[1, 2]) == "key abc, number 3"
+    assert line("build-finished") == ""
+    changes = [
+        {"name": "LD_LIBRARY_PATH", "action": "prepend", "value": "/opt/lib"},
+        {"name": "LD_PRELOAD", "action": "remove", "value": "/old.so"},
+    ]
+    shown = "LD_LIBRARY_PATH=/opt/lib LD_PRELOAD without /old.so"
+    assert line("reexec", refused=None, environment=changes) == "started again: " + shown
+    assert line("reexec", refused="threads", condition="2 threads run") == "not started again now: 2 threads run"
+    assert line("learned", program="/w/run.py", kept=True, environment=changes) == (
+        "kept for the next start of /w/run.py: " + shown
+    )
+    assert line("learned", program="/w/run.py", kept=False, problem="no home") == "not kept for the next start: no home"
+    assert line("learned", program="/w/run.py", applied=True, environment=changes) == (
+        "started with what was learned: " + shown
+    )
 
 
 def test_incidents_are_grouped_newest_last():
