@@ -12,7 +12,7 @@ MAIN := .envs/main/bin/python
 LINT := .envs/lint/bin
 PYTEST := $(MAIN) -B -m pytest -q -p no:cacheprovider
 
-.PHONY: help need envs test lint types layers unit pythons labs tensorflow demo bench clean
+.PHONY: help need envs test lint types layers unit pythons labs starts tensorflow demo bench clean
 
 help:
 	@sed -n 's/^#  *\(make .*\)/  \1/p' Makefile
@@ -30,6 +30,7 @@ test: envs
 	@$(MAKE) --no-print-directory unit
 	@$(MAKE) --no-print-directory pythons
 	@$(MAKE) --no-print-directory labs
+	@$(MAKE) --no-print-directory starts
 	@$(MAKE) --no-print-directory tensorflow
 	@echo "make test: all passed"
 
@@ -56,6 +57,11 @@ pythons: need
 
 labs: $(MAIN)
 	$(PYTEST) tests/labs
+
+starts: $(MAIN)
+	@$(ENVS) need mpirun
+	@$(ENVS) make ways
+	$(PYTEST) tests/starts
 
 tensorflow: $(MAIN)
 	@$(ENVS) make tf

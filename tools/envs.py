@@ -30,7 +30,8 @@ sys.path.insert(0, os.path.join(ROOT, "tests"))
 from interpreters import Interpreter, bare_env, find_interpreters  # noqa: E402
 
 #: What Debian and its relatives call the package that brings a program.
-PACKAGES = {"git": "git", "make": "make", "g++": "g++", "gcc": "gcc", "python3": "python3-dev python3-venv"}
+PACKAGES = {"git": "git", "make": "make", "g++": "g++", "gcc": "gcc", "python3": "python3-dev python3-venv",
+            "mpirun": "openmpi-bin"}
 
 #: name -> (minor versions of Python that will do, best first; requirement file; why it is needed)
 SPECS = {

@@ -125,7 +125,7 @@ class Program:
 
     def __init__(self, kind: "str", what: "str", cwd: "str") -> "None":
         self.kind = kind  #: ``file``, ``module``, ``text`` or ``stdin``
-        self.what = what  #: absolute path, module name, the text, or what standard input is
+        self.what = what  #: absolute path, module, length, digest and beginning of the text, or what standard input is
         self.cwd = cwd  #: the working directory where it counts, or ""
 
     @property
@@ -139,7 +139,7 @@ class Program:
     def shown(self) -> "str":
         """The program for a person."""
         if self.kind == "text":
-            line = " ".join(self.what.split())
+            line = self.what.split(" ", 2)[2]
             return "-c " + (line if len(line) <= 60 else line[:57] + "...")
         if self.kind == "module":
             return "-m " + self.what
@@ -182,6 +182,8 @@ def program(cwd: "str", pid: "str" = "self", depth: "int" = 0) -> "Program | Non
         return Program(kind, what, cwd if own else "")
     if kind == "stdin":
         what = _stdin() if pid == "self" else "stream"
+    elif kind == "text":
+        what = "{} {} {}".format(len(what), _digest(what), " ".join(what[:200].split()))
     return Program(kind, what, cwd)
 
 

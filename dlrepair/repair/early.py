@@ -31,7 +31,9 @@ _HOSTS = (
 )
 
 #: modules of the standard library that register a harmless atexit callback when they are imported
-_CALLBACKS = {"logging": 1, "weakref": 1, "concurrent.futures.thread": 1, "multiprocessing.util": 1, "readline": 1}
+_CALLBACKS = ["logging", "multiprocessing.util"]
+if sys.version_info < (3, 9):
+    _CALLBACKS += ["concurrent.futures.thread", "concurrent.futures.process"]
 
 
 def find_refusal(context: Context) -> tuple[str, str]:
@@ -180,7 +182,7 @@ def _frames(context: Context) -> tuple[str, str] | None:
     """Only imports may be under way, and ``__main__`` may have imported and defined things only."""
     from dlrepair.repair import program
 
-    return program.find_refusal(context.ask.frame)
+    return program.find_refusal(context.ask.frame, getattr(context.ask.state, "offset", None))
 
 
 def _finalizers(context: Context) -> tuple[str, str] | None:
@@ -190,7 +192,8 @@ def _finalizers(context: Context) -> tuple[str, str] | None:
         return "cleanup", "{} objects wait to be cleaned up (TemporaryDirectory is one)".format(len(registry))
     atexit = sys.modules.get("atexit")
     if atexit is not None:
-        known = sum(number for name, number in _CALLBACKS.items() if name in sys.modules)
+        known = sum(name in sys.modules for name in _CALLBACKS)
+        known += bool(getattr(getattr(weakref, "finalize", None), "_registered_with_atexit", False))
         if atexit._ncallbacks() > known:
             return "cleanup", "functions are registered with atexit, which would not run"
     return None

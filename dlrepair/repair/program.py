@@ -43,11 +43,20 @@ _DECORATORS = frozenset((
     "contextlib.contextmanager", "abstractmethod", "abc.abstractmethod", "functools.cached_property",
     "cached_property", "typing.overload", "overload",
 ))  # fmt: skip
+#: methods of those, and of paths, that only look; ``Path.replace`` renames a file
+_METHODS = frozenset(name for kind in _VALUES for name in vars(kind)) | frozenset((
+    "resolve", "absolute", "joinpath", "with_name", "with_suffix", "with_stem", "exists", "is_file", "is_dir",
+    "expanduser", "as_posix", "as_uri", "relative_to", "glob", "rglob", "iterdir", "is_absolute", "samefile", "match",
+    "read_text", "read_bytes", "cwd", "home",
+))  # fmt: skip
 _HARMLESS = frozenset(("Import", "ImportFrom", "Pass", "Global", "Nonlocal"))
 
 
-def find_refusal(frame: FrameType | None) -> tuple[str, str] | None:
-    """(slug, sentence) of what the stack or the main program's source speaks against a second start, or None."""
+def find_refusal(frame: FrameType | None, offset: int | None) -> tuple[str, str] | None:
+    """(slug, sentence) of what the stack or the main program's source speaks against a second start, or None.
+
+    ``offset``: where standard input stood when the process started.
+    """
     from dlrepair.diagnose import frames
 
     inside: FrameType | None = None
@@ -67,26 +76,56 @@ def find_refusal(frame: FrameType | None) -> tuple[str, str] | None:
     if inside is not None:
         code = inside.f_code
         return "function", "the load stands inside {}(), {}:{}".format(code.co_name, code.co_filename, inside.f_lineno)
+    runner = ""
     outer = frame.f_back
     while outer is not None:
+        if outer.f_globals.get("__name__") in ("pdb", "bdb"):
+            return "debugger", "a debugger (pdb) runs this program"
         if outer.f_globals.get("__name__") != "runpy" or "runpy" not in outer.f_code.co_filename:
-            return "runner", "another program runs this one: {}".format(outer.f_code.co_filename)
+            runner = outer.f_code.co_filename
         outer = outer.f_back
-    return _source_refusal(frame)
+    if runner:
+        return "runner", "another program runs this one: {}".format(runner)
+    return _source_refusal(frame, offset)
 
 
-def _source_refusal(frame: FrameType) -> tuple[str, str] | None:
-    from dlrepair.diagnose import source
-
-    block = source.find_block(frame, whole=True)
-    if block is None or not block.stmts:
+def _source_refusal(frame: FrameType, offset: int | None) -> tuple[str, str] | None:
+    stmts = _statements(frame, offset)
+    if not stmts:
         return "source", "the main program's source cannot be read"
-    problem = Reader(frame.f_globals).before(block.stmts, frame.f_lineno)
+    problem = Reader(frame.f_globals).before(stmts, frame.f_lineno)
     if problem is None:
         return None
     line, words = problem
     name = os.path.basename(frame.f_code.co_filename)
     return "effects", "the program has done more than import and define: {}:{} {}".format(name, line, words)
+
+
+def _statements(frame: FrameType, offset: int | None) -> list[Any]:
+    """All top-level statements of the main program, wherever its text lies; [] where it cannot be had."""
+    from dlrepair.diagnose import source
+
+    block = source.find_block(frame, whole=True)
+    if block is not None:
+        return block.stmts
+    text = b""
+    loader = frame.f_globals.get("__loader__")
+    if type(loader).__module__ == "zipimport":
+        try:
+            text = (loader.get_source("__main__") or "").encode("utf-8", "surrogatepass")  # type: ignore[union-attr]
+        except Exception:  # zipimport.ZipImportError: the archive has changed
+            return []
+    elif frame.f_code.co_filename == "<stdin>" and offset is not None:
+        try:
+            while True:
+                part = os.pread(0, 1 << 20, offset + len(text))
+                text += part
+                if not part:
+                    break
+        except OSError:
+            return []
+    made = source.Source(frame.f_code.co_filename, text)
+    return made.top_level(frame.f_lineno, whole=True) if text and made.runs(frame.f_code) else []
 
 
 class Reader:
@@ -218,20 +257,22 @@ class Reader:
             return False
         if self.value(function.value) in (os.environ, sys.path):
             return function.attr in ("get", "setdefault", "insert", "append", "extend", "remove", "index", "pop")
-        return self.is_plain(function.value)
+        return function.attr in _METHODS and self.is_plain(function.value, function.attr == "replace")
 
-    def is_plain(self, node: Any) -> bool:
-        """Whether a value is a text, a number, a path or a collection of such, whose methods write nothing."""
+    def is_plain(self, node: Any, text: bool = False) -> bool:
+        """Whether a value is a text, a number, a path or a collection of such; with ``text`` surely no path."""
         kind = type(node).__name__
         if kind in ("Constant", "Str", "Bytes", "JoinedStr"):
             return True
         if kind == "Call":
-            return self.call(node) and not self.is_opaque(node)
+            return not text and self.call(node) and not self.is_opaque(node)
         if kind in ("Attribute", "Subscript", "BinOp"):
-            return self.is_plain(node.left if kind == "BinOp" else node.value)
+            return not text and self.is_plain(node.left if kind == "BinOp" else node.value)
         if kind == "Name":
-            value = self.names.get(node.id)
-            return type(value) in _VALUES or _is_path_class(type(value))
+            if node.id not in self.names:
+                return not text  # a comprehension's own
+            value = self.names[node.id]
+            return type(value) in _VALUES or (not text and _is_path_class(type(value)))
         return False
 
     def is_opaque(self, node: Any) -> bool:
