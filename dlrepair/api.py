@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from typing import Any
 
     from dlrepair.binary.process import ProcessView
+    from dlrepair.model.build import Recipe
+    from dlrepair.model.built import BuildResult
     from dlrepair.model.candidate import Candidate, Verdict
     from dlrepair.model.diagnosis import Diagnosis
     from dlrepair.model.plan import Outcome
@@ -239,6 +241,38 @@ def undo_repair(path: str) -> list[str]:
     from dlrepair.repair import permanent
 
     return permanent.undo(os.path.abspath(path))
+
+
+def build(wanted: str, recipe: Recipe) -> tuple[BuildResult, Verdict | None]:
+    """(what came of building ``recipe``, what ``vet`` says of the library); the second is None where there is none.
+
+    Journalled like a load; a compile that failed before is tried again. Nothing is loaded into this process.
+    """
+    from dlrepair import store
+    from dlrepair.build import service
+    from dlrepair.journal import writer
+    from dlrepair.model.candidate import Candidate, Wanted
+    from dlrepair.render import building
+    from dlrepair.search import vet
+
+    incident = writer.new_incident()
+
+    def emit(event: str, **fields: Any) -> None:
+        writer.emit(event, incident, **fields)
+
+    settings = _settings()
+    store.use(settings.store)
+    loader = "tensorflow" if recipe.links_tensorflow else "ctypes"
+    request = _request(wanted, loader)
+    result = service.build(
+        recipe, script=request.script, shared=settings.shared_store, fresh=True, emit=emit,
+        watcher=building.Line(settings.verbosity),
+    )  # fmt: skip
+    if not result.ok:
+        return result, None
+    view = _view(request, result.path)
+    want = Wanted(os.path.basename(wanted), "substitute", wanted, request.loader, request.op_loader)
+    return result, vet.vet(Candidate(result.path, "rebuild"), want, request, settings=settings, process=view)
 
 
 def install_hook() -> bool:

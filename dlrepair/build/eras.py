@@ -30,6 +30,8 @@ class EraStep:
     #: (regular expression over code, replacement), applied in order
     rewrites: tuple[tuple[str, str], ...] = ()
     flags: tuple[str, ...] = ()
+    #: whether it is looked at only where no other step is called for
+    last: bool = False
     #: release from which on the step is applied without waiting for an error, where ``rewrites`` find something
     known_from: tuple[int, int] = (99, 0)
 
@@ -67,6 +69,13 @@ _EIGEN = "third_party/eigen3/"
 _FREE = r"(?<![\w:.>])"
 #: a name of namespace tensorflow, qualified or not
 _TF = r"(?:(?:::\s*)?\btensorflow\s*::\s*|(?<![\w:.>]))"
+#: `tensorflow` in a pattern stands for this and for the aliases that the sources declare
+_NAMESPACE = r"\btensorflow\s*::"
+_ALIAS = r"\bnamespace\s+(\w+)\s*=\s*(?:::\s*)?tensorflow\s*;"
+_ANNOTATIONS = (
+    "(?:PT_)?GUARDED_BY|EXCLUSIVE_LOCKS_REQUIRED|SHARED_LOCKS_REQUIRED|LOCKS_EXCLUDED|ACQUIRED_(?:BEFORE|AFTER)"
+    "|LOCK_RETURNED|LOCKABLE|SCOPED_LOCKABLE|NO_THREAD_SAFETY_ANALYSIS"
+)
 _STRING = r"(?:::)?(?:(?:std|tensorflow)\s*::\s*)?string"
 
 #: (enumerator of tensorflow::error::Code, of absl::StatusCode)
@@ -83,7 +92,7 @@ STEPS: tuple[EraStep, ...] = (
     EraStep(
         "status-ok", "Status::OK() is ::tensorflow::Status() since TensorFlow 2.14",
         r"'OK' is not a member of|no member named 'OK' in",
-        ((r"(?:::\s*)?(?:\b(?:tensorflow|tsl|absl)\s*::\s*)?\bStatus\s*::\s*OK\s*\(\s*\)", "::tensorflow::Status()"),),
+        ((_TF + r"(?:\b(?:tsl|absl)\s*::\s*)?\bStatus\s*::\s*OK\s*\(\s*\)", "::tensorflow::Status()"),),
         known_from=(2, 14),
     ),
     EraStep(
@@ -112,10 +121,12 @@ STEPS: tuple[EraStep, ...] = (
     ),
     EraStep(
         "string-tensor", "string tensors hold tstring since TensorFlow 2.0",
-        r"DataTypeToEnum<std::(?:__cxx11::)?basic_string|DataTypeToEnum<T>::value|IsValidDataType<std::",
+        r"DataTypeToEnum<std::(?:__cxx11::)?basic_string|DataTypeToEnum<T>::value|IsValidDataType<std::"
+        r"|std::string is no longer a scalar type",
         ((r"\b(flat|scalar|vec|matrix|tensor|unaligned_flat|flat_inner_dims)\s*<\s*" + _STRING + r"\b",
           r"\1<::tensorflow::tstring"),
          (r"\bTypeConstraint\s*<\s*" + _STRING + r"\s*>", "TypeConstraint<::tensorflow::tstring>")),
+        known_from=(2, 4),
     ),
     EraStep(
         "string-piece", "StringPiece is absl::string_view",
@@ -144,6 +155,12 @@ STEPS: tuple[EraStep, ...] = (
          (r"\bCuda(\w*)LaunchConfig\b", r"Gpu\1LaunchConfig"),
          (r"\bCUDA_1D_KERNEL_LOOP\b", "GPU_1D_KERNEL_LOOP"), (r"\bCudaLaunchKernel\b", "GpuLaunchKernel"),
          (r"\bCudaAtomic(\w+)\b", r"GpuAtomic\1")),
+    ),
+    EraStep(
+        "thread-annotations", "GUARDED_BY and its like are TF_GUARDED_BY since TensorFlow 2.3",
+        r"\b(?:{})\b".format(_ANNOTATIONS),
+        ((r"(?<!define )\b({})\b".format(_ANNOTATIONS), r"TF_\1"),),
+        known_from=(2, 3),
     ),
     EraStep(
         "status-lambda", "a shape function's lambda says that it returns a Status",
@@ -178,7 +195,7 @@ STEPS: tuple[EraStep, ...] = (
     ),
     EraStep(
         "permissive", "what this compiler is stricter about than those of the time",
-        r"\[-fpermissive\]", flags=("-fpermissive",),
+        r"\[-fpermissive\]", flags=("-fpermissive",), last=True,
     ),
 )  # fmt: skip
 
@@ -215,8 +232,11 @@ def known(tensorflow: TensorFlow | None, texts: Iterable[str]) -> tuple[EraStep,
         return ()
     texts = list(texts)
     release = tensorflow.release
+    names = aliases(texts)
     return tuple(
-        step for step in STEPS if release >= step.known_from and any(rewrite(text, (step,)) != text for text in texts)
+        step
+        for step in STEPS
+        if release >= step.known_from and any(rewrite(text, (step,), names) != text for text in texts)
     )
 
 
@@ -225,16 +245,25 @@ def called_for(output: str, done: Iterable[EraStep]) -> tuple[EraStep, ...]:
     import re
 
     held = set(done)
-    return tuple(step for step in STEPS if step not in held and re.search(step.asks, output))
+    found = [step for step in STEPS if step not in held and re.search(step.asks, output)]
+    return tuple(step for step in found if not step.last) or tuple(found)
 
 
-def rewrite(text: str, steps: Iterable[EraStep]) -> str:
-    """``text`` after the steps; line for line the same where nothing is rewritten."""
+def aliases(texts: Iterable[str]) -> tuple[str, ...]:
+    """Names that sources give to namespace tensorflow: ``namespace tf = tensorflow;``."""
+    import re
+
+    return tuple(sorted({name for text in texts for name in re.findall(_ALIAS, text)}))
+
+
+def rewrite(text: str, steps: Iterable[EraStep], names: Iterable[str] = ()) -> str:
+    """``text`` after the steps; line for line the same. ``names``: aliases of namespace tensorflow."""
     import re
 
     from dlrepair.build import lexer
 
-    pairs = [pair for step in steps for pair in step.rewrites]
+    namespace = r"\b(?:{})\s*::".format("|".join(("tensorflow", *names)))
+    pairs = [(old.replace(_NAMESPACE, namespace), new) for step in steps for old, new in step.rewrites]
     if not any(re.search(pattern, text) for pattern, _ in pairs):
         return text
 

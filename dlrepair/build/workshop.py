@@ -53,6 +53,7 @@ class Workshop:
         self.forward = os.path.join(directory, "forward")
         self.precompiled = ""  #: header to be included first, where its precompiled form is valid
         self._forwarded: set[str] = set()
+        self._aliases = eras.aliases(scan.texts.values())
         if toolchain.tensorflow is not None:
             self._forward(scan.angled)
 
@@ -120,7 +121,7 @@ class Workshop:
             copy = self.mirror + path
             copies[path] = copy
             os.makedirs(os.path.dirname(copy), exist_ok=True)
-            rewritten = eras.rewrite(text, steps)
+            rewritten = eras.rewrite(text, steps, self._aliases)
             with open(copy, "wb") as stream:
                 stream.write(rewritten.encode("utf-8", "surrogateescape"))
         return copies
@@ -161,7 +162,7 @@ class Workshop:
         return True
 
     def _rewrites(self, step: EraStep) -> bool:
-        return any(eras.rewrite(text, (step,)) != text for text in self.scan.texts.values())
+        return any(eras.rewrite(text, (step,), self._aliases) != text for text in self.scan.texts.values())
 
     def _forward(self, names: Any) -> bool:
         """Whether headers that have moved are forwarded from now on that were not before."""

@@ -10,6 +10,7 @@ from typing import Any, Sequence
 
 import dlrepair
 from dlrepair.cli import (
+    build,
     cache,
     check,
     completion,
@@ -29,7 +30,8 @@ from dlrepair.cli import (
 
 #: In the order of ``--help``.
 COMMANDS: tuple[ModuleType, ...] = (
-    install, uninstall, status, run, check, doctor, fix, search, log, explain, trust, distrust, cache, completion,
+    install, uninstall, status, run, check, doctor, fix, search, build, log, explain, trust, distrust, cache,
+    completion,
 )  # fmt: skip
 
 _DESCRIPTION = "Shared libraries that fail to load are diagnosed, found, repaired and retried."

@@ -1,0 +1,88 @@
+"""``dlrepair build``."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from typing import Any
+
+from dlrepair.cli import output
+
+NAME = "build"
+HELP = "build an op from its sources for the TensorFlow of this environment, into the store"
+EXAMPLE = """\
+example:
+  dlrepair build ops/roi_pool.so         the library that a program asks for
+  dlrepair build ops/roi_pool.cc         or one of its sources, its recipe, a directory of them
+
+The command is dlrepair's own; a compile script is read, never run. Nothing outside the store is written: a run that
+asks for the library finds it there. Exit status 0: built, or found in the store; 1: not."""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("path", metavar="PATH", help="a library, a source, a recipe or a directory")
+    parser.add_argument("--json", action="store_true", help="answer with one JSON document")
+
+
+def execute(arguments: argparse.Namespace) -> int:
+    from dlrepair import api
+    from dlrepair.repair import ahead
+
+    targets = ahead.find_targets(arguments.path)
+    if not targets:
+        found = os.path.lexists(arguments.path) or arguments.path.endswith(".so")
+        raise output.CommandError(
+            "{}: {}".format(arguments.path, "no sources or recipe of it were found" if found else "no such file"),
+            "name one of its sources: dlrepair build ops/NAME.cc" if found else "dlrepair build --help",
+            output.FOUND if found else output.USAGE,
+        )
+    reports = [report_of(wanted, recipe, *api.build(wanted, recipe)) for wanted, recipe in targets]
+    if arguments.json:
+        output.say_json({"builds": reports})
+    else:
+        for report in reports:
+            _say(report)
+    return output.FINE if all(report["ok"] for report in reports) else output.FOUND
+
+
+def report_of(wanted: str, recipe: Any, result: Any, verdict: Any) -> dict[str, Any]:
+    """What ``--json`` says of one build."""
+    fits = verdict is None or verdict.accepted
+    return {
+        "wanted": wanted, "ok": result.ok and fits, "reason": result.reason if fits else "does-not-fit",
+        "path": result.path, "first_error": result.first_error or ("" if fits else verdict.detail),
+        "log": result.log, "seconds": result.seconds, "hit": result.hit, "steps": list(result.steps),
+        "ops": list(result.ops), "notes": list(result.notes), "sources": list(result.sources),
+        "compiler": result.compiler, "tensorflow": result.tensorflow,
+        "recipe": {"kind": recipe.kind, "file": recipe.file, "line": recipe.line,
+                   "dropped": [list(pair) for pair in recipe.dropped]},
+        "trial": "" if verdict is None else verdict.trial,
+    }  # fmt: skip
+
+
+def _say(report: dict[str, Any]) -> None:
+    name = output.escape(os.path.relpath(report["wanted"]))
+    recipe = report["recipe"]
+    source = os.path.relpath(recipe["file"]) + ":{}".format(recipe["line"]) if recipe["file"] else "its sources"
+    if not report["ok"]:
+        output.say("{}: {}".format(name, output.paint(report["reason"], "red")))
+        output.say("  " + output.escape(report["first_error"]))
+        _say_details(report, source)
+        if report["log"]:
+            output.say("help: less {}".format(output.escape(report["log"])))
+        return
+    target = " for TensorFlow {}".format(report["tensorflow"]) if report["tensorflow"] else ""
+    how = "in the store already" if report["hit"] else "built in {:.1f} s".format(report["seconds"])
+    output.say("{}: {}{}".format(name, output.paint(how, "green"), target))
+    _say_details(report, source)
+    output.say("  library: " + output.escape(report["path"]))
+
+
+def _say_details(report: dict[str, Any], source: str) -> None:
+    output.say("  recipe: " + output.escape(source))
+    rows = (("steps", report["steps"]), ("ops", report["ops"]), ("note", report["notes"]))
+    for word, values in rows:
+        if values:
+            output.say("  {}: {}".format(word, output.escape(", ".join(values))))
+    for word, why in report["recipe"]["dropped"][:12]:
+        output.say("  left out: {}".format(output.escape("{}: {}".format(word, why))))

@@ -1,0 +1,93 @@
+"""What ``dlrepair build PATH`` builds: recipes for a library, a source, a recipe or everything below a directory."""
+
+from __future__ import annotations
+
+import os
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Iterator
+
+    from dlrepair.model.build import Recipe
+
+SOURCES = (".cc", ".cpp", ".cxx", ".c++", ".C", ".c", ".cu")
+#: directories and bytes of one source beyond which nothing is looked for ops
+_MAX_DIRECTORIES = 3000
+_MAX_SOURCE = 2 << 20
+_SKIPPED = ("node_modules", "__pycache__", "site-packages", "venv", ".venv", "build", "dist")
+
+
+def find_targets(path: str) -> list[tuple[str, Recipe]]:
+    """(path of the library, recipe) of each library that ``path`` stands for; empty where nothing builds it.
+
+    A recipe that names a source which is missing comes too where there is no other: its build says so.
+    """
+    path = os.path.abspath(path)
+    if os.path.isdir(path):
+        return _below(path, "")
+    if path.endswith(SOURCES):
+        return _of_source(path)
+    if os.path.isfile(path) and ".so" not in os.path.basename(path) and not path.endswith((".dylib", ".dll")):
+        return _below(os.path.dirname(path), path)
+    found = _recipes(path)
+    return [(path, found[0])] if found else []
+
+
+def _recipes(wanted: str) -> list[Recipe]:
+    from dlrepair.build.recipes import find_recipes
+
+    folder = os.path.dirname(wanted)
+    while folder != os.path.dirname(folder) and not os.path.isdir(folder):
+        folder = os.path.dirname(folder)
+    return find_recipes(wanted, [os.getcwd()], root=root_of(folder))
+
+
+def root_of(folder: str) -> str:
+    """The project's top directory, or ``folder`` itself where it has none."""
+    from dlrepair.search import roots
+
+    return roots.project_root(folder) or folder
+
+
+def _of_source(path: str) -> list[tuple[str, Recipe]]:
+    """The library that is made of a source: by a recipe that names it, else of that source alone."""
+    wanted = os.path.join(os.path.dirname(path), os.path.basename(path).split(".")[0] + ".so")
+    for recipe in _recipes(wanted):
+        if path in recipe.sources or path in recipe.cuda_sources:
+            return [(os.path.join(os.path.dirname(wanted), os.path.basename(recipe.output)), recipe)]
+    if not os.path.isfile(path):
+        return []
+    from dlrepair.model.build import Recipe
+
+    folder = os.path.dirname(path)
+    return [(wanted, Recipe(os.path.basename(wanted), (path,), include_dirs=(folder,), directory=folder))]
+
+
+def _below(directory: str, recipe_file: str) -> list[tuple[str, Recipe]]:
+    """Every library whose ops are registered by a source below ``directory``; of one recipe only, if it is given."""
+    found: list[tuple[str, Recipe]] = []
+    covered: set[str] = set()
+    for source in _op_sources(directory):
+        if source in covered:
+            continue
+        for wanted, recipe in _of_source(source):
+            covered.update(recipe.sources)
+            if (not recipe_file or recipe.file == recipe_file) and recipe not in [one for _, one in found]:
+                found.append((wanted, recipe))
+    return found
+
+
+def _op_sources(top: str) -> Iterator[str]:
+    for number, (directory, directories, names) in enumerate(os.walk(top)):
+        directories[:] = sorted(one for one in directories if one not in _SKIPPED and not one.startswith("."))
+        if number >= _MAX_DIRECTORIES:
+            return
+        for name in sorted(names):
+            path = os.path.join(directory, name)
+            if name.endswith(SOURCES) and not name.endswith((".cu", ".cu.cc")) and os.path.isfile(path):
+                try:
+                    with open(path, "rb") as stream:
+                        if b"REGISTER_OP" in stream.read(_MAX_SOURCE):
+                            yield path
+                except OSError:
+                    continue
