@@ -76,7 +76,7 @@ _ANNOTATIONS = (
     "(?:PT_)?GUARDED_BY|EXCLUSIVE_LOCKS_REQUIRED|SHARED_LOCKS_REQUIRED|LOCKS_EXCLUDED|ACQUIRED_(?:BEFORE|AFTER)"
     "|LOCK_RETURNED|LOCKABLE|SCOPED_LOCKABLE|NO_THREAD_SAFETY_ANALYSIS"
 )
-_STRING = r"(?:::)?(?:(?:std|tensorflow)\s*::\s*)?string"
+_STRING = r"(?:::)?(?:std\s*::\s*|\btensorflow\s*::\s*)?string"
 
 #: (enumerator of tensorflow::error::Code, of absl::StatusCode)
 _CODES = (
