@@ -11,6 +11,8 @@ ENVS := $(PYTHON) tools/envs.py
 MAIN := .envs/main/bin/python
 LINT := .envs/lint/bin
 PYTEST := $(MAIN) -B -m pytest -q -p no:cacheprovider
+# two workers: no test relies on another, and most of them wait for a compiler or an interpreter
+BOTH := -n 2 --dist worksteal
 
 .PHONY: help need envs test lint types layers unit pythons labs starts tensorflow demo bench clean
 
@@ -50,13 +52,13 @@ layers: $(LINT)/ruff
 	$(LINT)/lint-imports
 
 unit: $(MAIN)
-	$(PYTEST) tests/unit tests/hook tests/startup tests/loader tests/install tests/tools
+	$(PYTEST) $(BOTH) tests/unit tests/hook tests/startup tests/loader tests/install tests/tools
 
 pythons: need
 	$(PYTHON) tools/each_python.py tests/unit tests/hook
 
 labs: $(MAIN)
-	$(PYTEST) tests/labs
+	$(PYTEST) $(BOTH) tests/labs
 
 starts: $(MAIN)
 	@$(ENVS) need mpirun
