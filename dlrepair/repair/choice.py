@@ -154,6 +154,7 @@ def _batches(context: Context, want: Wanted) -> Iterator[list[Candidate]]:
     A later source is asked only when nothing before it has served: the project is walked only then.
     """
     from dlrepair.search import sources
+    from dlrepair.search.proposals import DISTANCE
 
     notes: list[tuple[str, str]] = []
     batch: list[Candidate] = []
@@ -162,7 +163,7 @@ def _batches(context: Context, want: Wanted) -> Iterator[list[Candidate]]:
         for candidate in sources.find_candidates(
             want, context.request, context.settings, context.deadline, notes=notes
         ):
-            source = candidate.source if candidate.distance >= sources.DISTANCE["project"] else "near"
+            source = candidate.source if candidate.distance >= DISTANCE["project"] else "near"
             if source != place and batch:
                 yield batch
                 batch = []

@@ -20,32 +20,11 @@ if TYPE_CHECKING:
     #: (path, name rule, source, steps within the source)
     Found = Tuple[str, str, str, int]
 
+#: where CUDA toolkits are installed, one directory a version
+CUDA_PARENTS = ("/usr/local", "/opt", "/opt/nvidia/hpc_sdk/Linux_x86_64/cuda")
+
 _LD_CACHE = "/etc/ld.so.cache"
 _MAX_RECORD = 16 << 20
-
-
-def find_files(names: Names, reader: Reader, requested: str) -> Iterator[Found]:
-    """Yield (path, rule, source, step): site-packages, the loader's path at start, prefixes, CUDA, ld.so's cache."""
-    for site in site_packages():
-        if reader.expired():
-            return
-        yield from _in_site(site, names, reader, requested)
-    for step, directory in enumerate(library_directories()):
-        for name, rule in names.plain():
-            path = os.path.join(directory, name)
-            if os.path.lexists(path):
-                yield path, rule, "environment", min(step, 20)
-        if not names.exact and step < 12 and not reader.expired():
-            for path, rule in _ladder(directory, names):
-                yield path, rule, "environment", min(step, 20) + 1
-    for directory in cuda_directories():
-        for name, rule in names.plain():
-            path = os.path.join(directory, name)
-            if os.path.lexists(path):
-                yield path, rule, "environment", 30
-    if not reader.expired():
-        for path, rule in cached_libraries(names):
-            yield path, rule, "system", 0
 
 
 def site_packages() -> list[str]:
@@ -59,20 +38,26 @@ def site_packages() -> list[str]:
     return found
 
 
-def _in_site(site: str, names: Names, reader: Reader, requested: str) -> Iterator[Found]:
+def in_site(site: str, names: Names, reader: Reader, requested: str, source: str) -> Iterator[Found]:
+    """Yield the files of one site-packages directory that match: (path, rule, ``source``, step)."""
     from dlrepair.search import roots
+
+    def _listed(directory: str, step: int) -> Iterator[Found]:
+        listing = reader.listing(directory)
+        for name, rule in sorted(listing.matches) if listing is not None else ():
+            yield os.path.join(directory, name), rule, source, step
 
     for at, tail in enumerate(roots.tails(requested)):
         below = os.path.dirname(tail)
         if below and at < 7:
-            yield from _listed(os.path.join(site, below), names, reader, 0)
+            yield from _listed(os.path.join(site, below), 0)
     try:
         top = sorted(os.listdir(site))
     except OSError:
         return
     for name in top:
         if name.endswith(".libs"):
-            yield from _listed(os.path.join(site, name), names, reader, 1)
+            yield from _listed(os.path.join(site, name), 1)
     try:
         nvidia = sorted(os.listdir(os.path.join(site, "nvidia"))) if "nvidia" in top else []
     except OSError:
@@ -81,24 +66,17 @@ def _in_site(site: str, names: Names, reader: Reader, requested: str) -> Iterato
     places += [os.path.join(site, "torch", "lib")] if "torch" in top else []
     places += [os.path.join(site, name) for name in ("tensorflow", "tensorflow_core") if name in top]
     for place in places:
-        yield from _listed(place, names, reader, 2)
+        yield from _listed(place, 2)
     for name in top:
         if reader.expired():
             return
         if name.endswith(".dist-info"):
             for path, rule in recorded_libraries(site, name, names):
-                yield path, rule, "site-packages", 3
+                yield path, rule, source, 3
     for name in top:
         # What no RECORD knows: eggs, editable links, what somebody copied there. One level only.
         if "." not in name and name not in ("__pycache__", "bin") and not reader.expired():
-            yield from _listed(os.path.join(site, name), names, reader, 4)
-
-
-def _listed(directory: str, names: Names, reader: Reader, step: int) -> Iterator[Found]:
-    listing = reader.listing(directory)
-    if listing is not None:
-        for name, rule in sorted(listing.matches):
-            yield os.path.join(directory, name), rule, "site-packages", step
+            yield from _listed(os.path.join(site, name), 4)
 
 
 def recorded_libraries(site: str, info: str, names: Names) -> list[tuple[str, str]]:
@@ -144,27 +122,50 @@ def cuda_directories() -> list[str]:
     """Return the library directories of installed CUDA toolkits, newest first, without their ``stubs``."""
     from dlrepair.binary import process
 
-    homes = [process.start_env(name) for name in ("CUDA_HOME", "CUDA_PATH", "EBROOTCUDA")]
-    for parent in ("/usr/local", "/opt"):
-        try:
-            homes += [os.path.join(parent, name) for name in sorted(os.listdir(parent), reverse=True) if "cuda" in name]
-        except OSError:
-            continue
+    names = ("CUDA_HOME", "CUDA_PATH", "CUDA_ROOT", "CUDADIR", "CUDNN_PATH", "EBROOTCUDA", "NVHPC_CUDA_HOME")
+    homes = [process.start_env(name) for name in names]
+    for parent in CUDA_PARENTS:
+        homes += [os.path.join(parent, name) for name in reversed(_names(parent)) if "cuda" in name]
+    homes += [process.start_env("CONDA_PREFIX"), sys.prefix]  # conda's toolkits have ``targets`` of their own
     found: list[str] = []
     for home in homes:
         if not home or not os.path.isabs(home):
             continue
-        places = [os.path.join(home, "lib64"), os.path.join(home, "extras", "CUPTI", "lib64")]
-        try:
-            targets = sorted(os.listdir(os.path.join(home, "targets")))
-        except OSError:
-            targets = []
-        places += [os.path.join(home, "targets", target, "lib") for target in targets]
+        places = [os.path.join(home, below) for below in ("lib64", "extras/CUPTI/lib64", "nvvm/lib64")]
+        places += [os.path.join(home, "targets", target, "lib") for target in _names(os.path.join(home, "targets"))]
         found += [place for place in places if place not in found and os.path.isdir(place)]
     return found
 
 
-def _ladder(directory: str, names: Names) -> list[tuple[str, str]]:
+def _names(directory: str) -> list[str]:
+    try:
+        return sorted(os.listdir(directory))
+    except OSError:
+        return []
+
+
+def configured_directories(configuration: str = "/etc/ld.so.conf", depth: int = 0) -> list[str]:
+    """Return the directories that ld.so.conf names (ldconfig(8)): what its cache lacks until ldconfig runs."""
+    from glob import glob
+
+    found: list[str] = []
+    try:
+        with open(configuration, "rb") as stream:
+            lines = os.fsdecode(stream.read(1 << 16)).splitlines()
+    except OSError:
+        return found
+    for line in lines:
+        line = line.split("#", 1)[0].strip()
+        if line.startswith("include ") and depth < 4:
+            pattern = os.path.join(os.path.dirname(configuration), line[8:].strip())
+            for name in sorted(glob(pattern)):
+                found += configured_directories(name, depth + 1)
+        elif os.path.isabs(line.split("=")[0]) and os.path.isdir(line.split("=")[0]):
+            found.append(line.split("=")[0])
+    return found
+
+
+def ladder(directory: str, names: Names) -> list[tuple[str, str]]:
     """Return (path, rule) of versioned files in one directory; reads its names only."""
     try:
         entries = os.listdir(directory)

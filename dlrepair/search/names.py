@@ -24,6 +24,7 @@ COSTS = {
     "underscore": 10,
     "affix": 12,
     "python-tag": 14,
+    "content": 30,
 }
 
 #: Two deviations at most: a name changed in three places belongs to another library.

@@ -149,3 +149,25 @@ def tails(requested: str) -> list[str]:
     """Return the requested path's endings, longest first: of ``/a/lib/x.so`` that, ``lib/x.so`` and ``x.so``."""
     parts = [part for part in requested.split("/") if part not in ("", ".", "..", "~")][-8:]
     return ["/".join(parts[at:]) for at in range(len(parts))]
+
+
+def is_excluded(path: str, patterns: tuple[str, ...]) -> bool:
+    """Tell whether shell patterns name ``path`` or a directory above it.
+
+    A pattern with a slash is matched against the whole path and every directory above; one without, against
+    each component.
+    """
+    if not patterns:
+        return False
+    from fnmatch import fnmatchcase
+
+    parts = path.split("/")
+    above = ["/".join(parts[:at]) or "/" for at in range(1, len(parts) + 1)]
+    for pattern in patterns:
+        if "/" in pattern:
+            wide = os.path.expanduser(pattern).rstrip("/") or "/"
+            if any(fnmatchcase(one, wide) for one in above):
+                return True
+        elif any(fnmatchcase(part, pattern) for part in parts if part):
+            return True
+    return False

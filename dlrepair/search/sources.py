@@ -8,182 +8,24 @@ order is the tuple ``SOURCES``. Nothing is opened: names propose, ``vet`` reads.
 from __future__ import annotations
 
 import os
+import sys
 
-from dlrepair.model.candidate import Candidate
-from dlrepair.search import archives, roots, walk
-from dlrepair.search import names as naming
+from dlrepair.search import archives, content, roots, walk
+from dlrepair.search.proposals import DISTANCE, Search
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Callable, Iterable, Iterator
+    from typing import Callable, Iterator
 
-    from dlrepair.model.candidate import Wanted
+    from dlrepair.model.candidate import Candidate, Wanted
     from dlrepair.model.requests import LoadRequest
     from dlrepair.settings import Settings
-
-#: Directories in which libraries get built, ranked by how many projects use them.
-BUILD_TREES = (
-    "build", "lib", "libs", "ops", "tf_ops", "custom_ops", "tf_custom_ops", "user_ops", "lib64", ".libs", "src",
-    "external", "source", "cc", "core", "kernels", "module", "bazel-bin", "out", "bin", "Release", "Debug", "target",
-    "_skbuild", "_cudacache", "dist", "python", "prebuilt",
-)  # fmt: skip
-
-#: Of these, the ones that are not entered in a home directory: ``~/src`` may hold every source that somebody has.
-_NOT_AT_HOME = frozenset(("src", "source", "external", "python", "core", "module", "cc"))
 
 #: Endings of environment variables by which programs let their users say where a library is.
 VARIABLES = ("_LIB", "_LIBRARY", "_LIB_PATH", "_LIBRARY_PATH", "_LIB_DIR", "_LIBDIR", "_DATAPATH", "_SO", "_SO_PATH")
 
 #: How deep such a directory is walked before its siblings get their turn.
 TREE_DEPTH = 4
-
-#: Where a source's distances begin: a file found by a later source is farther away whatever its name.
-DISTANCE = {
-    "variable": 0,
-    "requested-directory": 0,
-    "needed-by": 4,
-    "build-sibling": 10,
-    "tail": 30,
-    "build-directory": 60,
-    "project": 100,
-    "archive": 160,
-    "search-root": 170,
-    "site-packages": 200,
-    "environment": 250,
-    "system": 300,
-}
-
-
-class Search:
-    """One search: what is wanted, by whom, within which bounds, and what was proposed already."""
-
-    def __init__(self, wanted: Wanted, request: LoadRequest, settings: Settings, deadline: float) -> None:
-        self.wanted = wanted
-        self.request = request
-        self.settings = settings
-        #: the library whose DT_NEEDED names a wanted dependency
-        self.needed_by = wanted.requested if wanted.role == "dependency" else ""
-        self.requested = (wanted.requested or request.requested) if wanted.role == "substitute" else ""
-        self.names = naming.Names(wanted.name, wanted.loader, wanted.role, wanted.exact_name)
-        self._patterns = tuple(settings.exclude)
-        self.reader = walk.Reader(self.names, deadline, self.excluded)
-        self.anchors = roots.anchors(request)
-        self._seen: set[str] = set()
-        self._files: set[tuple[int, int, str]] = set()
-        self.asked = self._absolute(self.requested)
-        # The path that was asked for has failed already: it is no candidate for itself.
-        if wanted.role == "substitute" and self.asked:
-            self._seen.add(self.asked)
-
-    def _absolute(self, path: str) -> str:
-        if "/" not in path or "\0" in path:
-            return ""
-        if not os.path.isabs(path):
-            if not os.path.isabs(self.request.cwd):
-                return ""
-            path = os.path.join(self.request.cwd, path)
-        return os.path.normpath(path)
-
-    def excluded(self, path: str) -> bool:
-        """Tell whether the settings' ``exclude`` patterns name this path or a directory above it."""
-        return is_excluded(path, self._patterns)
-
-    def propose(self, path: str, source: str, rule: str, distance: int) -> Candidate | None:
-        """Return a candidate unless the same path, or the same file in this directory, was proposed or is not wanted.
-
-        A file that has names in two directories is proposed twice: one of them may be where anybody can write.
-        """
-        path = os.path.normpath(path)
-        if path in self._seen:
-            return None
-        self._seen.add(path)
-        try:
-            status = os.stat(path)
-            identity = (status.st_dev, status.st_ino, os.path.realpath(os.path.dirname(path)))
-            if identity in self._files or status.st_mode & 0o170000 == 0o040000:
-                return None
-            self._files.add(identity)
-        except (OSError, ValueError):
-            pass  # a dangling link is proposed all the same: ``vet`` says what it is
-        if self.excluded(path) or os.path.realpath(path) in self.wanted.exclude:
-            return None
-        return Candidate(path=path, source=source, rule=rule, distance=distance)
-
-    def in_directory(self, directory: str, source: str, distance: int) -> Iterator[Candidate]:
-        """Yield what matches in one directory, best name first."""
-        listing = self.reader.listing(os.path.normpath(directory))
-        if listing is None:
-            return
-        for name, rule in sorted(listing.matches, key=lambda match: (naming.cost(match[1]), match[0])):
-            found = self.propose(os.path.join(directory, name), source, rule, distance)
-            if found:
-                yield found
-
-    def in_tree(self, root: str, source: str, distance: int, depth: int) -> Iterator[Candidate]:
-        """Yield what matches in a directory and below it, ``distance`` growing by the level, best first."""
-        found = []
-        for path, rule, level in self.reader.walk(os.path.normpath(root), depth):
-            found.append(self.propose(path, source, rule, distance + level))
-        yield from self.ranked(found)
-
-    def in_archive(self, archive: str, source: str, distance: int) -> Iterator[Candidate]:
-        """Yield what matches inside one archive, best first; an archive that cannot be read is noted."""
-        if self.reader.expired() or self.excluded(archive):
-            return
-        try:
-            members = archives.find_members(archive, self.names)
-        except archives.Unreadable as why:
-            self.reader.notes.append((archive, str(why)))
-            return
-        for member, rule in members:
-            path = archives.join(archive, member)
-            if path not in self._seen:
-                self._seen.add(path)
-                yield Candidate(path=path, source=source, rule=rule, distance=distance)
-
-    def ranked(self, found: Iterable[Candidate | None]) -> list[Candidate]:
-        """Return the candidates of one place, best first: in which order a file system lists them says nothing."""
-        from dlrepair.search import rank
-
-        return rank.rank([one for one in found if one is not None], self.wanted, self.request)
-
-    def build_trees(self, directory: str) -> list[str]:
-        """Return the directories below ``directory`` in which libraries get built, likeliest first.
-
-        None below /, /tmp and the like: what lies there belongs to no one project. Fewer in a home directory.
-        """
-        if roots.belongs_to_all(directory):
-            return []
-        listing = self.reader.listing(os.path.normpath(directory))
-        if listing is None:
-            return []
-        present = set(listing.subdirs) | set(listing.links)
-        present -= _NOT_AT_HOME if roots.never_walked(directory) else frozenset()
-        found = [name for name in BUILD_TREES if name in present]
-        found += sorted(name for name in present if name.startswith("cmake-build-") or name.endswith(".runfiles"))
-        return [os.path.join(directory, name) for name in found]
-
-
-def is_excluded(path: str, patterns: tuple[str, ...]) -> bool:
-    """Tell whether shell patterns name ``path`` or a directory above it.
-
-    A pattern with a slash is matched against the whole path and every directory above; one without, against
-    each component.
-    """
-    if not patterns:
-        return False
-    from fnmatch import fnmatchcase
-
-    parts = path.split("/")
-    above = ["/".join(parts[:at]) or "/" for at in range(1, len(parts) + 1)]
-    for pattern in patterns:
-        if "/" in pattern:
-            wide = os.path.expanduser(pattern).rstrip("/") or "/"
-            if any(fnmatchcase(one, wide) for one in above):
-                return True
-        elif any(fnmatchcase(part, pattern) for part in parts if part):
-            return True
-    return False
 
 
 def from_variables(search: Search) -> Iterator[Candidate]:
@@ -346,14 +188,46 @@ def from_archives(search: Search) -> Iterator[Candidate]:
         yield from search.in_archive(archive, "archive", DISTANCE["archive"] + min(steps, 9))
 
 
-def from_environment(search: Search) -> Iterator[Candidate]:
-    """Yield files of this Python's environment and of the system, without walking either."""
-    from dlrepair.search import environment
+def from_content(search: Search) -> Iterator[Candidate]:
+    """Yield libraries of other names, met in the directories read so far, that hold what the caller asks for."""
+    if not content.says_enough(search.wanted):
+        return
+    origin = search.anchors[0][0] if search.anchors else ""
+    near = sorted((_steps(origin, os.path.dirname(path)), path) for path in search.reader.others)
+    for steps, path in near:
+        if search.reader.expired():
+            return
+        for held in content.find_holders((path,), search.wanted):
+            found = search.propose(held, "content", "content", DISTANCE["content"] + min(steps, 9))
+            if found:
+                yield found
 
-    for path, rule, source, step in environment.find_files(search.names, search.reader, search.requested):
-        found = search.propose(path, source, rule, DISTANCE[source] + step)
-        if found:
-            yield found
+
+def from_beyond(search: Search) -> Iterator[Candidate]:
+    """Yield files of this Python's packages, other environments, caches, toolkits and the system: ``far``."""
+    from dlrepair.search import far
+
+    near = [directory for directory, _ in search.anchors]
+    asked = far.Far(search.names, search.reader, search.requested, search.wanted.role, near)
+    for source in far.SOURCES:
+        for path, rule, name, step in source(asked):
+            found = search.propose(path, name, rule, DISTANCE[name] + step)
+            if found:
+                yield found
+        if search.reader.expired():
+            search.reader.notes.append((source.__name__, "search budget used up: later sources not searched"))
+            return
+
+
+def from_cached_archives(search: Search) -> Iterator[Candidate]:
+    """Yield files inside zipped packages on ``sys.path`` and the wheels that pip and uv have built and kept."""
+    from dlrepair.search import caches
+
+    zipped = [path for path in sys.path if path.endswith(archives.ENDINGS) and os.path.isfile(path)]
+    for at, archive in enumerate(zipped):
+        yield from search.in_archive(os.path.abspath(archive), "site-packages", DISTANCE["cached-archive"] + min(at, 9))
+    for archive in caches.cached_wheels():
+        yield from search.in_archive(archive, "tool-cache", DISTANCE["cached-archive"] + 10)
 
 
 #: In the order of distance. A far source (an index, archives) is one more function at the end.
@@ -366,8 +240,10 @@ SOURCES: tuple[Callable[[Search], Iterator[Candidate]], ...] = (
     from_build_directories,
     from_project,
     from_archives,
+    from_content,
     from_search_roots,
-    from_environment,
+    from_beyond,
+    from_cached_archives,
 )
 
 

@@ -159,7 +159,7 @@ def check_path(vetting: Vetting) -> None:
 
 def is_excluded_path(path: str, settings: Settings) -> bool:
     """Tell whether the setting ``exclude`` names a path, or what it leads to."""
-    from dlrepair.search.sources import is_excluded
+    from dlrepair.search.roots import is_excluded
 
     patterns = tuple(settings.exclude)
     return bool(patterns) and (is_excluded(path, patterns) or is_excluded(os.path.realpath(path), patterns))

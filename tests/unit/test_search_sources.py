@@ -255,10 +255,10 @@ def test_excluded_by_the_settings(project: Project) -> None:
     project.write("x/roi.so")
     chosen = settings(exclude=("old", project.path("build")))
     assert paths(project.find("ops/roi.so", with_settings=chosen)) == ["x/roi.so"]
-    assert sources.is_excluded("/a/bcd/e.so", ("b*d",))
-    assert sources.is_excluded("/a/bcd/e.so", ("/a/bcd",))
-    assert sources.is_excluded("/a/bcd/e.so", ("/a/b*/e.so",))
-    assert not sources.is_excluded("/a/bcd/e.so", ("/a/bc", "bcde", "a/bcd"))
+    assert roots.is_excluded("/a/bcd/e.so", ("b*d",))
+    assert roots.is_excluded("/a/bcd/e.so", ("/a/bcd",))
+    assert roots.is_excluded("/a/bcd/e.so", ("/a/b*/e.so",))
+    assert not roots.is_excluded("/a/bcd/e.so", ("/a/bc", "bcde", "a/bcd"))
 
 
 def test_the_broken_file_is_not_proposed_through_another_name(project: Project) -> None:
