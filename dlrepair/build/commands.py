@@ -30,16 +30,16 @@ class Unit:
         self.source = source
         self.language = language  #: ``c++``, ``c`` or ``cuda``
         self.argv = argv
-        self.directory = directory  #: of the recipe
+        self.directory = directory  #: of the source: what is relative to it means the same elsewhere
         self.mapped = mapped  #: whether ``__FILE__`` is relative to ``directory``
 
 
 def units(recipe: Recipe, toolchain: Toolchain, scan: Scan) -> list[Unit]:
     """The sources to be compiled: CUDA parts only where there is an nvcc to compile them."""
     cuda = toolchain.nvcc is not None and bool(recipe.cuda_sources)
-    directory = recipe.directory or os.path.dirname(recipe.sources[0] if recipe.sources else recipe.cuda_sources[0])
     found = []
     for source in recipe.sources:
+        directory = os.path.dirname(source)
         language = "c" if source.endswith(".c") else "c++"
         argv = _host(recipe, toolchain, scan, language, cuda)
         mapped = toolchain.compiler.family in ("gcc", "clang") and toolchain.compiler.major >= 10
@@ -48,7 +48,7 @@ def units(recipe: Recipe, toolchain: Toolchain, scan: Scan) -> list[Unit]:
         found.append(Unit(source, language, argv, directory, mapped))
     if cuda:
         argv = nvcc(recipe, toolchain, scan)
-        found += [Unit(source, "cuda", argv, directory, False) for source in recipe.cuda_sources]
+        found += [Unit(source, "cuda", argv, os.path.dirname(source), False) for source in recipe.cuda_sources]
     return found
 
 
@@ -101,7 +101,8 @@ def _host(recipe: Recipe, toolchain: Toolchain, scan: Scan, language: str, cuda:
 
 def _flags(flags: Sequence[str]) -> list[str]:
     """Without what would keep dead references alive: an op that names GPU code in a dead branch would not load."""
-    return [flag for flag in flags if flag not in ("-O0", "-Og", "-g", "-fno-PIC", "-fno-pic", "-Werror", "-flto")]
+    unwanted = ("-O0", "-Og", "-O2", "-g", "-fPIC", "-fpic", "-fno-PIC", "-fno-pic", "-Werror", "-flto", "-w", "-Wall")
+    return [flag for flag in flags if flag not in unwanted]
 
 
 def nvcc(recipe: Recipe, toolchain: Toolchain, scan: Scan) -> list[str]:
@@ -173,5 +174,7 @@ def neutral(words: Sequence[str], unit_directory: str, toolchain: Toolchain) -> 
         for path, name in pairs:
             if path and len(path) > 1:
                 word = word.replace(path, name)
+        if word.startswith("-I/"):  # the project's: what its headers hold is compared, not where it lies
+            word = "-I" + os.path.relpath(word[2:], unit_directory)
         out.append(word)
     return out

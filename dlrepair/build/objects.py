@@ -71,8 +71,10 @@ class Places:
         if toolchain.tensorflow is not None:
             self._pairs.insert(0, ("T", toolchain.tensorflow.include))
 
-    def name(self, path: str) -> str:
-        for tag, top in self._pairs:
+    def name(self, path: str, own: bool) -> str:
+        if own:
+            return "P" + os.path.relpath(path, self._pairs[-1][1])
+        for tag, top in self._pairs[:-1]:
             if path.startswith(top + os.sep):
                 return tag + path[len(top) + 1 :]
         return "A" + path
@@ -80,7 +82,7 @@ class Places:
     def path(self, name: str) -> str:
         for tag, top in self._pairs:
             if name[:1] == tag:
-                return os.path.join(top, name[1:])
+                return os.path.normpath(os.path.join(top, name[1:]))
         return name[1:]
 
 
@@ -100,7 +102,7 @@ def manifest_of(headers: Sequence[str], places: Places, own: Sequence[str], step
     for path in headers:
         info = os.stat(path)
         local = path in mine
-        rows.append([places.name(path), info.st_size, info.st_mtime_ns, header_digest(path, local), local])
+        rows.append([places.name(path, local), info.st_size, info.st_mtime_ns, header_digest(path, local), local])
     return {"v": 1, "headers": rows, "steps": list(steps)}
 
 

@@ -88,6 +88,11 @@ class Part:
         self.firsts = [objects.first_key(unit, scan.texts[os.path.normpath(unit.source)], chain) for unit in self.units]
         self.known: list[objects.Known | None] = [None] * len(self.units)
 
+    def tops(self) -> tuple[str, ...]:
+        """What the paths of the project's own headers begin with."""
+        places = [unit.directory for unit in self.units] + [self.recipe.directory]
+        return tuple(one.rstrip(os.sep) + os.sep for one in places if one and one != os.sep)
+
     def places(self, unit: Unit) -> objects.Places:
         return objects.Places(unit, self.toolchain)
 
@@ -356,7 +361,7 @@ class _Build:
         names = [step.name for step in made.steps] + (["moved-header"] if forwarded else [])
         own = [
             path for path in made.dependencies
-            if path in part.scan.texts or path.startswith(unit.directory + os.sep)
+            if path in part.scan.texts or path.startswith(part.tops())
         ]  # fmt: skip
         own = [path for path in own if not path.startswith(self._foreign() or ("\0",))]
         self._check_trust(own)

@@ -46,6 +46,10 @@ def _list(as_json: bool) -> int:
     for part, path, target, size, _ in entries:
         link = " -> " + target if target else ""
         output.say("{:11} {:>10}  {}".format(part, output.size_text(size), output.escape(path + link)))
+    from dlrepair.build import lock
+
+    for one in lock.holders():
+        output.say("building    " + output.escape(lock.describe(one)))
     held = output.size_text(sum(entry[3] for entry in entries))
     output.say("{}: {}, {}".format(output.escape(store.location()), output.counted(len(entries), "file"), held))
     return output.FINE

@@ -16,9 +16,6 @@ example:
 
 Asks a real child interpreter. Exit status 0: live; 1: not live."""
 
-#: Settings that are read and checked, and that no part of dlrepair acts upon so far.
-UNUSED = ("rebuild", "shared_store")
-
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--python", metavar="PATH", help="interpreter or directory of another environment")
@@ -44,8 +41,7 @@ def execute(arguments: argparse.Namespace) -> int:
         value = one["value"]
         if key == "store":
             value = about["store"]["path"]
-        unused = " (not used yet)" if key in UNUSED else ""
-        output.say("  {:13} {:24} {}{}".format(key, _shown(value), output.escape(one["from"]), unused))
+        output.say("  {:13} {:24} {}".format(key, _shown(value), output.escape(one["from"])))
     for problem in about["problems"]:
         output.say("  " + output.paint("ignored: ", "yellow") + output.escape(problem))
     for name in ("store", "journal"):
@@ -53,6 +49,10 @@ def execute(arguments: argparse.Namespace) -> int:
         size = output.size_text(one["bytes"])
         files = output.counted(one["files"], "file")
         output.say("{:9}{} ({}, {})".format(name, output.escape(one["path"] or "nowhere"), files, size))
+    for one in about["builders"]:
+        from dlrepair.build import lock
+
+        output.say("building " + output.escape(lock.describe(one)))
     return output.FINE if live else output.FOUND
 
 
@@ -83,6 +83,7 @@ def _say_hook(found: Any) -> None:
 
 def _surroundings() -> dict[str, Any]:
     from dlrepair import settings, store, trust
+    from dlrepair.build import lock
     from dlrepair.journal import reader, writer
 
     held = settings.load(check=trust.check)
@@ -93,6 +94,7 @@ def _surroundings() -> dict[str, Any]:
         "settings": {key: {"value": getattr(held, key), "from": held.provenance[key]} for key in settings.KEYS},
         "problems": list(held.problems) + [one for one in (trust.problem(),) if one],
         "store": {"path": store.location(), "files": store_files, "bytes": store_bytes},
+        "builders": lock.holders(),
         "journal": {"path": writer.directory(), "files": journal_files, "bytes": journal_bytes},
     }
 

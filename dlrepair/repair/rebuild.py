@@ -41,6 +41,8 @@ def applies(context: Context) -> bool:
         return False
     if diagnosis.cause == "dependency-missing":
         return context.request.op_loader or any(_is_of_a_release(one.name) for one in diagnosis.missing)
+    if diagnosis.cause == "unknown":  # symbols of the project's own that nothing defines: a source was left out
+        return bool(diagnosis.symbols)
     return diagnosis.cause in CAUSES
 
 

@@ -57,7 +57,7 @@ def test_nothing_is_listed_that_is_not_built(capsys: pytest.CaptureFixture[str])
     assert main.main([]) == output.USAGE
     out = capsys.readouterr().out
     assert all("    " + name in out for name in NAMES)
-    assert not [name for name in ("build", "watch", "report") if "\n    %s " % name in out]
+    assert not [name for name in ("watch", "report") if "\n    %s " % name in out]
 
 
 def test_version(env: dict[str, str]) -> None:
@@ -85,7 +85,7 @@ def test_wrong_usage(arguments: list[str], env: dict[str, str]) -> None:
 @pytest.mark.parametrize(
     "arguments, keys",
     [
-        (["status", "--json"], {"hook", "settings", "store", "journal", "problems"}),
+        (["status", "--json"], {"hook", "settings", "store", "journal", "problems", "builders"}),
         (["log", "--json"], {"events"}),
         (["explain", "truncated", "--json"], {"cause", "summary", "page"}),
         (["explain", "aaaa", "--json"], {"incident", "events"}),
@@ -250,11 +250,8 @@ def test_one_file_is_not_many(env: dict[str, str]) -> None:
     assert run(env, "cache", "clear").stdout.startswith("removed 1 file, ")
 
 
-def test_status_tells_the_store_in_use_and_what_has_no_effect_yet(env: dict[str, str]) -> None:
+def test_status_tells_the_store_in_use(env: dict[str, str]) -> None:
     settings = run(env, "status").stdout.partition("\nsettings\n")[2].splitlines()
-    assert {line.split()[0] for line in settings if line.endswith(" default (not used yet)")} == {
-        "rebuild", "shared_store",
-    }  # fmt: skip
     assert "  mode          repair                   default" in settings
     assert "  store         {:24} default".format(os.path.join(env["XDG_CACHE_HOME"], "dlrepair")) in settings
     own = os.path.join(env["HOME"], "own")
