@@ -40,10 +40,9 @@ _CONTENT = {
     ),
     "setup.py": re.compile(r"Extension\s*\(|ext_modules|g\+\+|nvcc"),
     "bazel": re.compile(r"linkshared|_library\s*\(|\.so\"|pybind_extension|cc_binary"),
-    "jit": re.compile(r"g\+\+|nvcc|\bgcc\b|-shared|get_plugin|custom_ops"),
+    "jit": re.compile(r"g\+\+|nvcc|\bgcc\b|-shared|get_plugin"),
     "readme": re.compile(r"(?:g\+\+|nvcc|gcc|clang\+\+)[^\n]*"),
 }
-_JIT_RUNS = re.compile(r"subprocess|os\.system|os\.popen|get_plugin|check_call|check_output|Popen|-shared")
 
 
 @dataclass
@@ -137,8 +136,6 @@ def holds_recipe(kind: str, text: str) -> bool:
     pattern = _CONTENT.get(kind)
     if pattern is None or not text:
         return False
-    if kind == "jit":
-        return bool(pattern.search(text)) and bool(_JIT_RUNS.search(text))
     return bool(pattern.search(text))
 
 
