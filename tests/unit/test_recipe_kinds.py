@@ -59,7 +59,7 @@ def test_real_compiler_takes_what_was_read(project: build_projects.Project) -> N
     helper = next(path for path in recipe.sources if path.endswith("roi_helper.cc"))
     command = ["g++", "-fsyntax-only", *("-D" + one for one in recipe.defines), *recipe.flags]
     command += ["-I" + one for one in recipe.include_dirs] + [helper]
-    done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, universal_newlines=True)
+    done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     assert done.returncode == 0, done.stdout
 
 
