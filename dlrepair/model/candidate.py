@@ -19,6 +19,7 @@ class Wanted:
     ops: tuple[str, ...] = ()  #: ops that must be registered, as Python calls them (``roi_pool`` of ``RoiPool``)
     exclude: tuple[str, ...] = ()  #: real paths never to be proposed (the broken file itself)
     exact_name: bool = False  #: only the very same file name (guarded loads)
+    renamed: bool = False  #: a copy of a dependency will bear the SONAME that is wanted: its own does not count
 
 
 @dataclass(frozen=True)

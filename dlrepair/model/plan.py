@@ -7,7 +7,12 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Step:
-    """One action: ``preload`` (RTLD_LOCAL), ``promote`` (RTLD_NOLOAD|RTLD_GLOBAL), ``link``, ``reexec`` or ``load``."""
+    """One action.
+
+    ``preload`` (RTLD_LOCAL), ``promote`` (RTLD_NOLOAD|RTLD_GLOBAL), ``load``; ``link``, ``patch``, ``copy`` and
+    ``build`` make a file in the store; ``trial`` loads what was made in a child process; ``reexec`` starts the
+    process again.
+    """
 
     kind: str
     path: str

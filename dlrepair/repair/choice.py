@@ -23,24 +23,31 @@ def choose(context: Context) -> list[tuple[Missing, Candidate, Verdict]] | None:
     """An accepted file for every missing DT_NEEDED entry, deepest first, or None if one has none."""
     chosen = []
     for missing in context.diagnosis.missing:
-        pair = _serve(context, missing)
+        pair = serve(context, missing)
         if pair is None:
             return None
         chosen.append((missing, pair[0], pair[1]))
     return chosen or None
 
 
-def _serve(context: Context, missing: Missing) -> tuple[Candidate, Verdict] | None:
+def serve(context: Context, missing: Missing, renamed: bool = False) -> tuple[Candidate, Verdict] | None:
+    """A file for one DT_NEEDED entry; with ``renamed`` one whose SONAME is another, or none: a copy will bear it.
+
+    ld.so takes an object that is there for a DT_NEEDED entry with a slash too, if its SONAME is that very string.
+    """
     from dlrepair.model.candidate import Wanted
 
+    if "/" in missing.name and not renamed:
+        return None
     blocked = (missing.blocked_by,) if missing.blocked_by else ()
     want = Wanted(
-        missing.name,
+        os.path.basename(missing.name),
         "dependency",
         missing.needed_by,
         context.request.loader,
         versions=missing.versions,
         exclude=blocked,
+        renamed=renamed,
     )
     alone = sum(one.needed_by == missing.needed_by for one in context.diagnosis.missing) == 1
 

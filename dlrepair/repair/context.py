@@ -41,7 +41,7 @@ class Context:
         self.emit = emit
         self.deadline = time.monotonic() + settings.budget_ms / 1000.0
         self.verdicts: list[tuple[Candidate, Verdict]] = []
-        self._known: dict[tuple[str, str, str], Verdict] = {}
+        self._known: dict[tuple[str, str, str, bool], Verdict] = {}
         self._notes: set[tuple[str, str]] = set()
         self.plan_done: Plan | None = None
         self.last_resort = False  #: whether the strategies that fit the cause have been tried
@@ -78,7 +78,7 @@ class Context:
 
     def known_verdict(self, candidate: Candidate, wanted: Wanted) -> Verdict | None:
         """What was thought of the same file for the same purpose before, in this incident."""
-        return self._known.get((candidate.path, wanted.name, wanted.role))
+        return self._known.get((candidate.path, wanted.name, wanted.role, wanted.renamed))
 
     def search_notes(self, notes: list[tuple[str, str]]) -> None:
         """Journals places that the search skipped or left early, each once."""
@@ -90,7 +90,7 @@ class Context:
     def note(self, candidate: Candidate, wanted: Wanted, verdict: Verdict, rank: str = "") -> None:
         """Journals what was thought of a candidate, and why its turn came when it did."""
         self.verdicts.append((candidate, verdict))
-        self._known[candidate.path, wanted.name, wanted.role] = verdict
+        self._known[candidate.path, wanted.name, wanted.role, wanted.renamed] = verdict
         self.emit(
             "candidate", path=candidate.path, verdict="accepted" if verdict.accepted else "rejected",
             reason=verdict.reason, detail=verdict.detail, source=candidate.source, rule=candidate.rule,

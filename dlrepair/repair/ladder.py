@@ -11,7 +11,7 @@ from __future__ import annotations
 import os
 import time
 
-from dlrepair.repair import alias, preload, rebuild, reexec, steps, substitute
+from dlrepair.repair import alias, patched, preload, rebuild, reexec, relocated, steps, substitute
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from dlrepair.model.plan import Outcome, Plan, Step
     from dlrepair.repair.context import Context
 
-LADDER = (substitute, preload, alias, rebuild, reexec)
+LADDER = (substitute, preload, alias, patched, relocated, rebuild, reexec)
 
 #: a load that fails differently after a repair is diagnosed again, at most this often
 ROUNDS = 4
@@ -88,7 +88,8 @@ def _round(context: Context) -> tuple[tuple[Any] | None, Diagnosis | None]:
             if answer is not None:
                 context.plan_done = _whole(context, plan)
                 return answer, None
-            if any(step.kind in ("preload", "promote") for step in plan.steps):
+            tried_elsewhere = not context.loaded and any(step.kind == "trial" for step in plan.steps)
+            if any(step.kind in ("preload", "promote") for step in plan.steps) and not tried_elsewhere:
                 return None, _diagnose_again(context, error)
             if tried >= PLANS or context.out_of_time():
                 return None, None

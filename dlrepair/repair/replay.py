@@ -144,7 +144,16 @@ def _still_holds(record: dict[str, str], steps: list[tuple[str, str, str]], scri
             continue  # what the user named is theirs
         if signature(path) != seen or (kind != "promote" and trust.check(path, script) is not None):
             return False
+        if "/objects/" in path and not _is_whole(path):
+            return False
     return True
+
+
+def _is_whole(path: str) -> bool:
+    """Whether a copy in the store is what it was; True for any other file."""
+    from dlrepair.store import objects
+
+    return not objects.is_object(path) or objects.verify(path)
 
 
 def remember(
@@ -161,8 +170,8 @@ def remember(
         from dlrepair.search import rank
 
         rank.note_success(outcome.path, ask.requested)
-    if len(inputs) > MAX_INPUTS:
-        return
+    if len(inputs) > MAX_INPUTS or any(path.startswith("/proc/") for path in made.values()):
+        return  # a copy in memory goes with the process
     store.remember(_key(ask, script), _record(ask.requested, plan, outcome, made, inputs))
 
 

@@ -50,6 +50,12 @@ def _link(context: Context, step: Step) -> None:
     context.made[step.target] = path
 
 
+def _copies(context: Context, step: Step) -> None:
+    from dlrepair.repair import copies
+
+    copies.take(context, step)
+
+
 def _reexec(context: Context, step: Step) -> None:
     from dlrepair.repair import start
 
@@ -64,10 +70,13 @@ def _build(context: Context, step: Step) -> None:
 
 #: kind of a step -> what is done
 ACTIONS: dict[str, Callable[[Context, Step], Any]] = {
+    "copy": _copies,
     "link": _link,
+    "patch": _copies,
     "preload": _open,
     "promote": _open,
     "load": _load,
     "build": _build,
     "reexec": _reexec,
+    "trial": _copies,
 }

@@ -31,9 +31,7 @@ def check(vetting: Vetting) -> None:
 
     trace = _resolve(vetting)
     paths = trace.closure
-    # Deepest first: what is loaded here may itself have been found only because of what was loaded before it.
-    loaded = [entry.path for entry in reversed(trace.entries) if entry.how == "loaded" and entry.path]
-    vetting.mapped = tuple(path for path in loaded if not os.path.basename(path).startswith(_EVERYWHERE))
+    vetting.mapped = mapped_needs(trace)
     for needed, version, provider in symbols.version_gaps(vetting.path, paths):
         raise Rejected(
             "versions-missing", "it needs version {} of {}, which {} lacks".format(version, needed, provider)
@@ -63,6 +61,15 @@ def _check_wanted(vetting: Vetting, paths: tuple[str, ...]) -> None:
             continue
     if lacking:
         raise Rejected("symbols-missing", "it does not define {}".format(some(sorted(lacking))))
+
+
+def mapped_needs(trace: Trace) -> tuple[str, ...]:
+    """Libraries that serve a trace only because they are mapped here, deepest first; glibc's own left out.
+
+    What is loaded here may itself have been found only because of what was loaded before it.
+    """
+    loaded = [entry.path for entry in reversed(trace.entries) if entry.how == "loaded" and entry.path]
+    return tuple(path for path in loaded if not os.path.basename(path).startswith(_EVERYWHERE))
 
 
 def _resolve(vetting: Vetting) -> Trace:

@@ -9,6 +9,9 @@ from dlrepair.search.vet import Rejected, Vetting
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Sequence
+
+    from dlrepair.binary.process import ProcessView
     from dlrepair.search.trial import TrialResult
 
 #: Seconds: an op library loads TensorFlow's framework first.
@@ -59,13 +62,18 @@ def surroundings(vetting: Vetting) -> tuple[list[str], list[str]]:
     TensorFlow's own, in the global scope only where this process has them there (TensorFlow 2.21 does, 1.15 to 2.15
     do not).
     """
+    return around(vetting.process, vetting.mapped, vetting.wanted.op_library)
+
+
+def around(view: ProcessView | None, mapped: Sequence[str], op_library: bool) -> tuple[list[str], list[str]]:
+    """Return the same for a library that needs ``mapped`` in the process ``view``."""
     from dlrepair.binary import process
 
-    before = list(vetting.mapped)
-    if vetting.process is None or not vetting.wanted.op_library:
+    before = list(mapped)
+    if view is None or not op_library:
         return [], before
     framework = [
-        path for path in tensorflow.mapped_libraries(vetting.process)
+        path for path in tensorflow.mapped_libraries(view)
         if os.path.basename(path).startswith("libtensorflow_framework.so")
     ]  # fmt: skip
     if process.defined_globally(tensorflow.KERNEL_TYPEINFO):

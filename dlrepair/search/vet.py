@@ -239,13 +239,13 @@ def check_place(vetting: Vetting) -> None:
 
 
 def check_soname(vetting: Vetting) -> None:
-    """Reject a dependency whose SONAME is not the DT_NEEDED string, and a substitute of another major version.
+    """Reject a dependency whose SONAME is not the DT_NEEDED string, and another major version of anything.
 
     ld.so takes a mapped library for a DT_NEEDED entry only by its SONAME (glibc elf/dl-load.c, _dl_map_object).
     """
     soname = vetting.elf.soname
     wanted = vetting.wanted
-    if wanted.role == "dependency":
+    if wanted.role == "dependency" and not wanted.renamed:
         if not soname:
             raise Rejected(
                 "no-soname", "it has no SONAME, so loading it first would not satisfy {}".format(wanted.name)

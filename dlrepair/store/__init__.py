@@ -27,7 +27,6 @@ __all__ = [
 MAX_RECORDS = 1000
 MAX_LINKS = 2000
 MAX_RECORD = 64 * 1024  #: bytes
-MAX_OBJECTS = 2 * 1024 * 1024 * 1024  #: bytes
 _PARTS = ("links", "objects", "extracted", "remembered", "builds", "manifests", "locks", "logs")
 #: parts that other modules keep in bounds
 _ELSEWHERE = ("extracted", "builds", "manifests", "locks", "logs")
@@ -402,14 +401,13 @@ def clear() -> tuple[int, int]:
 
 def gc() -> tuple[int, int]:
     """(files, bytes) removed: links that lead nowhere, damaged records, leftovers, and what exceeds the bounds."""
-    from dlrepair.store import builds, trees
+    from dlrepair.store import builds, objects, trees
 
     base = root(create=False)
     files, total = trees.tidy(os.path.join(base, "extracted")) if base else (0, 0)
     built = builds.tidy()
     files, total = files + built[0], total + built[1]
     now = time.time()
-    objects = []
     for part, path, target, length, mtime in list(entries()):
         if part in _ELSEWHERE:
             continue
@@ -422,7 +420,6 @@ def gc() -> tuple[int, int]:
             useless = recall(os.path.basename(path)) is None
         else:
             useless = False
-            objects.append((mtime, path, length))
         if useless and _unlink(path):
             files, total = files + 1, total + length
         if useless and part == "links":
@@ -430,10 +427,5 @@ def gc() -> tuple[int, int]:
                 os.rmdir(os.path.dirname(path))
             except OSError:
                 pass  # other names for the same target
-    held = sum(length for _, _, length in objects)
-    for _, path, length in sorted(objects):
-        if held <= MAX_OBJECTS:
-            break
-        if _unlink(path):
-            files, total, held = files + 1, total + length, held - length
-    return files, total
+    beyond = objects.trim()
+    return files + beyond[0], total + beyond[1]

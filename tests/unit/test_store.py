@@ -384,7 +384,7 @@ def test_gc(target, tmp_path, monkeypatch):
         with open(os.path.join(objects, store.key_of(str(number))), "wb") as stream:
             stream.write(b"x" * 100)
         os.utime(os.path.join(objects, store.key_of(str(number))), (number, number))
-    monkeypatch.setattr(store, "MAX_OBJECTS", 250)
+    monkeypatch.setattr("dlrepair.store.objects.MAX_BYTES", 250)
     other.unlink()
     files, size = store.gc()
     assert files == 5 and size > 200
