@@ -46,7 +46,7 @@ _MEANINGS = {
     "reason": "why, in one word or one clause",
     "detail": "why, as a sentence with the fact",
     "facts": "what was read from the file",
-    "strategy": "`substitute`, `preload`, `alias` or `reexec`",
+    "strategy": "`substitute`, `preload`, `alias`, `patched`, `relocated`, `rebuild` or `reexec`",
     "ms": "milliseconds from the failure to the repaired load",
     "next_step": "what you can do",
     "error": "what went wrong",

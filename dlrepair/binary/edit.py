@@ -2,7 +2,8 @@
 
 Nothing is written here. Only what ld.so reads is changed: program headers, the dynamic section and
 its strings (System V gABI, chapters 4 and 5). New strings and, where they do not fit, the tables themselves go
-into one more PT_LOAD at the end of the file and of its address range; sections are left as they are.
+into one more PT_LOAD at the end of the file and of its address range. The headers of the two sections
+that tell the same to debuggers follow.
 """
 
 from __future__ import annotations
@@ -27,14 +28,14 @@ from dlrepair.binary.image import (
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Sequence
+    from typing import Any, Sequence
 
     from dlrepair.model.facts import ElfFacts
 
 PT_PHDR = 6
 PF_R = 4
-#: offsets of e_phoff and e_phnum in a 64-bit ELF header, of p_flags in a program header (elf.h)
-_E_PHOFF, _E_PHNUM, _P_FLAGS = 32, 56, 4
+#: offsets of e_phoff, e_shoff and e_phnum in a 64-bit ELF header, of p_flags in a program header; a section header
+_E_PHOFF, _E_SHOFF, _E_PHNUM, _P_FLAGS, _SHDR_SIZE = 32, 40, 56, 4, 64
 _MAX_STRINGS = 256 << 20  #: bytes of a string table that is moved: libtensorflow_cc has 60 MB
 
 
@@ -97,6 +98,7 @@ class _Editor:
     def __init__(self, image: Image, edit: Edit) -> None:
         self.image = image
         self.edit = edit
+        self._order: Any = "little" if image.little else "big"
         layout = image.layout
         table = image.read(image.phoff, len(image.segments) * layout.phdr.size)
         self.headers = [list(row) for row in layout.phdr.iter_unpack(table)]
@@ -202,7 +204,12 @@ class _Editor:
         self._insert_segment([PT_LOAD, flags, offset, address, address, total, total, page])
         self._point(PT_PHDR, offset, address, headers_size)
         written = [(_E_PHOFF, image.layout.addr.pack(offset))]
-        written.append((_E_PHNUM, len(self.headers).to_bytes(2, "little" if image.little else "big")))
+        if table:
+            written += self._section(image.dyn[DT_STRTAB], address + strings_at, offset + strings_at, len(table))
+        if moves_dynamic:
+            old = next(row[3] for row in self.headers if row[0] == PT_DYNAMIC)
+            written += self._section(old, address + dynamic_at, offset + dynamic_at, dynamic_size)
+        written.append((_E_PHNUM, len(self.headers).to_bytes(2, self._order)))
         if moves_dynamic:
             self._point(PT_DYNAMIC, offset + dynamic_at, address + dynamic_at, dynamic_size)
             dynamic = self._packed_entries(len(self.entries) + 1)
@@ -212,6 +219,19 @@ class _Editor:
         packed = b"".join(image.layout.phdr.pack(*row) for row in self.headers)
         written.append((offset, packed.ljust(dynamic_at, b"\0") + dynamic + table))
         return written
+
+    def _section(self, old: int, address: int, offset: int, size: int) -> list[tuple[int, bytes]]:
+        """Where the section that was mapped at ``old`` lies now; ld.so does not look at sections, other tools do."""
+        image, word = self.image, self.image.layout.addr
+        raw = image.read(_E_SHOFF, 24)
+        at = word.unpack_from(raw)[0]
+        each, count = (int.from_bytes(raw[start : start + 2], self._order) for start in (18, 20))
+        for number in range(count if each == _SHDR_SIZE else 0):
+            start = at + number * each
+            header = image.read(start, each)
+            if len(header) == each and word.unpack_from(header, 16)[0] == old:
+                return [(start + 16, b"".join(word.pack(value) for value in (address, offset, size)))]
+        return []
 
     def _packed_entries(self, count: int) -> bytes:
         dyn = self.image.layout.dyn
