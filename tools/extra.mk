@@ -3,7 +3,9 @@
 #   make fuzz              a million damaged inputs to every reader (coverage-guided where atheris is installed)
 #   make bench-diagnosis   reading, searching and preflight beside other tools, on this machine's files
 
-.PHONY: fuzz bench-diagnosis
+#   make stress-build      a builder killed at random times, a hundred rounds
+
+.PHONY: fuzz bench-diagnosis stress-build
 
 FUZZ_PYTHON ?= $(MAIN)
 FUZZ_INPUTS ?= 1000000
@@ -15,3 +17,6 @@ fuzz: $(MAIN)
 bench-diagnosis: $(MAIN)
 	@$(ENVS) make tf221
 	$(BENCH_PYTHON) benchmarks/diagnosis.py --output docs/reference/benchmarks-diagnosis.md
+
+stress-build: $(MAIN)
+	BUILD_ROUNDS=$(or $(ROUNDS),100) $(PYTEST) tests/labs/test_builds.py -k killed_at_random

@@ -30,12 +30,14 @@ class Ran:
 
     __slots__ = ("argv", "output", "reason", "seconds", "status")
 
-    def __init__(self, argv: Sequence[str], status: int, output: str, seconds: float) -> None:
+    def __init__(self, argv: Sequence[str], status: int, output: str, seconds: float, place: str = "") -> None:
         self.argv = tuple(argv)
         self.status = status
         self.output = output
         self.seconds = seconds
         self.reason = _reason(status, output)
+        if self.reason == "failed" and place and ": error: " not in output and _is_full(place):
+            self.reason = "disk-full"  # the assembler calls it "No such file or directory"
 
 
 def _reason(status: int, output: str) -> str:
@@ -48,6 +50,15 @@ def _reason(status: int, output: str) -> str:
     if "out of memory" in output or "virtual memory exhausted" in output or "Cannot allocate memory" in output:
         return "memory-limit"
     return "not-started" if status == 127 else "failed"
+
+
+def _is_full(place: str) -> bool:
+    """Whether next to nothing can be written where temporary files lie (statvfs(3))."""
+    try:
+        found = os.statvfs(place)
+    except OSError:
+        return False
+    return found.f_bavail * found.f_frsize < 8 << 20
 
 
 def limit(name: str, default: float) -> float:
@@ -134,7 +145,9 @@ def run_all(
                 output.seek(0)
                 text = output.read(OUTPUT).decode("utf-8", "surrogateescape")
                 output.close()
-                answers[number] = Ran(commands[number], child.returncode, text, time.monotonic() - began)
+                answers[number] = Ran(
+                    commands[number], child.returncode, text, time.monotonic() - began, temporary
+                )
             if running:
                 if tick is not None:
                     tick()
@@ -173,8 +186,9 @@ def first_error(output: str) -> str:
     import re
 
     pattern = re.compile(
-        r"^(?:.*?(?:fatal error|error|internal compiler error): .*|.*undefined reference to .*"
-        r"|.*cannot find -l.*|.*: No such file or directory|.*No space left on device.*|.*out of memory.*)$"
+        r"^(?:.*?(?:fatal error|error|internal compiler error): .*"
+        r"|.*(?:undefined reference to|multiple definition of) .*|.*cannot find -l.*"
+        r"|.*: No such file or directory|.*No space left on device.*|.*out of memory.*)$"
     )
     for line in output.splitlines():
         if pattern.match(line):

@@ -34,28 +34,34 @@ def _tokens() -> Pattern[str]:
 def without_comments(text: str) -> str:
     """``text`` with each comment replaced by one space, and line for line the same otherwise.
 
-    Two texts that give the same compile to the same object: a comment is one space ([lex.phases] 1.3); white
-    space before a comment that ends its line has no meaning. A newline within a comment becomes ``\\x01``, since
-    it does not end a directive.
+    Two texts that give the same compile to the same object: a comment is one space ([lex.phases] 1.3), and how
+    much white space stands between two words of code has no meaning. A newline within a comment becomes ``\\x01``,
+    since it does not end a directive. What follows the last line of code has no line number that anybody could ask for.
     """
     out: list[str] = []
+    code: list[str] = []
     at = 0
     for match in _tokens().finditer(text):
-        if match.lastgroup != "comment" and match.group("comment") is None:
-            continue
-        code = text[at : match.start()]
         comment = match.group("comment")
-        end = match.end()
-        if comment.startswith("//"):
-            code = code.rstrip(" \t")
-            out += [code, "\x02" * comment.count("\n")]
-        elif text[end : end + 1] in ("\n", "") and "\n" not in comment:
-            out.append(code.rstrip(" \t"))
+        if comment is None and match.group("keep") is None:
+            continue
+        code.append(text[at : match.start()])
+        at = match.end()
+        if comment is None:
+            out += [_plain("".join(code)), match.group("keep")]
+            code = []
         else:
-            out += [code, " ", "\x01" * comment.count("\n")]
-        at = end
-    out.append(text[at:])
-    return "".join(out)
+            code += [" ", ("\x02" if comment.startswith("//") else "\x01") * comment.count("\n")]
+    code.append(text[at:])
+    out.append(_plain("".join(code)))
+    return "".join(out).rstrip(" \t\r\n\x01\x02") + "\n"
+
+
+def _plain(code: str) -> str:
+    """Code between two literals with one space for each run of white space, and none where a line begins or ends."""
+    import re
+
+    return re.sub(r" ?\n ?", "\n", re.sub(r"[ \t\r\f\v]+", " ", code))
 
 
 def map_code(text: str, change: Callable[[str], str]) -> str:
