@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 
 #: search time of one previewed load, in milliseconds; ``repair`` searches without a bound that a person would meet
 PREVIEW_MS = 5000
+#: a day: the bound of a search that somebody waits for and can interrupt
+UNBOUNDED_MS = 24 * 3600 * 1000
 
 __all__ = ["diagnose", "disabled", "find", "find_all", "install_hook", "loaders", "preview", "repair"]
 
@@ -184,7 +186,7 @@ def _rehearse(path: str, loader: str, script: str = "", journal: bool = True) ->
         if journal:
             writer.emit(event, incident, **fields)
 
-    settings = _settings().replace(budget_ms=600000 if journal else PREVIEW_MS)
+    settings = _settings().replace(budget_ms=UNBOUNDED_MS if journal else PREVIEW_MS)
     ask = _Rehearsal(request, view, not journal)
     context = Context(ask, request, diagnosis, Guard("none"), settings, view, target, emit)
     if diagnosis.cause == "none":

@@ -89,9 +89,24 @@ def accepted(
 
     Another file that is as good as the one taken, and different, is told of: in the journal and to the user.
     """
+    from dlrepair.search import sources
+
+    notes: list[tuple[str, str]] = []
+    batches = sources.find_batches(want, context.request, context.settings, context.deadline, notes=notes)
+    try:
+        yield from _served(context, want, batches, further)
+    finally:
+        del batches  # ends the search: what it passed over is in ``notes`` now
+        context.search_notes(notes)
+
+
+def _served(
+    context: Context, want: Wanted, batches: Iterator[list[Candidate]],
+    further: Callable[[Verdict], Verdict] | None,
+) -> Iterator[tuple[Candidate, Verdict]]:  # fmt: skip
     from dlrepair.search import rank
 
-    for batch in _batches(context, want):
+    for batch in batches:
         ranked = rank.rank(batch, want, context.request)
         told: set[str] = set()
         for at, candidate in enumerate(ranked):
@@ -153,33 +168,6 @@ def _tell(context: Context, rival: Candidate, taken: Candidate) -> None:
         "candidate", path=rival.path, verdict="rejected", reason="tied", source=rival.source, rule=rival.rule,
         distance=rival.distance, detail="as good as {}, and different: {}".format(taken.path, why),
     )  # fmt: skip
-
-
-def _batches(context: Context, want: Wanted) -> Iterator[list[Candidate]]:
-    """The candidates beside what was asked for and in build directories together, then source by source.
-
-    A later source is asked only when nothing before it has served: the project is walked only then.
-    """
-    from dlrepair.search import sources
-    from dlrepair.search.proposals import DISTANCE
-
-    notes: list[tuple[str, str]] = []
-    batch: list[Candidate] = []
-    place = ""
-    try:
-        for candidate in sources.find_candidates(
-            want, context.request, context.settings, context.deadline, notes=notes
-        ):
-            source = candidate.source if candidate.distance >= DISTANCE["project"] else "near"
-            if source != place and batch:
-                yield batch
-                batch = []
-            place = source
-            batch.append(candidate)
-        if batch:
-            yield batch
-    finally:
-        context.search_notes(notes)
 
 
 def order(chosen: list[tuple[Missing, Candidate, Verdict]]) -> list[str]:

@@ -1,7 +1,7 @@
 """The sources beyond the project: this Python's packages, other environments, tool caches, toolkits, the system.
 
 Each is one generator function of a ``Far`` that yields (path, name rule, source, step). None walks: directories that
-a tool lays out are asked for names, package lists are read. Nearest first, in the order of ``SOURCES``.
+a tool lays out are asked for names, package lists are read. ``sources`` has their order.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from dlrepair.search import environment
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Callable, Iterable, Iterator, Sequence
+    from typing import Iterable, Iterator, Sequence
 
     from dlrepair.search.environment import Found
     from dlrepair.search.names import Names
@@ -67,12 +67,13 @@ def in_other_environments(far: Far) -> Iterator[Found]:
     """Yield files of other virtualenvs and conda environments: for substitutes only where the Python is the same."""
     from dlrepair.search import prefixes
 
+    passed: list[str] = []
     met = [place for place in far.reader.environments if prefixes.is_prefix(place)]
     for at, prefix in enumerate(prefixes.find_prefixes(met, far.near)):
         if far.reader.expired():
             return
         if far.role != "dependency" and not prefixes.has_this_python(prefix):
-            far.reader.notes.append((prefix, "an environment of another Python: only dependencies are taken from it"))
+            passed.append(prefix)
             continue
         step = min(at, 9)
         for path, rule, source, _ in far.in_directories([os.path.join(prefix, "lib")], "other-environment"):
@@ -83,6 +84,9 @@ def in_other_environments(far: Far) -> Iterator[Found]:
             ):
                 if "affix" not in rule and "underscore" not in rule:
                     yield path, rule, source, step
+    if passed:
+        many = " and {} more".format(len(passed) - 1) if len(passed) > 1 else ""
+        far.reader.notes.append((passed[0], "another Python's environment{}: dependencies only".format(many)))
 
 
 def in_tool_caches(far: Far) -> Iterator[Found]:
@@ -135,14 +139,3 @@ def in_system(far: Far) -> Iterator[Found]:
         yield path, rule, "system", 0
     yield from far.in_directories(environment.configured_directories(), "system", 1)
 
-
-SOURCES: tuple[Callable[[Far], Iterator[Found]], ...] = (
-    in_site_packages,
-    in_library_path,
-    in_other_environments,
-    in_tool_caches,
-    in_conda,
-    in_cuda,
-    in_login_paths,
-    in_system,
-)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 
 from dlrepair.search import tensorflow, trial
 from dlrepair.search.vet import Rejected, Vetting
@@ -17,6 +18,10 @@ if TYPE_CHECKING:
 #: Seconds: an op library loads TensorFlow's framework first.
 TIMEOUT = 5.0
 OP_TIMEOUT = 15.0
+
+#: What a trial may take at least where the search budget is used up, seconds: less would reject slow but right files.
+GRACE = 2.0
+OP_GRACE = 8.0
 
 #: How often a trial is repeated with one more library that this process has in its global scope.
 _PROVIDERS = 3
@@ -34,7 +39,7 @@ def try_loading(vetting: Vetting) -> str:
     taken it without us had it lain in its path.
     """
     first, before = surroundings(vetting)
-    timeout = OP_TIMEOUT if vetting.wanted.op_library else TIMEOUT
+    timeout = _timeout(vetting)
     result = _run(before + list(vetting.preload) + [vetting.path], first, timeout)
     for _ in range(_PROVIDERS):
         provider = _provider(result, vetting, first)
@@ -53,6 +58,12 @@ def try_loading(vetting: Vetting) -> str:
     if vetting.wanted.role == "substitute":
         raise Rejected("trial-not-possible", result.detail, result.detail)
     return result.detail
+
+
+def _timeout(vetting: Vetting) -> float:
+    """Return the seconds that one trial may take: what is left of the search budget, within bounds."""
+    most, least = (OP_TIMEOUT, OP_GRACE) if vetting.wanted.op_library else (TIMEOUT, GRACE)
+    return min(most, max(least, vetting.deadline - time.monotonic()))
 
 
 def surroundings(vetting: Vetting) -> tuple[list[str], list[str]]:

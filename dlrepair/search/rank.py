@@ -77,15 +77,16 @@ def note_success(path: str, name: str) -> None:
 
     key = _success_key(path, name)
     if key:
-        store.remember(key, {"worked": os.path.basename(name)})
+        for one in (key, store.key_of("worked", os.path.basename(name))):
+            store.remember(one, {"worked": os.path.basename(name)})
 
 
 def worked_before(path: str, name: str) -> bool:
     """Tell whether a file of this very content has served under ``name`` before."""
     from dlrepair import store
 
-    if store.root(create=False) is None:
-        return False
+    if store.recall(store.key_of("worked", os.path.basename(name))) is None:
+        return False  # nothing has: no file has to be read
     key = _success_key(path, name)
     return bool(key) and store.recall(key) is not None
 

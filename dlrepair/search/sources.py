@@ -203,20 +203,25 @@ def from_content(search: Search) -> Iterator[Candidate]:
                 yield found
 
 
-def from_beyond(search: Search) -> Iterator[Candidate]:
-    """Yield files of this Python's packages, other environments, caches, toolkits and the system: ``far``."""
-    from dlrepair.search import far
+#: The sources of ``far``, by name, so that it is imported only when their turn comes.
+_FAR = ("site_packages", "library_path", "other_environments", "tool_caches", "conda", "cuda", "login_paths", "system")
 
-    near = [directory for directory, _ in search.anchors]
-    asked = far.Far(search.names, search.reader, search.requested, search.wanted.role, near)
-    for source in far.SOURCES:
-        for path, rule, name, step in source(asked):
-            found = search.propose(path, name, rule, DISTANCE[name] + step)
+
+def _far(name: str) -> Callable[[Search], Iterator[Candidate]]:
+    """Return a source of this module made from the one of ``far`` of that name."""
+
+    def source(search: Search) -> Iterator[Candidate]:
+        from dlrepair.search import far
+
+        near = [directory for directory, _ in search.anchors]
+        asked = far.Far(search.names, search.reader, search.requested, search.wanted.role, near)
+        for path, rule, kind, step in getattr(far, "in_" + name)(asked):
+            found = search.propose(path, kind, rule, DISTANCE[kind] + step)
             if found:
                 yield found
-        if search.reader.expired():
-            search.reader.notes.append((source.__name__, "search budget used up: later sources not searched"))
-            return
+
+    source.__name__ = "from_" + name
+    return source
 
 
 def from_cached_archives(search: Search) -> Iterator[Candidate]:
@@ -242,7 +247,7 @@ SOURCES: tuple[Callable[[Search], Iterator[Candidate]], ...] = (
     from_archives,
     from_content,
     from_search_roots,
-    from_beyond,
+    *(_far(name) for name in _FAR),
     from_cached_archives,
 )
 
@@ -264,13 +269,47 @@ def find_candidates(
     """
     if not wanted.name.rsplit("/", 1)[-1] or "\0" in wanted.name:
         return
-    search = Search(wanted, request, settings, deadline)
+    for batch in _batches(Search(wanted, request, settings, deadline), notes, 0):
+        yield from batch
+
+
+def find_batches(
+    wanted: Wanted,
+    request: LoadRequest,
+    settings: Settings,
+    deadline: float,
+    *,
+    notes: list[tuple[str, str]] | None = None,
+) -> Iterator[list[Candidate]]:
+    """Yield what ``find_candidates`` does, in lists to be ranked: all that lies near together, then source by source.
+
+    A later source is asked only when the caller wants more than the lists so far: the project is walked only then.
+    """
+    if not wanted.name.rsplit("/", 1)[-1] or "\0" in wanted.name:
+        return
+    for batch in _batches(Search(wanted, request, settings, deadline), notes, SOURCES.index(from_project)):
+        found = list(batch)
+        if found:
+            yield found
+
+
+def _batches(search: Search, notes: list[tuple[str, str]] | None, together: int) -> Iterator[Iterator[Candidate]]:
+    """Yield the candidates of the first ``together`` sources as one iterator, then those of each."""
+    reader = search.reader
+    stages = [SOURCES[:together]] if together else []
+    stages += [(source,) for source in SOURCES[together:]]
     try:
-        for source in SOURCES:
-            yield from source(search)
-            if search.reader.expired():
-                search.reader.notes.append((source.__name__, "search budget used up: later sources not searched"))
+        for stage in stages:
+            yield (candidate for source in stage for candidate in _until_expired(source, search))
+            if reader.expired():
+                reader.notes.append((stage[-1].__name__, "search budget used up: later sources not searched"))
                 return
     finally:
         if notes is not None:
-            notes.extend(search.reader.notes)
+            notes.extend(reader.notes)
+
+
+def _until_expired(source: Callable[[Search], Iterator[Candidate]], search: Search) -> Iterator[Candidate]:
+    """Yield what a source proposes; nothing once the time is up, but for the very first source."""
+    if source is SOURCES[0] or not search.reader.expired():
+        yield from source(search)
