@@ -15,7 +15,7 @@ from dlrepair.hooks import loaders
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from types import TracebackType
-    from typing import Any
+    from typing import Any, Callable
 
     from dlrepair.binary.process import ProcessView
     from dlrepair.model.build import Recipe
@@ -111,10 +111,33 @@ def find_ranked(name: str, loader: str = "ctypes") -> list[tuple[Candidate, Verd
     ]
 
 
-def _settings() -> Settings:
-    from dlrepair import settings, trust
+def rebuild_index(progress: Callable[[str, int], None] | None = None) -> dict[str, Any]:
+    """Make the index of far places anew; what was read and what it holds, or ``problem``.
 
-    return settings.load(os.getcwd(), check=trust.check)
+    ``progress`` is called now and then with the directory at hand and the number of directories read since.
+    """
+    from dlrepair.search import catalogue, index, prefixes, roots
+
+    settings = _settings()
+    places = index.far_roots(settings.search_roots, prefixes.find_prefixes([], [os.getcwd()]))
+    patterns = tuple(settings.exclude)
+    try:
+        tally, libraries, size = index.rebuild(places, lambda path: roots.is_excluded(path, patterns), progress)
+        path = catalogue.file_path(catalogue.place(create=False))
+    except catalogue.Unusable as problem:
+        return {"problem": str(problem)}
+    return {
+        "path": path, "roots": places, "directories": tally.directories, "files": tally.files,
+        "libraries": libraries, "bytes": size, "seconds": round(tally.seconds, 3), "notes": tally.notes,
+    }  # fmt: skip
+
+
+def _settings() -> Settings:
+    from dlrepair import settings, store, trust
+
+    found = settings.load(os.getcwd(), check=trust.check)
+    store.use(found.store)
+    return found
 
 
 class _Rehearsal:

@@ -16,11 +16,12 @@ def pytest_configure() -> None:
 
 
 @pytest.fixture(autouse=True)
-def no_outside_settings(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What the developer's own shell sets for dlrepair or the loader must not decide a test."""
+def no_outside_settings(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> None:
+    """What the developer's own shell sets for dlrepair or the loader must not decide a test, nor a test his store."""
     for name in list(os.environ):
         if name.startswith(("DLREPAIR", "LD_LIBRARY_PATH", "LD_PRELOAD", "XDG_")):
             monkeypatch.delenv(name)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.getbasetemp() / "cache"))
 
 
 @pytest.fixture

@@ -24,6 +24,7 @@ COSTS = {
     "underscore": 10,
     "affix": 12,
     "python-tag": 14,
+    "soname": 8,
     "content": 30,
 }
 
@@ -215,6 +216,10 @@ class Names:
             # Another Python's tag: only a library without Python symbols can serve, ``vet`` looks.
             return change + "+python-tag" if change else "python-tag"
         return None
+
+    def stems(self) -> list[str]:
+        """Return the stems (see ``split``) of every file name that ``match`` may accept."""
+        return list({split(name)[0]: None for name in self.table}) + list(self._stems)
 
     def plain(self) -> list[tuple[str, str]]:
         """Return the (name, rule) pairs that are tried in directories of the system: no affixes."""

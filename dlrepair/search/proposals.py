@@ -10,7 +10,7 @@ from dlrepair.search import names as naming
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Iterable, Iterator
+    from typing import Any, Iterable, Iterator
 
     from dlrepair.model.candidate import Wanted
     from dlrepair.model.requests import LoadRequest
@@ -47,6 +47,7 @@ DISTANCE = {
     "login-path": 350,
     "system": 370,
     "cached-archive": 390,
+    "index": 420,
 }
 
 
@@ -64,6 +65,7 @@ class Search:
         self._patterns = tuple(settings.exclude)
         self.reader = walk.Reader(self.names, deadline, self.excluded)
         self.anchors = roots.anchors(request)
+        self.index: Any = None  #: of far places; made when it is asked
         self._seen: set[str] = set()
         self._files: set[tuple[int, int, str]] = set()
         self.asked = self._absolute(self.requested)

@@ -235,7 +235,38 @@ def from_cached_archives(search: Search) -> Iterator[Candidate]:
         yield from search.in_archive(archive, "tool-cache", DISTANCE["cached-archive"] + 10)
 
 
-#: In the order of distance. A far source (an index, archives) is one more function at the end.
+def from_index(search: Search) -> Iterator[Candidate]:
+    """Yield what the index knows of directories too many to be walked: proposed before anything is scanned."""
+    return _indexed(search, scanned=False)
+
+
+def from_index_scan(search: Search) -> Iterator[Candidate]:
+    """Yield what is new in those directories: they are compared with the disk now, within the budget."""
+    return _indexed(search, scanned=True)
+
+
+def _indexed(search: Search, scanned: bool) -> Iterator[Candidate]:
+    from dlrepair.search import index, prefixes
+
+    wanted = search.wanted
+    if search.index is None:
+        near = [directory for directory, _ in search.anchors]
+        others = prefixes.find_prefixes(search.reader.environments, near)
+        places = index.far_roots(search.settings.search_roots, others)
+        search.index = index.Index(places, search.reader.deadline, search.excluded, search.reader.notes)
+    found: index.Index = search.index
+    soname = wanted.name if wanted.role == "dependency" else ""
+    for path, rule, root in (found.find_new if scanned else found.find_known)(search.names, soname):
+        if "affix" in rule or "underscore" in rule:
+            continue
+        if wanted.role != "dependency" and prefixes.is_prefix(root) and not prefixes.has_this_python(root):
+            continue
+        candidate = search.propose(path, "index", rule, DISTANCE["index"] + min(found.roots.index(root), 60))
+        if candidate:
+            yield candidate
+
+
+#: In the order of distance.
 SOURCES: tuple[Callable[[Search], Iterator[Candidate]], ...] = (
     from_variables,
     from_requested_directory,
@@ -249,6 +280,8 @@ SOURCES: tuple[Callable[[Search], Iterator[Candidate]], ...] = (
     from_search_roots,
     *(_far(name) for name in _FAR),
     from_cached_archives,
+    from_index,
+    from_index_scan,
 )
 
 
@@ -265,7 +298,7 @@ def find_candidates(
     For a dependency ``wanted.requested`` is the library whose DT_NEEDED names it. Places that were skipped or
     left early are appended to ``notes`` as (place, reason). Lazy: a source runs when the ones before it
     are used up. Reads directories, opens nothing but the package lists of site-packages, ld.so.cache
-    and that library.
+    and that library; the index of far places is written.
     """
     if not wanted.name.rsplit("/", 1)[-1] or "\0" in wanted.name:
         return

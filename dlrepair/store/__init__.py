@@ -27,9 +27,11 @@ __all__ = [
 MAX_RECORDS = 1000
 MAX_LINKS = 2000
 MAX_RECORD = 64 * 1024  #: bytes
-_PARTS = ("links", "objects", "extracted", "remembered", "builds", "manifests", "locks", "logs")
+_PARTS = ("links", "objects", "extracted", "remembered", "builds", "manifests", "locks", "logs", "index")
 #: parts that other modules keep in bounds
-_ELSEWHERE = ("extracted", "builds", "manifests", "locks", "logs")
+_ELSEWHERE = ("extracted", "builds", "manifests", "locks", "logs", "index")
+#: names that are ours and no digests: the index of far places and its lock
+_NAMES = ("libraries.sqlite", "lock")
 _TAG = "CACHEDIR.TAG"
 #: https://bford.info/cachedir/ : backup programs leave such a directory out
 _TAG_TEXT = b"Signature: 8a477f597d28d172789f06886806bc55\n# The store of dlrepair. It may be deleted at any moment.\n"
@@ -101,7 +103,7 @@ def _names(directory: str) -> list[str]:
 
 def _is_ours(name: str) -> bool:
     """Whether a name directly below one of the parts is a digest, or a temporary file."""
-    return name.startswith(".tmp-") or (len(name) == 32 and not name.strip("0123456789abcdef"))
+    return name in _NAMES or name.startswith(".tmp-") or (len(name) == 32 and not name.strip("0123456789abcdef"))
 
 
 def key_of(*parts: str) -> str:
