@@ -1,8 +1,9 @@
 """A repair made permanent: the files that ``dlrepair fix --write`` puts in the user's tree, and how they go again.
 
 Links and copies are all that is ever written: the library at the path that the program asks for, and what it
-needs at a place where ld.so looks for it. What stood there before is kept, byte for byte, in the state
-directory (it is no cache: the store may be deleted at any moment, this may not), and ``undo`` puts it back.
+needs in a directory of its RUNPATH; where there is none, a copy with a RUNPATH that leads there. What stood
+there before is kept, byte for byte, in the state directory (it is no cache: the store may be deleted at any
+moment, this may not), and ``undo`` puts it back.
 """
 
 from __future__ import annotations
@@ -14,13 +15,16 @@ from dlrepair.settings import dirs
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Iterable
+    from typing import Iterable, Iterator
 
+    from dlrepair.binary.edit import Edit
     from dlrepair.repair.context import Context
 
 #: longest file that is copied or kept, bytes: libtensorflow_cc has 790 MB
 MAX_FILE = 4 << 30
 _CHUNK = 1 << 20
+#: nothing is put there, and nothing that lies there is replaced
+_SYSTEM = ("/lib/", "/lib32/", "/lib64/", "/usr/", "/etc/", "/proc/", "/sys/", "/dev/")
 
 
 class Refused(Exception):
@@ -50,17 +54,21 @@ def plan_writes(context: Context) -> tuple[Write, ...]:
         raise Refused("{} is a bare name, which ld.so looks up in its own path".format(context.request.requested))
     final = context.made.get(plan.steps[-1].path, plan.steps[-1].path)
     final = os.path.join(context.request.cwd, final)
-    writes = []
-    if os.path.realpath(final) != os.path.realpath(target):
-        writes.append(Write(target, final, _in_store(final)))
+    writes: list[Write] = []
+    moved = os.path.realpath(final) != os.path.realpath(target)
+    changed = _Changed(final if moved else "")
     for step in plan.steps:
+        path = os.path.realpath(context.made.get(step.path, step.path))
         if step.kind == "promote":
-            raise Refused("{} has to be made global in the process; no file does that".format(step.path))
-        if step.kind == "preload":
-            path = context.made.get(step.path, step.path)
-            place = _place_for(os.path.realpath(path), final, writes)
+            changed.needs(final, path)
+        elif step.kind == "preload":
+            place = _place_for(path, final, writes, changed)
             if place:
-                writes.append(Write(place, os.path.realpath(path), _in_store(path)))
+                writes.append(Write(place, path, _in_store(path)))
+    if moved and not changed.edits.get(final):
+        writes.insert(0, Write(target, final, _in_store(final)))
+    for original, copy in changed.copies():
+        writes.append(Write(target if original == final else original, copy, True))
     if not writes:
         raise Refused("the repair changes nothing that lies in a file")
     return tuple(writes)
@@ -73,11 +81,82 @@ def _in_store(path: str) -> bool:
     return bool(base) and (os.path.realpath(path) + "/").startswith(os.path.realpath(base) + "/")
 
 
-def _place_for(dependency: str, final: str, writes: list[Write]) -> str:
+class _Changed:
+    """Libraries whose dynamic section has to say more than it does: a directory, or a library by name."""
+
+    def __init__(self, moved: str) -> None:
+        self.edits: dict[str, Edit] = {}  #: path of the library -> what its copy gets
+        self._moved = moved  #: the library whose copy will stand in another directory: its $ORIGIN is written out
+        if moved:
+            self._of(moved)
+
+    def _of(self, path: str) -> Edit:
+        from dlrepair.binary.edit import Edit
+
+        if path.startswith(_SYSTEM):
+            raise Refused("{} belongs to the system".format(path))
+        if path not in self.edits:
+            self.edits[path] = Edit(runpath=self._written_out() if path == self._moved else None)
+        return self.edits[path]
+
+    def _written_out(self) -> str | None:
+        from dlrepair.binary import edit, elf
+
+        facts = elf.read_facts(self._moved).elf
+        try:
+            return None if facts is None else edit.absolute_runpath(facts, os.path.dirname(self._moved))
+        except elf.ElfError as error:
+            raise Refused(str(error)) from None
+
+    def needs(self, path: str, provider: str) -> None:
+        """A DT_NEEDED entry for what defines symbols that are wanted: by its SONAME, which a mapped one answers to."""
+        from dlrepair.binary import elf
+
+        facts = elf.read_facts(provider).elf
+        edit = self._of(path)
+        edit.add_needed += ((facts.soname if facts is not None else None) or provider,)
+        self.leads_to(path, os.path.dirname(provider))
+
+    def leads_to(self, path: str, folder: str) -> None:
+        """A RUNPATH that ends in ``folder``, from ``$ORIGIN`` where that is near."""
+        from dlrepair.binary import elf
+
+        edit = self._of(path)
+        facts = elf.read_facts(path).elf
+        before = edit.runpath
+        if before is None and facts is not None:
+            before = facts.runpath or facts.rpath
+        relative = os.path.relpath(folder, os.path.dirname(path))
+        far = path == self._moved or relative.startswith("../../..")
+        entry = folder if far else os.path.join("$ORIGIN", relative).rstrip("/.")
+        if entry not in (before or "").split(":"):
+            edit.runpath = before + ":" + entry if before else entry
+
+    def copies(self) -> Iterator[tuple[str, str]]:
+        """(library, path of its changed copy in the store). Raises ``Refused``."""
+        from dlrepair.binary import edit, elf
+        from dlrepair.store import objects
+
+        for path, wanted in self.edits.items():
+            if not wanted:
+                continue
+            try:
+                with elf.open_elf(path) as library:
+                    changes = edit.patches(library.image, wanted)
+            except elf.ElfError as error:
+                raise Refused("{}: {}".format(path, error)) from None
+            copy = objects.add(path, os.path.basename(path), changes)
+            found = elf.read_facts(copy).elf if copy is not None else None
+            if copy is None or found is None or not edit.holds(found, wanted):
+                raise Refused("no changed copy of {} could be made".format(path))
+            yield path, copy
+
+
+def _place_for(dependency: str, final: str, writes: list[Write], changed: _Changed) -> str:
     """Path where ld.so, on its way through ``final``'s needs, would find ``dependency`` by its SONAME; "" if it does.
 
-    The first directory that it tries, that exists, that is the user's to write and that lies beside
-    one of the libraries at hand: nothing is put into a directory of the system.
+    The first directory of an RPATH or RUNPATH that exists and is the user's to write. Where there is none,
+    what needs the library gets a RUNPATH to where it lies.
     """
     from dlrepair.binary import elf, scope
 
@@ -87,16 +166,18 @@ def _place_for(dependency: str, final: str, writes: list[Write]) -> str:
     missing = [one for one in trace.missing if one.name == name]
     if not missing:
         return ""
-    for place, _ in missing[0].tried:
-        folder = os.path.dirname(place)
-        if os.path.isdir(folder) and os.access(folder, os.W_OK) and not os.path.lexists(os.path.join(folder, name)):
-            if os.path.isabs(folder) and not folder.startswith(("/lib", "/usr", "/etc", "/proc")):
-                return os.path.join(folder, name)
-    raise Refused(
-        "ld.so looks for {} in no directory that could take a link to it: {} has no RUNPATH that leads to one".format(
-            name, os.path.basename(missing[0].needed_by)
-        )
-    )
+    for place, reason in missing[0].tried:
+        folder, called = os.path.split(place)
+        own = reason.startswith(("rpath", "runpath")) and called == name
+        system = not os.path.isabs(folder) or (os.path.realpath(folder) + "/").startswith(_SYSTEM)
+        if own and not system and os.access(folder, os.W_OK) and not os.path.lexists(place):
+            return place
+    needed_by = missing[0].needed_by
+    if os.path.basename(dependency) == name and not _in_store(dependency):
+        changed.leads_to(needed_by, os.path.dirname(dependency))
+        return ""
+    changed.leads_to(needed_by, os.path.dirname(os.path.realpath(needed_by)))
+    return os.path.join(os.path.dirname(os.path.realpath(needed_by)), name)
 
 
 # --- writing and undoing --------------------------------------------------------------------------------------------

@@ -8,6 +8,7 @@ from typing import Iterator
 
 import pytest
 from install_kit import FEW, World
+from interpreters import bare_env
 
 pytestmark = pytest.mark.compile
 
@@ -107,13 +108,51 @@ def test_what_somebody_changed_since_is_not_undone(world: World) -> None:
     assert _state(project) == mine
 
 
-def test_nothing_is_written_where_no_file_can_help(world: World) -> None:
+def test_a_library_without_a_runpath_gets_one_that_leads_to_what_it_needs(world: World) -> None:
     project = os.path.join(world.home, "project")
     base = _build(os.path.join(project, "build"), "libbase.so.3", "-Wl,-soname,libbase.so.3",
                   code="int base(void) { return 41; }")  # fmt: skip
     code = "int base(void); int answer(void) { return base() + 1; }"
-    _build(project, "libtop.so", base, code=code)
-    before = _state(project)
-    refused = world.dlrepair("fix", "project/libtop.so", "--write")
-    assert refused.status == 1 and "nothing was written" in refused.err and "help: dlrepair fix" in refused.err
-    assert _state(project) == before
+    top = _build(project, "libtop.so", base, code=code)
+    _script(world, "project/libtop.so")
+    _there_and_back(world, "project/libtop.so", [top])
+
+
+def test_a_missing_library_whose_needs_lie_elsewhere_again(world: World) -> None:
+    project = os.path.join(world.home, "project")
+    base = _build(os.path.join(project, "lib"), "libbase.so.3", "-Wl,-soname,libbase.so.3",
+                  code="int base(void) { return 41; }")  # fmt: skip
+    code = "int base(void); int answer(void) { return base() + 1; }"
+    _build(os.path.join(project, "lib"), "libtop.so", base, "-Wl,-soname,libtop.so", code=code)
+    _script(world, "project/libtop.so")
+    _there_and_back(world, "project/libtop.so", [os.path.join(project, "libtop.so")])
+
+
+def test_nothing_is_written_for_a_bare_name(world: World) -> None:
+    built = os.path.join(world.home, "build")
+    _build(built, "libbare.so", "-Wl,-soname,libbare.so")
+    before = _state(built)
+    refused = world.dlrepair("fix", "libbare.so", "--write")
+    assert refused.status == 1 and "nothing was written: libbare.so is a bare name" in refused.err
+    assert refused.err.splitlines()[-1] == "help: dlrepair fix libbare.so remembers the repair"
+    assert _state(built) == before and not os.path.lexists(os.path.join(world.home, "libbare.so"))
+
+
+def test_nothing_stays_written_where_it_does_not_help(world: World) -> None:
+    """A mount that forbids mapping code: the copy in the store loads, the one that is written there does not."""
+    project = os.path.join(world.home, "project")
+    mount = os.path.join(project, "mounted")
+    os.makedirs(mount)
+    script = (
+        "mount -t tmpfs -o noexec none mounted && cp ../libmoved.so mounted/ && cp mounted/libmoved.so before &&"
+        " { '%s' -m dlrepair fix mounted/libmoved.so --write; echo status $?; } &&"
+        " cmp before mounted/libmoved.so && ls mounted"
+    )
+    _build(world.home, "libmoved.so", "-Wl,-soname,libmoved.so")
+    done = subprocess.run(
+        ["unshare", "-m", "sh", "-c", script % world.python], cwd=project, env=bare_env(HOME=world.home),
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert "status 1" in done.stdout and done.stdout.splitlines()[-1] == "libmoved.so", done.stdout
+    assert "nothing was written: it still does not load from there" in done.stderr, done.stderr
