@@ -29,7 +29,6 @@ sys.path.insert(0, os.path.join(ROOT, "tools"))
 import envs  # noqa: E402
 
 REPAIRED = "repaired: same output as in the working project"
-DIAGNOSED_ABI = "diagnosed as undefined-symbol-abi, not repaired"  # the cure is a rebuild
 
 RUNPATH = "-Wl,-rpath,$ORIGIN"
 
@@ -209,7 +208,7 @@ def main() -> int:
     say("3. other C++ ABI:      " + abi)
     say("\nThe project is in %s, whole again: break it in another way and run train.py with" % shown(PROJECT))
     say("%s, or try %s check %s." % (shown(PYTHON), shown(DLREPAIR), shown(PROJECT)))
-    return 0 if moved == dependency == REPAIRED and abi in (REPAIRED, DIAGNOSED_ABI) else 1
+    return 0 if moved == dependency == abi == REPAIRED else 1
 
 
 if __name__ == "__main__":

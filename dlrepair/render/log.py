@@ -94,6 +94,20 @@ def _learned(event: dict[str, object]) -> str:
     return _joined("kept for the next start of {}".format(_text(event, "program")), _changes(event))
 
 
+def _first(event: dict[str, object], name: str) -> str:
+    """A list of words as one line."""
+    value = event.get(name)
+    return " ".join(str(word) for word in value) if isinstance(value, list) else ""
+
+
+def _built(event: dict[str, object]) -> str:
+    steps = _first(event, "steps")
+    what = _text(event, "path") if event.get("ok") else _text(event, "first_error")
+    done = "{} {}".format(_text(event, "output"), _text(event, "reason"))
+    taken = "" if event.get("hit") else " ({} s)".format(_text(event, "seconds"))
+    return _joined(done + taken, what) + (" [{}]".format(steps) if steps else "")
+
+
 _PHRASES: dict[str, Callable[[dict[str, object]], str]] = {
     "load-failed": _load_failed,
     "diagnosed": _diagnosed,
@@ -106,6 +120,8 @@ _PHRASES: dict[str, Callable[[dict[str, object]], str]] = {
     "load-unrepaired": _unrepaired,
     "reexec": _reexec,
     "learned": _learned,
+    "build-started": lambda event: _joined(_text(event, "output"), _first(event, "command")),
+    "build-finished": _built,
     "trust-refused": lambda event: _joined(_text(event, "path"), _text(event, "reason")),
     "internal-error": lambda event: _joined(_text(event, "where"), _text(event, "error")),
 }

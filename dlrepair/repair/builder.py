@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -29,9 +30,11 @@ def take(context: Context, step: Step) -> None:
     from dlrepair.render import building
 
     watcher = building.Line(context.settings.verbosity)
+    began = time.monotonic()
     result = service.build(
         recipe, script=context.request.script, shared=context.settings.shared_store, emit=context.emit, watcher=watcher
     )  # fmt: skip
+    context.deadline += time.monotonic() - began  # the budget is for searching
     if not result.ok:
         _note_failure(context, step, result)
         raise NotBuilt(_sentence(result))

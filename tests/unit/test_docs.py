@@ -19,7 +19,7 @@ ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)
 COMMANDS = {module.NAME for module in main.COMMANDS}
 
 #: Variables that dlrepair acts upon, besides DLREPAIR_<KEY> of a setting; and one that shows what a wrong one does.
-VARIABLES = {"DLREPAIR", "DLREPAIR_DEBUG", "DLREPAIR_MOOD"}
+VARIABLES = {"DLREPAIR", "DLREPAIR_DEBUG", "DLREPAIR_MOOD", "DLREPAIR_BUILD_SECONDS", "DLREPAIR_BUILD_MEMORY"}
 
 
 def pages():

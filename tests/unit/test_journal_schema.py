@@ -41,8 +41,8 @@ EXAMPLES = {
     "load-unrepaired": {"cause": "wrong-arch", "next_step": "pip install tensorflow"},
     "reexec": {"refused": "threads", "condition": "2 threads run", "environment": CHANGES},
     "learned": {"program": "/w/run.py", "kept": True, "environment": CHANGES},
-    "build-started": {"command": ["g++", "x.cc"]},
-    "build-finished": {"status": 0, "ms": 1200},
+    "build-started": {"output": "x.so", "sources": ["/p/x.cc"], "command": ["g++", "x.cc"], "tensorflow": "2.21.0"},
+    "build-finished": {"output": "x.so", "ok": True, "reason": "built", "seconds": 1.2, "hit": False},
     "trust-refused": {"path": "/tmp/x.so", "reason": "directory /tmp is writable by others (mode 1777)"},
     "internal-error": {"error": "ValueError()", "where": "engine"},
 }  # fmt: skip

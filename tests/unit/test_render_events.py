@@ -95,8 +95,14 @@ def test_other_events():
     assert line("load-unrepaired", cause="wrong-arch", next_step="pip install x") == "wrong-arch; next: pip install x"
     assert line("load-unrepaired", cause="wrong-arch", reason="mode is observe") == "wrong-arch: mode is observe"
     assert line("internal-error", where="hook", error="ValueError()") == "hook: ValueError()"
-    assert line("build-started", key="abc", number=3, many=[1, 2]) == "key abc, number 3"
-    assert line("build-finished") == ""
+    assert line("build-started", output="x.so", command=["g++", "-c", "x.cc"]) == "x.so: g++ -c x.cc"
+    assert line("build-finished", output="x.so", ok=True, reason="built", path="/s/x.so", seconds=1.25,
+                steps=["status-ok"]) == "x.so built (1.2 s): /s/x.so [status-ok]"  # fmt: skip
+    assert line("build-finished", output="x.so", ok=False, reason="compile-error", first_error="x.cc:1: error: y",
+                seconds=0.5) == "x.so compile-error (0.5 s): x.cc:1: error: y"  # fmt: skip
+    assert line("build-finished", output="x.so", ok=True, reason="found", path="/s/x.so", hit=True) == (
+        "x.so found: /s/x.so"
+    )
     changes = [
         {"name": "LD_LIBRARY_PATH", "action": "prepend", "value": "/opt/lib"},
         {"name": "LD_PRELOAD", "action": "remove", "value": "/old.so"},
