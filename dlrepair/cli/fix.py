@@ -71,9 +71,10 @@ def _write(path: str, loader: str) -> tuple[Outcome, list[str]]:
     try:
         return api.write_repair(path, loader)
     except (Refused, OSError) as error:
-        raise output.CommandError(
-            "{}: nothing was written: {}".format(path, error), "dlrepair fix {} remembers the repair".format(path)
-        ) from None
+        step = "dlrepair fix {} remembers the repair".format(path)
+        if "/" not in path:
+            step = "dlrepair fix ./{} --write, if the program asks for it by its path".format(path)
+        raise output.CommandError("{}: nothing was written: {}".format(path, error), step) from None
 
 
 def _undo(arguments: argparse.Namespace) -> int:
