@@ -4,8 +4,9 @@
 #   make bench-diagnosis   reading, searching and preflight beside other tools, on this machine's files
 
 #   make stress-build      a builder killed at random times, a hundred rounds
+#   make bench-rebuild     from a failing load to the op's result, when the store has the library
 
-.PHONY: fuzz bench-diagnosis stress-build
+.PHONY: fuzz bench-diagnosis stress-build bench-rebuild
 
 FUZZ_PYTHON ?= $(MAIN)
 FUZZ_INPUTS ?= 1000000
@@ -20,3 +21,7 @@ bench-diagnosis: $(MAIN)
 
 stress-build: $(MAIN)
 	BUILD_ROUNDS=$(or $(ROUNDS),100) $(PYTEST) tests/labs/test_builds.py -k killed_at_random
+
+bench-rebuild: $(MAIN)
+	@$(ENVS) make tf
+	$(MAIN) benchmarks/rebuild.py --output docs/reference/benchmarks-rebuild.md

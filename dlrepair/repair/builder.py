@@ -77,6 +77,7 @@ def _is_builtin(name: str) -> bool:
 
 def _vet(context: Context, step: Step, result: BuildResult) -> None:
     """Raises where the library that was built would not do; opens what it needs first."""
+    from dlrepair import store
     from dlrepair.model.candidate import Candidate, Wanted
     from dlrepair.repair import steps
     from dlrepair.search import vet
@@ -85,16 +86,29 @@ def _vet(context: Context, step: Step, result: BuildResult) -> None:
     wanted = Wanted(os.path.basename(request.requested), "substitute", request.requested, request.loader,
                     request.op_loader)  # fmt: skip
     candidate = Candidate(result.path, "rebuild")
+    proof = _proof_key(context, result.path)
     verdict = vet.vet(
         candidate, wanted, request, settings=context.settings, process=context.view,
-        registered=context.registered_ops(result.path),
+        registered=context.registered_ops(result.path), trial=store.recall(proof) is None,
     )  # fmt: skip
+    if verdict.trial == "passed":
+        store.remember(proof, {"passed": result.path})
     context.note(candidate, wanted, verdict)
     if not verdict.accepted:
         raise NotBuilt("it was built, and does not fit: {}".format(verdict.detail or verdict.reason))
     for path in verdict.preload:
         steps.open_library(context.ask, "preload", path)
         context.preloaded.append(path)
+
+
+def _proof_key(context: Context, path: str) -> str:
+    """Under which key it is kept that this very library loaded in a child that was like this process."""
+    from dlrepair import store
+    from dlrepair.build.service import signature
+    from dlrepair.search import tensorflow
+
+    mapped = [signature(one) for one in tensorflow.mapped_libraries(context.view)]
+    return store.key_of("trial passed 1", path, signature(path), context.request.loader, *mapped)
 
 
 def _reject(context: Context, path: str, reason: str, detail: str) -> None:
