@@ -81,11 +81,12 @@ class Context:
         return self._known.get((candidate.path, wanted.name, wanted.role, wanted.renamed))
 
     def search_notes(self, notes: list[tuple[str, str]]) -> None:
-        """Journals places that the search skipped or left early, each once."""
+        """Journals places that the search skipped, left early or indexed, each once."""
         for place, reason in notes:
             if (place, reason) not in self._notes:
                 self._notes.add((place, reason))
-                self.emit("candidate", path=place, verdict="rejected", reason="not-searched", detail=reason)
+                slug = "indexed" if reason.startswith("indexed: ") else "not-searched"
+                self.emit("candidate", path=place, verdict="rejected", reason=slug, detail=reason)
 
     def note(self, candidate: Candidate, wanted: Wanted, verdict: Verdict, rank: str = "") -> None:
         """Journals what was thought of a candidate, and why its turn came when it did."""

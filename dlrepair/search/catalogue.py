@@ -112,6 +112,7 @@ class Catalogue:
                 self.run("PRAGMA journal_mode=OFF")  # the file is a private copy
                 self.run("PRAGMA synchronous=OFF")
                 if fresh:
+                    os.chmod(path, 0o600)
                     self.run("PRAGMA page_size=4096")
                     self._connection.executescript(_TABLES)
                     self.run("PRAGMA user_version={}".format(SCHEMA))

@@ -163,7 +163,9 @@ class Index:
                 return
             due = self._due(directory)
             if due:
-                self.notes += refresh(writer, due, limit, self.excluded, with_sonames).notes
+                tally = refresh(writer, due, limit, self.excluded, with_sonames)
+                self.notes += tally.notes
+                self.notes.append((catalogue.file_path(directory), tally.text()))
         finally:
             writer.close()
 

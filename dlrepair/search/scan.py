@@ -65,6 +65,13 @@ class Tally:
         self.whole = True  #: whether the roots were gone through to their ends
         self.notes: list[tuple[str, str]] = []
 
+    def text(self) -> str:
+        """What was done, for the journal."""
+        return "indexed: {} directories compared, {} read with {} entries and {} libraries, {:.0f} ms{}".format(
+            self.compared, self.directories, self.files, self.libraries, self.seconds * 1e3,
+            "" if self.whole else "; not to the end",
+        )  # fmt: skip
+
 
 class Scan:
     """One pass over some roots, by the holder of the index's lock."""
@@ -273,7 +280,7 @@ class Scan:
             self._libraries.append((number, one, os.fsencode(naming.split(os.fsdecode(one))[0])))
         self.tally.libraries += len(libraries)
         settled = time.time() - max(before.st_mtime, before.st_ctime) > (
-            _SETTLE if before.st_mtime_ns % 1000000 == 0 else _FINE_SETTLE
+            _FINE_SETTLE if before.st_ctime_ns % 1000000 else _SETTLE
         )
         self._rows.append((signature_of(before) if settled else catalogue.UNSETTLED, number))
 
