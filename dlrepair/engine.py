@@ -65,15 +65,23 @@ def handle(ask: Any) -> tuple[tuple[Any] | None, str | None, tuple[str, ...], st
         return None, None, (), "off"
     written = _written_by_program(ask.state)
     try:
-        if settings.mode == "repair":
-            from dlrepair.repair import replay
+        if settings.mode != "repair":
+            return _Incident(ask, script, settings, began, written).run()
+        from dlrepair.repair import replay
 
-            replayed = replay.replay(ask, script, settings)
+        replayed = replay.replay(ask, script, settings)
+        if replayed is not None:
+            return _close_replayed(ask, replayed, settings, began)
+        from dlrepair.repair.turn import Turn
+
+        turn = Turn(replay.key_of(ask, script))
+        try:
+            replayed = replay.replay(ask, script, settings) if turn.waited else None
             if replayed is not None:
-                record, answer = replayed
-                _close_replayed(ask, record, settings, began)
-                return answer, record["redirect"] or None, (), settings.mode
-        return _Incident(ask, script, settings, began, written).run()
+                return _close_replayed(ask, replayed, settings, began)
+            return _Incident(ask, script, settings, began, written).run()
+        finally:
+            turn.leave()
     finally:
         if written is not None:
             _ours[0] += (_written_by_program(ask.state) or written) - written
@@ -146,7 +154,10 @@ def _report_problems(settings: Settings) -> None:
         say("dlrepair: " + "; ".join(news), settings)
 
 
-def _close_replayed(ask: Any, record: dict[str, str], settings: Settings, began: float) -> None:
+def _close_replayed(
+    ask: Any, replayed: tuple[dict[str, str], tuple[Any]], settings: Settings, began: float
+) -> tuple[tuple[Any] | None, str | None, tuple[str, ...], str]:
+    record, answer = replayed
     incident = writer.new_incident()
     ms = round((time.perf_counter() - began) * 1000, 2)
     writer.emit(
@@ -164,6 +175,7 @@ def _close_replayed(ask: Any, record: dict[str, str], settings: Settings, began:
         settings,
     )
     _report_problems(settings)
+    return answer, record["redirect"] or None, (), settings.mode
 
 
 def _cwd() -> str:

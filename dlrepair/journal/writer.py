@@ -32,6 +32,8 @@ MAX_TOTAL = 50 * 1024 * 1024  #: bytes of all files together; the oldest go firs
 _LEVELS = ((16384, 512, 8), (4096, 128, 6), (1024, 32, 5), (256, 12, 4), (96, 4, 3))
 _RESERVED = ("v", "ts", "run", "pid", "incident", "event", "cut")
 
+_PRIME = (1 << 47) - 115  # below 2**47, hence twelve hexadecimal digits
+
 _run = ""
 _problem: str | None = None
 _sequence: tuple[str, str, int] = ("", "", 0)  # directory, day, number of the file in use
@@ -60,7 +62,7 @@ def run_id() -> str:
     """Identity of this run: kept by forked children and, through DLREPAIR_RUN, across a re-exec."""
     global _run
     if not _run:
-        given = os.environ.get("DLREPAIR_RUN", "") or _before()
+        given = os.environ.get("DLREPAIR_RUN", "") or _before() or _job()
         usable = given.isascii() and given.replace("-", "").isalnum() and len(given) <= 64
         made = given if usable else os.urandom(6).hex()
         _run = _run or made  # another thread may have been first
@@ -72,6 +74,25 @@ def _before() -> str:
     learned: Any = sys.modules.get("dlrepair.learned")  # a layer above; it is imported where there was such a start
     started = [] if learned is None else learned.started()
     return started[2] if len(started) > 2 else ""
+
+
+def _job() -> str:
+    """An identity that all ranks of one MPI or Slurm job have in common, or "".
+
+    What Open MPI, PMIx and Slurm tell each rank of the job itself; the ranks' stories are one story.
+    """
+    environ = os.environ
+    parts: tuple[str, ...]
+    if environ.get("SLURM_STEP_ID") and environ.get("SLURM_NTASKS", "1") != "1":
+        parts = ("SLURM_JOB_ID", "SLURM_STEP_ID")
+    elif environ.get("OMPI_COMM_WORLD_SIZE", "1") != "1":
+        parts = ("OMPI_MCA_orte_hnp_uri", "PMIX_NAMESPACE", "PMIX_SERVER_URI2")
+    elif environ.get("PMI_SIZE", "1") != "1":
+        parts = ("PMI_PORT", "PMI_ID_PORT")
+    else:
+        return ""
+    text = " ".join(environ.get(name, "") for name in parts).strip()
+    return "{:012x}".format(int.from_bytes(text.encode("utf-8", "replace"), "big") % _PRIME) if text else ""
 
 
 def new_incident() -> str:

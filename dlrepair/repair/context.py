@@ -125,6 +125,11 @@ class Context:
                 return os.fsdecode(name)
         return path
 
+    @property
+    def rehearsed(self) -> bool:
+        """Whether another program is meant than this process, which only asks what the repair would be."""
+        return not hasattr(self.ask.state, "pid")
+
     def elapsed(self) -> float:
         """Milliseconds since the failure."""
         return round((time.perf_counter() - self.began) * 1000, 2)

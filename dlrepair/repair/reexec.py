@@ -27,12 +27,26 @@ def plan(context: Context) -> Iterator[Plan]:
     from dlrepair.model.plan import Plan, Step
     from dlrepair.repair import environment
 
-    for fix in environment.find_fixes(context):
+    for fix in (*_learned_meanwhile(context), *environment.find_fixes(context)):
         shown = describe(fix)
         context.fixes[shown] = fix
         yield Plan(
             KIND, (Step("reexec", context.request.requested, shown),), fix.why, "started again with " + shown,
         )  # fmt: skip
+
+
+def _learned_meanwhile(context: Context) -> tuple[EnvironmentFix, ...]:
+    """What another process of the same program has learned since this one started: a rank, or a worker."""
+    from dlrepair import learned
+    from dlrepair.model.environment import EnvironmentFix
+
+    if context.rehearsed:
+        return ()
+    found = learned.record_for(context.ask.state.cwd)
+    if found is None or found[1].stale():
+        return ()
+    record = found[1]
+    return (EnvironmentFix(record.variables, record.why, tuple(path for seen, path in record.files if seen[0] != "d")),)
 
 
 def describe(fix: EnvironmentFix) -> str:

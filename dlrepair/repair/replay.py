@@ -41,7 +41,7 @@ def signature(path: str) -> str:
     return "{}.{}.{}.{}".format(info.st_dev, info.st_ino, info.st_size, info.st_mtime_ns)
 
 
-def _key(ask: Any, script: str) -> str:
+def key_of(ask: Any, script: str) -> str:
     """Who asks for what, from where, in which interpreter, under which search path.
 
     The whole stack counts: what encloses the call decides whether it may be repaired at all,
@@ -87,7 +87,7 @@ def _path_key(path: str) -> str:
 
 def replay(ask: Any, script: str, settings: Settings) -> tuple[dict[str, str], tuple[Any]] | None:
     """(record, (result,)) if the remembered repair still holds and works; forgets it otherwise."""
-    key = _key(ask, script)
+    key = key_of(ask, script)
     record = store.recall(key)
     if record is None:  # ``dlrepair fix`` does not know who will ask
         key = _path_key(ask.requested)
@@ -172,7 +172,7 @@ def remember(
         rank.note_success(outcome.path, ask.requested)
     if len(inputs) > MAX_INPUTS or any(path.startswith("/proc/") for path in made.values()):
         return  # a copy in memory goes with the process
-    store.remember(_key(ask, script), _record(ask.requested, plan, outcome, made, inputs))
+    store.remember(key_of(ask, script), _record(ask.requested, plan, outcome, made, inputs))
 
 
 def remember_for_path(

@@ -23,8 +23,11 @@ class NotNow(OSError):
     """The process goes on as it is: why, in one clause."""
 
 
-def take(context: Context, step: Step) -> NoReturn:
-    """Becomes another process, or raises NotNow after the fix was learned for the next start."""
+def take(context: Context, step: Step) -> None:
+    """Becomes another process, or raises NotNow after the fix was learned for the next start.
+
+    Returns only where no program is running, and what would be done is all that was asked for.
+    """
     from dlrepair import learned
     from dlrepair.repair import early, prove
 
@@ -39,6 +42,11 @@ def take(context: Context, step: Step) -> NoReturn:
     problem = prove.find_problem(context, fix, learned.changed(before, fix.variables))
     if problem:
         raise NotNow("it does not load there either: {}".format(problem))
+    if context.rehearsed:
+        if getattr(context.ask, "preview", False):
+            return
+        context.advice = "Run the program: it is then started with {}.".format(step.target)
+        raise NotNow("which program is to be started is known when it runs")
     kept = _learn(context, fix)
     slug, condition = early.find_refusal(context)
     if slug:
