@@ -19,7 +19,7 @@ from interpreters import bare_env
 from lab import World, read_journal
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
-PATIENCE = 120.0
+PATIENCE = 40.0
 
 OLD = "int dep(void) { return 1; }\n"
 NEW = "int dep(void) { return 2; }\nint dep_new(void) { return 20; }\n"
@@ -89,6 +89,7 @@ class Project:
         self.home = os.path.join(world.top, "home")
         self.program = LIBRARIES.replace("@HERE@", HERE) + WORK
         self.patience = PATIENCE
+        self.answer = ""
 
     def path(self, name: str) -> str:
         return self.world.path(name)

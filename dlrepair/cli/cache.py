@@ -7,7 +7,7 @@ import argparse
 from dlrepair.cli import output
 
 NAME = "cache"
-HELP = "list, tidy or empty the store of repairs"
+HELP = "list, tidy or empty the store of repairs and what was learned"
 EXAMPLE = """\
 example:
   dlrepair cache ls
@@ -26,7 +26,12 @@ def execute(arguments: argparse.Namespace) -> int:
     store.use(settings.load(check=trust.check).store)
     if arguments.action == "ls":
         return _list(arguments.json)
-    files, size = store.gc() if arguments.action == "gc" else store.clear()
+    from dlrepair.learned import keep
+
+    tidy = arguments.action == "gc"
+    files, size = store.gc() if tidy else store.clear()
+    learned_files, learned_size = keep.clear(useless_only=tidy)
+    files, size = files + learned_files, size + learned_size
     if arguments.json:
         output.say_json({"store": store.location(), "removed_files": files, "removed_bytes": size})
     else:
@@ -35,9 +40,13 @@ def execute(arguments: argparse.Namespace) -> int:
 
 
 def _list(as_json: bool) -> int:
-    from dlrepair import store
+    from dlrepair import learned, store
 
     entries = list(store.entries())
+    entries += [
+        ("learned", path, record.program.shown if record else "", size, mtime)
+        for path, record, size, mtime in learned.records()
+    ]
     if as_json:
         keys = ("part", "path", "target", "bytes", "modified")
         rows = [dict(zip(keys, entry)) for entry in entries]

@@ -53,7 +53,41 @@ def execute(arguments: argparse.Namespace) -> int:
         from dlrepair.build import lock
 
         output.say("building " + output.escape(lock.describe(one)))
+    _say_learned(about["learned"])
     return output.FINE if live else output.FOUND
+
+
+def _say_learned(held: dict[str, Any]) -> None:
+    rows = held["programs"]
+    count = output.counted(len(rows), "program")
+    output.say("{:9}{} ({})".format("learned", output.escape(held["path"] or "nowhere"), count))
+    for row in rows:
+        words = "{} with {}".format(row["program"], " ".join(
+            "{}{}{}".format(one["name"], " without " if one["action"] == "remove" else "=", one["value"])
+            for one in row["environment"]
+        ))  # fmt: skip
+        output.say("  starts {}".format(output.escape(words)))
+        if row["stale"]:
+            output.say("    " + output.paint("not applied: ", "yellow") + output.escape(row["stale"]) + " has changed")
+    if rows:
+        output.say("  help: dlrepair cache clear")
+
+
+def _learned() -> dict[str, Any]:
+    """What starts with another environment, of this interpreter's environment and of others."""
+    from dlrepair import learned
+
+    rows = []
+    for path, record, _, _ in learned.records():
+        if record is not None:
+            rows.append({
+                "program": record.program.shown, "directory": record.cwd or None, "prefix": record.prefix,
+                "cause": record.cause, "requested": record.requested, "incident": record.incident, "why": record.why,
+                "environment": [dict(zip(("name", "action", "value"), one)) for one in record.variables],
+                "files": [path for seen, path in record.files if not seen.startswith("d")],
+                "stale": record.stale(), "record": path,
+            })  # fmt: skip
+    return {"path": learned.directory(), "programs": rows}
 
 
 def _say_hook(found: Any) -> None:
@@ -96,6 +130,7 @@ def _surroundings() -> dict[str, Any]:
         "store": {"path": store.location(), "files": store_files, "bytes": store_bytes},
         "builders": lock.holders(),
         "journal": {"path": writer.directory(), "files": journal_files, "bytes": journal_bytes},
+        "learned": _learned(),
     }
 
 

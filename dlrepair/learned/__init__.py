@@ -251,6 +251,14 @@ def changed(environ: "Mapping[str, str]", variables: "Iterable[tuple[str, str, s
     return found
 
 
+def describe(variables: "Iterable[tuple[str, str, str]]") -> "str":
+    """The changes as a person would write them in front of a command."""
+    parts = []
+    for name, action, value in variables:
+        parts.append("{} without {}".format(name, value) if action == "remove" else "{}={}".format(name, value))
+    return " ".join(parts)
+
+
 def restore(state: "Any") -> "None":
     """Gives ``os.environ`` its own values back, after ld.so has read ours: children are the user's. Never raises."""
     try:
@@ -288,6 +296,11 @@ class Record:
     @property
     def program(self) -> "Program":
         return Program(self.kind, self.what, self.cwd)
+
+    @property
+    def shown(self) -> "str":
+        """The changes as a person would write them in front of a command."""
+        return describe(self.variables)
 
     def stale(self) -> "str":
         """The file that is no longer what it was, or the directory that others may have got at, or ""."""

@@ -51,10 +51,6 @@ def _learned_meanwhile(context: Context) -> tuple[EnvironmentFix, ...]:
 
 def describe(fix: EnvironmentFix) -> str:
     """The changes as a person would write them in front of a command."""
-    parts = []
-    for name, action, value in fix.variables:
-        if action == "remove":
-            parts.append("{} without {}".format(name, value))
-        else:
-            parts.append("{}={}".format(name, value))
-    return " ".join(parts)
+    from dlrepair import learned
+
+    return learned.describe(fix.variables)

@@ -32,3 +32,10 @@ def ways(hooked_python: Callable[[str], str]) -> str:
 @pytest.fixture
 def project(tmp_path: object) -> Project:
     return Project(World(str(tmp_path)))
+
+
+@pytest.fixture(scope="session")
+def ways_bare() -> str:
+    from starting import ways_python
+
+    return ways_python()
