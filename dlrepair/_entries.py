@@ -204,6 +204,18 @@ def _wrap_searcher(state: "Stage0", loader: "str", function: "Any") -> "Any":
     return search
 
 
+def _watched(state: "Stage0", loader: "str", native: "Any", wrapped: "Any") -> "Any":
+    """``wrapped``; in a command that ``dlrepair watch`` runs, asked for the watched build first."""
+    if "DLREPAIR_WATCHED" in os.environ:
+        try:
+            import dlrepair.hooks.watched  # noqa: F401
+
+            return sys.modules["dlrepair.hooks.watched"].wrap(state, loader, native, wrapped)
+        except Exception:  # the package has gone since
+            pass
+    return wrapped
+
+
 def created(state: "Stage0", module: "Any") -> "None":
     """Wraps the entries of a module that has just been made; of a multi-phase one (PEP 489) once it has run."""
     _prepare(state)
@@ -237,7 +249,7 @@ def arm_module(state: "Stage0", module: "Any") -> "bool":
             found = found or native is not None
             if native is not None and not hasattr(native, "__dlrepair__"):
                 state.originals[name, entry] = native
-                setattr(module, entry, _wrap_native(state, loader, native))
+                setattr(module, entry, _watched(state, loader, native, _wrap_native(state, loader, native)))
         if name == "_ctypes" and found:
             _arm_searchers(state)
         return found

@@ -74,6 +74,24 @@ def build(
     return one.run()
 
 
+def precompile(recipe: Recipe, script: str = "") -> bool:
+    """Whether TensorFlow's headers are precompiled for the flags of ``recipe``: now, unless they are already.
+
+    Takes half a minute: for the background. False where the sources of the recipe cannot use such a header.
+    """
+    from dlrepair.build import precompiled
+
+    one = _Build(recipe, script, "", False, _nothing, Watcher())
+    try:
+        one._prepare()
+    except (BuildFailed, toolchain.NoToolchain, OSError, ValueError):
+        return False
+    part = one.parts[-1]
+    if not _precompiled_is_valid(part):
+        return False
+    return precompiled.make(part.toolchain, part.units[0]) is not None
+
+
 class Part:
     """One library of a build: the one that is wanted, or a helper that it links."""
 
@@ -350,9 +368,7 @@ class _Build:
     def _with_precompiled(self, shop: Any, part: Part) -> None:
         from dlrepair.build import precompiled
 
-        sources = [os.path.normpath(unit.source) for unit in part.units]
-        headers = [text for path, text in part.scan.texts.items() if path not in sources]
-        if all(precompiled.is_valid_for(part.scan.texts[source], headers) for source in sources):
+        if _precompiled_is_valid(part):
             shop.precompiled = precompiled.find(part.toolchain, part.units[0]) or ""
 
     def _keep(self, part: Part, at: int, made: Made, forwarded: bool) -> str:
@@ -426,6 +442,15 @@ def signature(path: str) -> str:
     except (OSError, ValueError):
         return "-"
     return "{}.{}.{}.{}".format(info.st_dev, info.st_ino, info.st_size, info.st_mtime_ns)
+
+
+def _precompiled_is_valid(part: Part) -> bool:
+    """Whether every source means the same after TensorFlow's precompiled headers."""
+    from dlrepair.build import precompiled
+
+    sources = [os.path.normpath(unit.source) for unit in part.units]
+    headers = [text for path, text in part.scan.texts.items() if path not in sources]
+    return all(precompiled.is_valid_for(part.scan.texts[source], headers) for source in sources)
 
 
 def _all_helpers(recipe: Recipe) -> list[Recipe]:

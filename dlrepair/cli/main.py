@@ -26,11 +26,12 @@ from dlrepair.cli import (
     status,
     trust,
     uninstall,
+    watch,
 )
 
 #: In the order of ``--help``.
 COMMANDS: tuple[ModuleType, ...] = (
-    install, uninstall, status, run, check, doctor, fix, search, build, log, explain, trust, distrust, cache,
+    install, uninstall, status, run, check, doctor, fix, search, build, watch, log, explain, trust, distrust, cache,
     completion,
 )  # fmt: skip
 
@@ -69,10 +70,23 @@ def build_parser() -> argparse.ArgumentParser:
     return parser
 
 
+def split(words: list[str]) -> tuple[list[str], list[str] | None]:
+    """(the words of dlrepair's own, the command that follows ``--`` or None) for the commands that take one so."""
+    taking = [module.NAME for module in COMMANDS if getattr(module, "TAKES_COMMAND", False)]
+    if "--" in words:
+        at = words.index("--")
+        own = [word for word in words[:at] if not word.startswith("-")]
+        if own and own[0] in taking:
+            return words[:at], words[at + 1 :]
+    return words, None
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """The exit status. Writes to standard output and error; no exception leaves it but argparse's SystemExit."""
     parser = build_parser()
-    arguments = parser.parse_args(argv)
+    words, following = split(list(sys.argv[1:] if argv is None else argv))
+    arguments = parser.parse_args(words)
+    arguments.following = following
     if arguments.command is None:
         parser.print_help()
         return output.USAGE
