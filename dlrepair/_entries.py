@@ -206,7 +206,7 @@ def _wrap_searcher(state: "Stage0", loader: "str", function: "Any") -> "Any":
 
 def _watched(state: "Stage0", loader: "str", native: "Any", wrapped: "Any") -> "Any":
     """``wrapped``; in a command that ``dlrepair watch`` runs, asked for the watched build first."""
-    if "DLREPAIR_WATCHED" in os.environ:
+    if "DLREPAIR__WATCHED" in os.environ:
         try:
             import dlrepair.hooks.watched  # noqa: F401
 

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from dlrepair._bootstrap import Stage0
 
-VARIABLE = "DLREPAIR_WATCHED"
+VARIABLE = "DLREPAIR__WATCHED"
 HEAD = "dlrepair watched 1"
 
 _verdicts: dict[tuple[str, str], bool] = {}

@@ -93,11 +93,12 @@ class Lines:
     def _command_started(self, argv: list[str], pid: int) -> None:
         self._say("started {} (process {})".format(self._argv(argv), pid))
 
-    def _command_ended(self, status: int, again: bool) -> None:
+    def _command_ended(self, status: int, again: bool, closing: bool) -> None:
         if again:
             return
         how = "by signal {}".format(status - 128) if status > 128 else "with status {}".format(status)
-        self._say("the command ended {}; it starts again after the next good build".format(how))
+        then = "" if closing else "; it starts again after the next good build"
+        self._say("the command ended {}{}".format(how, then))
 
     def _command_failed(self, argv: list[str], reason: str) -> None:
         self._say(self._paint("{} cannot be started: {}".format(self._argv(argv), reason), "red"))

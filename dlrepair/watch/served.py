@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from typing import Mapping
 
 #: environment variable that leads the command's Python to the table
-VARIABLE = "DLREPAIR_WATCHED"
+VARIABLE = "DLREPAIR__WATCHED"
 HEAD = "dlrepair watched 1"
 
 

@@ -20,7 +20,7 @@ from dlrepair.watch import command, notice, served, snapshot
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from types import FrameType
-    from typing import Any, Callable
+    from typing import Any, Callable, Iterable
 
     from dlrepair.model.build import Recipe
     from dlrepair.model.built import BuildResult
@@ -89,7 +89,9 @@ class Session:
         self._interruptible = False
         self._closing = False
         self._seen: dict[str, snapshot.Signature | None] = {}
-        self._contents: dict[str, str] = {}
+        self._contents: dict[str, str] = {}  #: path -> digest that was built or seen last
+        self._watched: list[str] = []
+        self._known: set[str] = set()  #: paths that were there when something was built last
         self._handlers: dict[int, Any] = {}
         self._former_wakeup: int | None = None
         self._read, self._write = os.pipe()
@@ -117,6 +119,7 @@ class Session:
             self.command.env[served.VARIABLE] = self.table
         self.targets = self._discovered()
         self._observe()
+        self._note_contents(self._seen)
         self.listener.happened("watching", targets=self.targets, command=self._argv(), trouble=self.notice.trouble)
         self._rebuild(self.targets, [])
         while True:
@@ -137,10 +140,16 @@ class Session:
     def _observe(self) -> None:
         """Watches the directories of the targets as they are now, and takes what they hold as known."""
         before = self.notice.trouble
-        self.notice.watch(self._places())
+        self._watched = self._places()
+        self.notice.watch(self._watched)
         if self.notice.trouble and self.notice.trouble != before and self._seen:
             self.listener.happened("polling", reason=self.notice.trouble)
         self._seen = self._look()
+
+    def _note_contents(self, paths: Iterable[str]) -> None:
+        for path in paths:
+            if path not in self._contents:
+                self._contents[path] = _digest(path)
 
     def _places(self) -> list[str]:
         own = [one for target in self.targets for one in target.directories()]
@@ -218,16 +227,25 @@ class Session:
 
     def _take(self, changed: list[str]) -> None:
         """Rebuilds what the changed files belong to."""
-        concerned = [target for target in self.targets if set(changed) & set(target.files())]
+        gone = [path for path in changed if not os.path.exists(path)]
+        if len(gone) == len(changed):  # a header that no source includes any more, or one that comes back
+            self.listener.happened("gone", paths=gone)
+            return
+        concerned = [target for target in self.targets if self._concerns(target, changed)]
         structure = [path for path in changed if _is_structure(path, self.targets)]
         self.listener.happened("changed", paths=changed, targets=concerned)
-        gone = [path for path in changed if not os.path.exists(path)]
         if structure:
             concerned += [one for one in self._rediscover() if one not in concerned]
-        if gone and not structure:
-            self.listener.happened("gone", paths=gone)
         if concerned:
             self._rebuild(concerned, changed)
+
+    def _concerns(self, target: Target, changed: list[str]) -> bool:
+        """Whether a change may matter to a target: one of its files; a new one beside them; any, after an error."""
+        if set(changed) & set(target.files()):
+            return True
+        places = target.directories()
+        beside = [path for path in changed if os.path.dirname(path) in places]
+        return any(target.wanted in self.bad or path not in self._known for path in beside)
 
     def _rediscover(self) -> list[Target]:
         """Targets that are new, or whose recipe has changed. What can no longer be found stays as it was."""
@@ -265,13 +283,12 @@ class Session:
 
     def _observe_quietly(self) -> None:
         """Watches headers that only the compiler knew of, too. What changed meanwhile is not taken as known."""
-        seen = self._seen
+        seen, places = self._seen, set(self._watched)
         self._observe()
-        for path, before in seen.items():
-            self._seen[path] = before
-        for path in self._seen:
-            if path not in self._contents:
-                self._contents[path] = _digest(path)
+        new = {path: held for path, held in self._seen.items() if os.path.dirname(path) not in places}
+        self._seen = {**new, **seen}
+        self._note_contents(new)
+        self._known = set(self._seen)
 
     def _build(self, target: Target, changed: list[str], may_stop: bool) -> bool:
         """Whether there is a library that the command has not seen yet."""
@@ -286,8 +303,9 @@ class Session:
         finally:
             self._interruptible = False
         seconds = round(time.monotonic() - began, 3)
-        if result.used:
-            target.used = tuple(one.path for one in result.used)
+        used = [one.path for one in result.used]
+        # what a failed build has not come to is still waited for
+        target.used = tuple(used) if result.ok else tuple(dict.fromkeys([*target.used, *used]))
         if not result.ok:
             return self._failed(target, result, seconds)
         self.bad.discard(target.wanted)
@@ -348,7 +366,7 @@ class Session:
         assert self.command is not None
         status = self.command.stop()
         if status is not None:
-            self.listener.happened("command-ended", status=status, again=True)
+            self.listener.happened("command-ended", status=status, again=True, closing=False)
         try:
             self.command.start()
         except OSError as error:
@@ -363,8 +381,9 @@ class Session:
         if self.command is not None and self.command.running:
             status = self.command.poll()
             if status is not None:
-                self.listener.happened("command-ended", status=status, again=False)
-                if self.until_exit or status == 128 + signal.SIGINT:
+                closing = self.until_exit or status == 128 + signal.SIGINT
+                self.listener.happened("command-ended", status=status, again=False, closing=closing)
+                if closing:
                     raise Ended(status)
 
     # --- signals
@@ -417,7 +436,7 @@ class Session:
         try:
             if self.command is not None and self.command.running:
                 status = self.command.stop(end.number or signal.SIGTERM)
-                self.listener.happened("command-ended", status=status, again=False)
+                self.listener.happened("command-ended", status=status, again=False, closing=True)
         except Ended:
             pass  # a second signal: it was killed
         finally:
