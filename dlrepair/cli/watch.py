@@ -97,25 +97,24 @@ class _Discovery:
     """The targets that the arguments mean, as the files are at each call; what is not there at first is an error."""
 
     def __init__(self, paths: list[str]) -> None:
-        self._paths = paths
+        self._paths = [(one, os.path.abspath(one)) for one in paths]  # the current directory may be moved
         self._again = False
 
     def __call__(self) -> list[Target]:
         found: dict[str, Target] = {}
-        for path in self._paths:
+        for given, path in self._paths:
             here = self._of(path)
             if not here and not self._again and not os.path.isdir(path):
-                raise output.CommandError("{}: no sources were found".format(path), "dlrepair build " + path)
+                raise output.CommandError("{}: no sources were found".format(given), "dlrepair build " + given)
             found.update((target.wanted, target) for target in here)
         self._again = True
         return list(found.values())
 
     @staticmethod
-    def _of(given: str) -> list[Target]:
+    def _of(path: str) -> list[Target]:
         from dlrepair.search import roots
         from dlrepair.watch import snapshot, targets
 
-        path = os.path.abspath(given)
         directory = path if os.path.isdir(path) else os.path.dirname(path)
         root = roots.project_root(directory) or directory
         if os.path.isdir(path):
