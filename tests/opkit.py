@@ -50,7 +50,9 @@ class OpKit:
         self.version, self.build, compile_flags, link_flags = done.stdout.splitlines()[-4:]
         self.compile_flags, self.link_flags = compile_flags.split(), link_flags.split()
         if not any(flag.startswith(("--std", "-std")) for flag in self.compile_flags):
-            self.compile_flags.append("-std=c++11")  # what 1.15 was built with: its interface has absl::string_view
+            # the interface of what was built as C++11 has absl::string_view; that of 2.10 has std::string_view
+            newer = tuple(map(int, self.version.split(".")[:2])) >= (2, 10)
+            self.compile_flags.append("-std=c++17" if newer else "-std=c++11")
 
     @property
     def legacy(self) -> bool:
@@ -109,4 +111,9 @@ def gcc(arguments: Sequence[str]) -> None:
 
 def find_kits() -> list[OpKit]:
     """One kit a TensorFlow that this machine's interpreters allow, newest first (envs.py fails in CI without 1.15)."""
-    return [OpKit(env) for env in envs.select(["tf"])]
+    return [OpKit(env) for env in chosen_envs()]
+
+
+def chosen_envs() -> list[envs.Env]:
+    """Environments of the tests with TensorFlow: those of every run, or those that ``TF_ENVS`` names."""
+    return envs.select(os.environ.get("TF_ENVS", "tf").split())

@@ -10,7 +10,7 @@ import pytest
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """Every test that asks for a ``world`` runs once for each TensorFlow (a test with a ``lab`` says which itself)."""
     if "env" in metafunc.fixturenames and "lab" not in metafunc.fixturenames:
-        chosen = opkit.envs.select(["tf"])
+        chosen = opkit.chosen_envs()
         metafunc.parametrize("env", chosen, ids=[one.name for one in chosen], scope="session")
 
 
