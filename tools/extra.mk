@@ -3,10 +3,12 @@
 #   make fuzz              a million damaged inputs to every reader (coverage-guided where atheris is installed)
 #   make bench-diagnosis   reading, searching and preflight beside other tools, on this machine's files
 
+#   make test-matrix       the rebuild tests on TensorFlow 1.15, 2.4, 2.10, 2.15, 2.20 and 2.21 (most of an hour)
+#   make bench-watch       from save to published library in watch mode, beside plain g++
 #   make stress-build      a builder killed at random times, a hundred rounds
 #   make bench-rebuild     from a failing load to the op's result, when the store has the library
 
-.PHONY: fuzz bench-diagnosis stress-build bench-rebuild
+.PHONY: fuzz bench-diagnosis stress-build bench-rebuild test-matrix bench-watch
 
 FUZZ_PYTHON ?= $(MAIN)
 FUZZ_INPUTS ?= 1000000
@@ -25,3 +27,11 @@ stress-build: $(MAIN)
 bench-rebuild: $(MAIN)
 	@$(ENVS) make tf
 	$(MAIN) benchmarks/rebuild.py --output docs/reference/benchmarks-rebuild.md
+
+test-matrix: $(MAIN)
+	@$(ENVS) make tf matrix
+	$(MAIN) tools/rebuild_matrix.py --output docs/reference/rebuild-matrix.md
+
+bench-watch: $(MAIN)
+	@$(ENVS) make tf221
+	$(BENCH_PYTHON) benchmarks/watch.py --output docs/reference/benchmarks-rebuild.md

@@ -8,8 +8,8 @@ import pytest
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """Every test that asks for a ``world`` runs once for each TensorFlow (a test with a ``lab`` says which itself)."""
-    if "env" in metafunc.fixturenames and "lab" not in metafunc.fixturenames:
+    """Every test that asks for a ``world`` runs once for each TensorFlow (with a ``lab`` or ``op`` it says which itself)."""
+    if "env" in metafunc.fixturenames and not {"lab", "op"} & set(metafunc.fixturenames):
         chosen = opkit.chosen_envs()
         metafunc.parametrize("env", chosen, ids=[one.name for one in chosen], scope="session")
 

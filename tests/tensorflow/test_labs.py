@@ -99,7 +99,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """Every lab for every TensorFlow; the legacy ones for 1.x."""
     pairs = [
         (env, lab)
-        for env in opkit.envs.select(["tf"])
+        for env in opkit.chosen_envs()
         for lab in LABS + (LEGACY_LABS if env.name.startswith("tf1") else [])
     ]
     ids = ["%s-%s" % (env.name, lab.name) for env, lab in pairs]

@@ -1,4 +1,4 @@
-"""Ops as people wrote them in 2017, untouched: the script builds each for the TensorFlow that runs and computes with it."""
+"""Ops as people wrote them in 2017, untouched: the script builds each for the TensorFlow that runs."""
 
 from __future__ import annotations
 
