@@ -122,8 +122,8 @@ def main() -> int:
             what, statistics.median(ours), statistics.median(theirs), ratio))  # fmt: skip
     lines += [
         "", "Aims: at most 0.3 where code changed, under half a second where nothing but a comment did. A comment that",
-        "is a line of its own moves the lines below it, and their numbers are part of the op's messages: it is compiled.",
-        "",
+        "is a line of its own moves the lines below it, and their numbers are part of the op's messages: it is",
+        "compiled.", "",
         END, "",
     ]  # fmt: skip
     text = "\n".join(lines)

@@ -2,7 +2,7 @@
 
     python tools/rebuild_matrix.py [--output docs/reference/rebuild-matrix.md] [ENVIRONMENT…]
 
-Environments: those of ``tools/envs.py`` (default: those of every run and those on demand). Exit status 1: a test failed.
+Environments: those of ``tools/envs.py`` (default: those of every run and on demand). Exit status 1: a test failed.
 """
 
 from __future__ import annotations

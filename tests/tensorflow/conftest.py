@@ -8,7 +8,7 @@ import pytest
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """Every test that asks for a ``world`` runs once for each TensorFlow (with a ``lab`` or ``op`` it says which itself)."""
+    """Every test that asks for a ``world`` runs for each TensorFlow (with a ``lab`` or ``op`` it says which itself)."""
     if "env" in metafunc.fixturenames and not {"lab", "op"} & set(metafunc.fixturenames):
         chosen = opkit.chosen_envs()
         metafunc.parametrize("env", chosen, ids=[one.name for one in chosen], scope="session")
