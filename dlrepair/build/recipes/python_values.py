@@ -183,7 +183,7 @@ class Evaluator:
             self.functions.append(function)
 
     def _do_ClassDef(self, node: ast.ClassDef) -> None:
-        outer, self.scope = self.scope, dict(self.scope)
+        outer, self.scope = self.scope, _Frame(self.scope)
         try:
             self.run(node.body)
         except Return:
@@ -294,7 +294,7 @@ class Evaluator:
 
     def _of_ListComp(self, node: Any) -> Any:
         found: list[Any] = []
-        outer, self.scope = self.scope, dict(self.scope)
+        outer, self.scope = self.scope, _Frame(self.scope)
         try:
             self._comprehend(node.generators, lambda: found.append(self.value(node.elt)), 0)
         finally:
@@ -305,7 +305,7 @@ class Evaluator:
 
     def _of_DictComp(self, node: Any) -> Any:
         found: dict[Any, Any] = {}
-        outer, self.scope = self.scope, dict(self.scope)
+        outer, self.scope = self.scope, _Frame(self.scope)
         try:
             self._comprehend(
                 node.generators, lambda: found.update({text_of(self.value(node.key)): self.value(node.value)}), 0

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 
-from dlrepair.build.recipes import shell_tests
+from dlrepair.build.recipes import names, shell_tests
 from dlrepair.build.recipes.programs import is_compiler, is_python, output
 from dlrepair.build.recipes.shell_syntax import Block, Simple, parse
 from dlrepair.build.recipes.shell_words import Expander, Variables
@@ -333,7 +333,34 @@ class Shell:
         return " ".join(inner.printed)
 
 
-def read_script(reading: Reading, path: str, arguments: Sequence[str] = ()) -> None:
-    """Add the commands of the shell script ``path``, run in its own directory."""
+def read_script(reading: Reading, path: str) -> None:
+    """Add the commands of the shell script ``path``, run in its own directory.
+
+    One that takes a name (``g++ $1.cc -o $1.so``) and makes nothing that is wanted without it is followed once
+    for each source beside it that is named like the wanted library.
+    """
     text = reading.read(path)
-    Shell(reading, path, os.path.dirname(path), arguments).run_text(text)
+    directory = os.path.dirname(path)
+    before = len(reading.commands)
+    Shell(reading, path, directory).run_text(text)
+    if not reading.stem or not any("$" + one in text or "${" + one in text for one in "1@*"):
+        return
+    if any(names.fit(word, reading.stem + ".so") for one in reading.commands[before:] for word in one.words):
+        return
+    for argument in _arguments(reading, directory):
+        Shell(reading, path, directory, [argument]).run_text(text)
+
+
+def _arguments(reading: Reading, directory: str) -> list[str]:
+    """Return what a script in ``directory`` may be told: sources named like the wanted library, with and without ending."""
+    core = names.core(reading.stem)
+    try:
+        files = sorted(os.listdir(directory))
+    except OSError:
+        return []
+    found = []
+    for name in files:
+        base, ending = os.path.splitext(name)
+        if ending in (".cc", ".cpp", ".cxx", ".c", ".cu") and names.core(base) == core:
+            found += [name, base]
+    return found[:10]
