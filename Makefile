@@ -52,7 +52,7 @@ layers: $(LINT)/ruff
 	$(LINT)/lint-imports
 
 unit: $(MAIN)
-	$(PYTEST) $(BOTH) tests/unit tests/hook tests/startup tests/loader tests/install tests/tools
+	$(PYTEST) $(BOTH) tests/unit tests/hook tests/startup tests/loader tests/recipes tests/install tests/tools
 
 pythons: need
 	$(PYTHON) tools/each_python.py tests/unit tests/hook

@@ -11,15 +11,6 @@ from dlrepair.build.recipes import find_recipes
 from dlrepair.model.build import Recipe
 
 
-def made(case: Case, root: str) -> str:
-    for name, text in case.files.items():
-        path = os.path.join(root, name)
-        os.makedirs(os.path.dirname(path), exist_ok=True)
-        with open(path, "w") as handle:
-            handle.write(text)
-    return os.path.join(root, case.wanted)
-
-
 @pytest.fixture
 def clean(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("CUDA_HOME", "CUDAHOME", "CXX", "CC", "CFLAGS", "CXXFLAGS", "LDFLAGS", "WARP_CTC_PATH"):
@@ -29,7 +20,7 @@ def clean(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize("case", CASES, ids=[case.name for case in CASES])
 def test_case(case: Case, tmp_path: object, clean: None) -> None:
     root = str(tmp_path)
-    wanted = made(case, root)
+    wanted = case.write(root)
     recipes = find_recipes(wanted, [], case.ops, root=root)
     assert recipes, "nothing found"
     assert facts(recipes[0], root) == expected(case)
@@ -50,7 +41,7 @@ def facts(recipe: Recipe, root: str) -> dict[str, object]:
         "cuda_libraries": recipe.cuda_libraries,
         "flags": recipe.flags,
         "helpers": tuple(one.output for one in recipe.helpers),
-        "missing": len(recipe.missing),
+        "missing": recipe.missing,
     }
 
 
@@ -66,5 +57,5 @@ def expected(case: Case) -> dict[str, object]:
         "cuda_libraries": case.cuda_libraries,
         "flags": case.flags,
         "helpers": case.helpers,
-        "missing": case.missing,
+        "missing": (),
     }

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import fnmatch
 import os
 
 from dlrepair.build.recipes import places
 from dlrepair.build.recipes.content import facts_of
 from dlrepair.build.recipes.driver import Call, input_kind, read_call
+from dlrepair.build.recipes.patterns import fits
 from dlrepair.build.recipes.programs import is_compiler
 from dlrepair.build.recipes.text import absolute, has_unknown, is_known, show, without_unknown
 from dlrepair.model.build import Recipe
@@ -236,7 +236,7 @@ class _Collector:
 
     def _object(self, call: Call, word: str, path: str, level: int) -> None:
         if any(char in word for char in "*?["):
-            known = [one for one in sorted(self.project.outputs) if fnmatch.fnmatchcase(one, path)]
+            known = [one for one in sorted(self.project.outputs) if fits(one, path)]
             for one in known:
                 self._object(call, one, one, level)
             if known:

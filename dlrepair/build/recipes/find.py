@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 #: So many files are read as recipes, those first that name the library.
 MAX_FILES = 300
 #: Of the steps of a whole search, what one file may use up.
-STEPS_A_FILE = 300_000
+STEPS_A_FILE = 100_000
 MAX_RECIPES = 20
 
 #: Where two recipes are equally good: what is most likely kept up to date comes first.

@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import re
 
+from dlrepair.build.recipes.patterns import fits
 from dlrepair.build.recipes.text import NUMPY, PYTHON, TENSORFLOW, absolute, find_files, unknown
 
 TYPE_CHECKING = False
@@ -107,8 +108,6 @@ def _uname(options: Sequence[str]) -> str:
 
 def _find(words: Sequence[str], directory: str, budget: Budget) -> list[str]:
     """Return what ``find [DIR] [-maxdepth N] -name PATTERN [-o -name PATTERN]`` prints."""
-    import fnmatch
-
     starts = []
     for word in words:
         if word.startswith(("-", "(", "!", "\\")):
@@ -126,7 +125,7 @@ def _find(words: Sequence[str], directory: str, budget: Budget) -> list[str]:
             level = 0 if current == top else os.path.relpath(current, top).count("/") + 1
             folders[:] = [] if level >= min(depth, 8) - 1 else sorted(one for one in folders if not one.startswith("."))
             for name in sorted(files):
-                if any(fnmatch.fnmatch(name, pattern) for pattern in patterns):
+                if any(fits(name, pattern) for pattern in patterns):
                     found.append(os.path.join(start, os.path.relpath(os.path.join(current, name), top)))
             if len(found) > 2000:
                 return found

@@ -6,6 +6,7 @@ import ast
 import os
 import re
 
+from dlrepair.build.recipes.patterns import fits
 from dlrepair.build.recipes.text import (
     NUMPY,
     PYTHON,
@@ -183,8 +184,6 @@ def _glob(evaluator: Evaluator, args: list[Any], named: dict[str, Any]) -> Any:
 
 def deep_files(top: str, pattern: str, budget: Any, limit: int = 2000) -> list[str]:
     """Return the files below ``top`` at any depth whose path or name matches ``pattern``."""
-    import fnmatch
-
     found: list[str] = []
     for current, folders, files in os.walk(top):
         budget.spend(1 + len(files) // 4)
@@ -193,7 +192,7 @@ def deep_files(top: str, pattern: str, budget: Any, limit: int = 2000) -> list[s
         )
         for name in sorted(files):
             path = os.path.join(current, name)
-            if fnmatch.fnmatch(name, pattern) or fnmatch.fnmatch(os.path.relpath(path, top), pattern):
+            if fits(name, pattern) or fits(os.path.relpath(path, top), pattern):
                 found.append(path)
         if len(found) > limit:
             break

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 
 from dlrepair.build.recipes import names, shell_tests
+from dlrepair.build.recipes.patterns import fits
 from dlrepair.build.recipes.programs import is_compiler, is_python, output
 from dlrepair.build.recipes.shell_syntax import Block, Simple, parse
 from dlrepair.build.recipes.shell_words import Expander, Variables
@@ -151,14 +152,12 @@ class Shell:
         return None if verdict is None else verdict != negated
 
     def _case(self, node: Block) -> None:
-        import fnmatch
-
         subject = self.expander.text(node.words[0])
         decided = False
         for patterns, (_, body) in zip(node.patterns, node.parts):
-            fits = any(fnmatch.fnmatchcase(subject, self.expander.text(pattern)) for pattern in patterns)
-            self._branch(body, fits and not decided)
-            decided = decided or fits
+            chosen = any(fits(subject, self.expander.text(pattern)) for pattern in patterns)
+            self._branch(body, chosen and not decided)
+            decided = decided or chosen
 
     def _for(self, node: Block) -> None:
         name, body = node.words[0], node.parts[0][1]
@@ -352,7 +351,7 @@ def read_script(reading: Reading, path: str) -> None:
 
 
 def _arguments(reading: Reading, directory: str) -> list[str]:
-    """Return what a script in ``directory`` may be told: sources named like the wanted library, with and without ending."""
+    """Return what a script may be told: sources beside it that are named like the wanted library, or their stems."""
     core = names.core(reading.stem)
     try:
         files = sorted(os.listdir(directory))

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import fnmatch
 import os
 import re
 
+from dlrepair.build.recipes.patterns import fits
 from dlrepair.build.recipes.text import has_unknown, is_known, is_unset, without_unknown
 
 TYPE_CHECKING = False
@@ -64,7 +64,7 @@ def _simple(body: Sequence[str], expander: Expander, locate: Callable[[str], str
         if has_unknown(left + right) and not is_unset(left):
             return operator == "!="
         left = "" if is_unset(left) else left
-        equal = left == right or fnmatch.fnmatchcase(left, right)
+        equal = left == right or fits(left, right)
         return equal == (operator != "!=")
     if operator == "=~" and is_known(left) and re.fullmatch(r"\^?[^()\[\]{}\\+*?]{1,100}?(\.\*)?\$?", right):
         return bool(re.search(right, left[:2000]))

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import fnmatch
-
+from dlrepair.build.recipes.patterns import fits
 from dlrepair.build.recipes.shell_syntax import closing
 from dlrepair.build.recipes.text import find_files, is_known, unknown
 
@@ -262,16 +261,17 @@ def _edit(value: str, operator: str, word: str, expander: Expander) -> str:
             return value
         return value.replace(old, new) if operator == "//" else value.replace(old, new, 1)
     pattern = expander.text(word)
-    if len(value) > 4096:
+    expander.budget.spend(1 + len(value) * len(value) // 64)
+    if len(value) > 512:
         return value
     ends = range(len(value) + 1)
     if operator in ("#", "##"):
         for end in reversed(ends) if operator == "##" else ends:
-            if fnmatch.fnmatchcase(value[:end], pattern):
+            if fits(value[:end], pattern):
                 return value[end:]
     elif operator in ("%", "%%"):
         for start in ends if operator == "%%" else reversed(ends):
-            if fnmatch.fnmatchcase(value[start:], pattern):
+            if fits(value[start:], pattern):
                 return value[:start]
     elif operator == ":" and word.isdigit():
         return value[int(word) :]

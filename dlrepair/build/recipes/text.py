@@ -11,6 +11,8 @@ import os
 import time
 from dataclasses import dataclass, field
 
+from dlrepair.build.recipes.patterns import fits
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Iterator
@@ -80,7 +82,7 @@ class Exhausted(Exception):
 class Budget:
     """Bounds the work for all recipes together: steps, depth of nesting, wall time."""
 
-    MAX_STEPS = 1_500_000
+    MAX_STEPS = 1_000_000
     MAX_DEPTH = 40
 
     def __init__(self, deadline: float | None = None) -> None:
@@ -197,8 +199,6 @@ def absolute(path: str, directory: str) -> str:
 
 def find_files(pattern: str, directory: str, budget: Budget, limit: int = 2000) -> Iterator[str]:
     """Yield what a shell makes of ``pattern`` in ``directory``, sorted, each written as the pattern was."""
-    import fnmatch
-
     absolute_pattern = pattern.startswith("/")
     parts = [part for part in pattern.split("/") if part not in ("", ".")]
     prefix = "/" if absolute_pattern else ("./" if pattern.startswith("./") else "")
@@ -216,7 +216,7 @@ def find_files(pattern: str, directory: str, budget: Budget, limit: int = 2000) 
             except (OSError, ValueError):
                 continue
             budget.spend(1 + len(names) // 8)
-            names = fnmatch.filter(names, part)
+            names = [one for one in names if fits(one, part)]
             following += [head + name + ("" if last else "/") for name in names if part[0] == "." or name[0] != "."]
             if len(following) > limit:
                 break
