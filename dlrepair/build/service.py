@@ -75,21 +75,19 @@ def build(
 
 
 def precompile(recipe: Recipe, script: str = "") -> bool:
-    """Whether TensorFlow's headers are precompiled for the flags of ``recipe``: now, unless they are already.
+    """Whether there is a precompiled header for the flags of ``recipe`` afterwards; making one takes half a minute.
 
-    Takes half a minute: for the background. False where the sources of the recipe cannot use such a header.
+    False where it would not be valid for its sources, or cannot be made. For the background of a watch. Never raises.
     """
     from dlrepair.build import precompiled
 
     one = _Build(recipe, script, "", False, _nothing, Watcher())
     try:
         one._prepare()
+        part = one.parts[-1]
+        return part.may_precompile() and precompiled.make(part.toolchain, part.units[0]) is not None
     except (BuildFailed, toolchain.NoToolchain, OSError, ValueError):
         return False
-    part = one.parts[-1]
-    if not _precompiled_is_valid(part):
-        return False
-    return precompiled.make(part.toolchain, part.units[0]) is not None
 
 
 class Part:
@@ -105,6 +103,14 @@ class Part:
         self.units = commands.units(recipe, chain, scan)
         self.firsts = [objects.first_key(unit, scan.texts[os.path.normpath(unit.source)], chain) for unit in self.units]
         self.known: list[objects.Known | None] = [None] * len(self.units)
+
+    def may_precompile(self) -> bool:
+        """Whether a source means the same with TensorFlow's headers before its first line."""
+        from dlrepair.build import precompiled
+
+        sources = [os.path.normpath(unit.source) for unit in self.units if unit.language == "c++"]
+        headers = [text for path, text in self.scan.texts.items() if path not in sources]
+        return bool(sources) and any(precompiled.is_valid_for(self.scan.texts[one], headers) for one in sources)
 
     def tops(self) -> tuple[str, ...]:
         """What the paths of the project's own headers begin with."""
@@ -308,8 +314,9 @@ class _Build:
     def _say_started(self) -> None:
         assert self.chain is not None
         target = " for TensorFlow {}".format(self.tensorflow.version) if self.tensorflow is not None else ""
-        names = ", ".join(os.path.basename(one) for one in self._sources()[:4])
-        self.watcher.started("compiling {}{}".format(names, target))
+        todo = [unit.source for part in self.parts for unit, known in zip(part.units, part.known) if known is None]
+        names = ", ".join(os.path.basename(one) for one in todo[:4]) + (", ..." if len(todo) > 4 else "")
+        self.watcher.started("compiling {}{}".format(names, target) if todo else "linking " + self.parts[-1].name)
         self.started = True
         first = next(unit for part in reversed(self.parts) for unit in part.units)
         self.emit(
@@ -368,8 +375,9 @@ class _Build:
     def _with_precompiled(self, shop: Any, part: Part) -> None:
         from dlrepair.build import precompiled
 
-        if _precompiled_is_valid(part):
-            shop.precompiled = precompiled.find(part.toolchain, part.units[0]) or ""
+        if part.may_precompile():
+            unit = next(unit for unit in part.units if unit.language == "c++")
+            shop.precompiled = precompiled.find(part.toolchain, unit) or ""
 
     def _keep(self, part: Part, at: int, made: Made, forwarded: bool) -> str:
         """Path of the object in the store; its headers are trusted, and written down."""
@@ -442,15 +450,6 @@ def signature(path: str) -> str:
     except (OSError, ValueError):
         return "-"
     return "{}.{}.{}.{}".format(info.st_dev, info.st_ino, info.st_size, info.st_mtime_ns)
-
-
-def _precompiled_is_valid(part: Part) -> bool:
-    """Whether every source means the same after TensorFlow's precompiled headers."""
-    from dlrepair.build import precompiled
-
-    sources = [os.path.normpath(unit.source) for unit in part.units]
-    headers = [text for path, text in part.scan.texts.items() if path not in sources]
-    return all(precompiled.is_valid_for(part.scan.texts[source], headers) for source in sources)
 
 
 def _all_helpers(recipe: Recipe) -> list[Recipe]:

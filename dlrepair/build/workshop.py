@@ -27,7 +27,7 @@ ROUNDS = 10
 class Made:
     """What came of one source: an object with the headers that it was made of, or the words of the compiler."""
 
-    __slots__ = ("argv", "dependencies", "object", "output", "reason", "steps", "unit")
+    __slots__ = ("argv", "dependencies", "object", "output", "plain", "reason", "steps", "unit")
 
     def __init__(self, unit: Unit) -> None:
         self.unit = unit
@@ -35,6 +35,7 @@ class Made:
         self.dependencies: list[str] = []  #: as the user's paths
         self.steps: tuple[EraStep, ...] = ()
         self.reason = "compile-error"
+        self.plain = False  #: whether it is compiled without the precompiled header
         self.output = ""
         self.argv: tuple[str, ...] = ()
 
@@ -98,12 +99,19 @@ class Workshop:
             argv += [flag for flag in step.flags if unit.language == "c++" or not flag.startswith("-f")]
         if self._forwarded:
             argv += ["-idirafter", self.forward] if unit.language != "cuda" else ["-I" + self.forward]
-        if self.precompiled and unit.language == "c++":
+        if self.precompiled and not made.plain and unit.language == "c++" and self._may_precompile(unit):
             argv += ["-include", self.precompiled, "-Winvalid-pch"]
         made.object = os.path.join(self.directory, "{}.o".format(at))
         argv += ["-MD", "-MF", made.object + ".d", "-c", source, "-o", made.object]
         made.argv = tuple(argv)
         return argv
+
+    def _may_precompile(self, unit: Unit) -> bool:
+        from dlrepair.build import precompiled
+
+        texts = self.scan.texts
+        source = os.path.normpath(unit.source)
+        return precompiled.is_valid_for(texts[source], [text for path, text in texts.items() if path != source])
 
     def _with_copies(self, argv: list[str]) -> list[str]:
         """Include directories of the project, each after its copy."""
@@ -146,8 +154,8 @@ class Workshop:
         """Whether there is one more thing to be tried for a source that did not compile."""
         if ran.reason != "failed":
             return False
-        if self.precompiled:  # it may be at fault: once more without it
-            self.precompiled = ""
+        if "-Winvalid-pch" in made.argv:  # the precompiled header may be at fault: once more without it
+            made.plain = True
             return True
         if self.toolchain.tensorflow is not None:
             found = self._forward(eras.missing_headers(ran.output))
