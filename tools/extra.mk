@@ -8,11 +8,16 @@
 #   make stress-build      a builder killed at random times, a hundred rounds
 #   make bench-rebuild     from a failing load to the op's result, when the store has the library
 
-.PHONY: fuzz bench-diagnosis stress-build bench-rebuild test-matrix bench-watch
+#   make call-sites        every call site of the corpus with its library in every place: docs/reference/call-sites.md
+
+.PHONY: fuzz bench-diagnosis stress-build bench-rebuild test-matrix bench-watch call-sites
 
 FUZZ_PYTHON ?= $(MAIN)
 FUZZ_INPUTS ?= 1000000
 BENCH_PYTHON ?= .envs/tf221-py311/bin/python
+
+call-sites: $(MAIN)
+	$(MAIN) tools/replay_sites.py --output docs/reference/call-sites.md
 
 fuzz: $(MAIN)
 	$(FUZZ_PYTHON) tools/fuzz_readers.py --inputs $(FUZZ_INPUTS) --output docs/reference/fuzzing.md
