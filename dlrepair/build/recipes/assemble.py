@@ -23,6 +23,8 @@ _CUDA_DEFINES = frozenset(
     ("GOOGLE_CUDA", "EIGEN_USE_GPU", "TENSORFLOW_USE_ROCM", "WITH_CUDA", "USE_CUDA", "HAVE_CUDA", "BUILD_WITH_CUDA",
      "WARPCTC_ENABLE_GPU", "WARPRNNT_ENABLE_GPU", "USE_GPU", "WITH_GPU", "GPU", "CUDNN", "TENSORFLOW_USE_CUDA")
 )  # fmt: skip
+#: Calls with these make no object and no library.
+_LOOKS_ONLY = frozenset(("-M", "-MM", "-E", "-fsyntax-only", "--version", "-dumpversion", "--preprocess"))
 _ABI = "_GLIBCXX_USE_CXX11_ABI"
 MAX_LINKS = 12
 
@@ -56,6 +58,8 @@ class Project:
             archive = next((word for word in command.words[1:] if word.endswith(".a")), "")
             if archive:
                 self.archives.setdefault(absolute(archive, command.directory), command)
+            return
+        if any(word in _LOOKS_ONLY for word in command.words):
             return
         call = read_call(command)
         self.calls.append(call)

@@ -6,6 +6,7 @@ import os
 import re
 
 from dlrepair.build.recipes import python_syntax
+from dlrepair.build.recipes.makefile import Makefile
 from dlrepair.build.recipes.programs import is_compiler
 from dlrepair.build.recipes.python_values import Evaluator, Return, text_of
 from dlrepair.build.recipes.shell import Shell
@@ -37,6 +38,7 @@ class _File:
         self.path = path
         self.kind = kind
         self.directory = os.path.dirname(path)
+        self.written: list[str] = []  #: what it writes to files
         self.evaluator = Evaluator(path, self.directory, reading.budget, reading.environ, self.on_call)
 
     def read(self) -> None:
@@ -50,6 +52,11 @@ class _File:
             pass
         self.evaluator.directory = self.directory
         self.evaluator.run_uncalled()
+        text = "".join(self.written)
+        if "\n\t" in text and _COMPILES.search(text):  # it writes a makefile and starts make
+            make = Makefile(self.reading, self.path)
+            make.parse(text, self.path)
+            make.commands()
 
     def on_call(self, name: str, args: list[Any], named: dict[str, Any], node: ast.Call) -> Any:
         """Note a call that builds something; return its value, None if it has the usual one."""
@@ -65,6 +72,9 @@ class _File:
                 if isinstance(pattern, str) and pattern.endswith(".pyx") and "*" not in pattern:
                     self._extension([pattern[:-4].replace("/", "."), [pattern]], {}, node.lineno)
             return args[0]
+        if name in (".write", ".writelines") or base in ("write", "writelines"):
+            self.written += [text_of(one) for one in (args[0] if args and isinstance(args[0], list) else args)]
+            return None
         if base in _SPEAKS:
             return None
         command = args[0] if args else named.get("args", named.get("cmd"))

@@ -89,7 +89,7 @@ class Evaluator:
         self.budget = budget
         self.environ = environ
         self.on_call = on_call
-        self.scope: dict[str, Any] = {"__file__": path, "__name__": "__main__"}
+        self.scope: dict[str, Any] = {"__file__": path, "__name__": "__main__", "sys.argv": [path]}
         self.functions: list[Function] = []
         self.taken = True
         self.depth = 0

@@ -100,6 +100,5 @@ def read_comments(reading: Reading, path: str) -> None:
 
 
 def _run(shell: Shell, reading: Reading, block: list[str], line: int) -> None:
-    shell.directory = os.path.dirname(shell.file)
     for at, text in enumerate("\n".join(block).replace("\\\n", " ").split("\n")):
         shell.run(parse(text, reading.budget, line + at))
