@@ -95,6 +95,16 @@ def measure(kit: opkit.OpKit, scratch: str, pairs: int) -> list[str]:
     return [head.format(kit.version), "| --- | --- | --- | --- | --- | --- |", *lines, ""]
 
 
+def kept_section(path: str) -> str:
+    """What ``make bench-watch`` has written on the same page."""
+    try:
+        with open(path, encoding="utf-8") as stream:
+            _, begin, rest = stream.read().partition("<!-- watch: begin -->")
+    except OSError:
+        return ""
+    return "\n" + begin + rest if begin else ""
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--pairs", type=int, default=7, help="runs of each variant (default 7)")
@@ -108,6 +118,7 @@ def main() -> int:
             lines += measure(kit, os.path.join(scratch, kit.name), arguments.pairs)
     text = "\n".join(lines)
     if arguments.output:
+        text += kept_section(arguments.output)
         with open(arguments.output, "w", encoding="utf-8") as stream:
             stream.write(text)
     sys.stdout.write(text)

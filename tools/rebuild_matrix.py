@@ -37,11 +37,11 @@ class Column:
         self.tensorflow, self.python = done.stdout.split()[-2:]
         self.results: dict[str, tuple[str, float]] = {}
 
-    def run(self) -> None:
+    def run(self, tests: tuple[str, ...]) -> None:
         with tempfile.TemporaryDirectory() as directory:
             report = os.path.join(directory, "report.xml")
             subprocess.run(
-                [sys.executable, "-B", "-m", "pytest", "-q", "-p", "no:cacheprovider", "--junitxml", report, *TESTS],
+                [sys.executable, "-B", "-m", "pytest", "-q", "-p", "no:cacheprovider", "--junitxml", report, *tests],
                 cwd=ROOT, env=dict(os.environ, TF_ENVS=self.name),
             )  # fmt: skip
             for case in ElementTree.parse(report).iter("testcase"):
@@ -88,13 +88,14 @@ def main() -> int:
     parser = argparse.ArgumentParser(description="The rebuild tests on every TensorFlow.")
     parser.add_argument("names", nargs="*", metavar="ENVIRONMENT")
     parser.add_argument("--output", default="")
+    parser.add_argument("--legacy", action="store_true", help="only the legacy ops: half of the time")
     arguments = parser.parse_args()
     columns = []
     for env in envs.select(arguments.names or list(DEFAULT)):
         envs.make(env)
         column = Column(env)
         columns.append(column)
-        column.run()
+        column.run(TESTS[:1] if arguments.legacy else TESTS)
         text = page(columns)
         if arguments.output:  # after each, so that a run that is cut short leaves what it has
             with open(os.path.join(ROOT, arguments.output), "w", encoding="utf-8") as stream:
