@@ -198,6 +198,7 @@ def arm(home: "str") -> "Stage0 | None":
             checked=set(),  # paths and leaf names that loaded, hence need no check again
             names={  # extension modules that open libraries: ``_entries`` says which entries
                 "_ctypes", "_cffi_backend", "tensorflow.python.client._pywrap_tf_session",
+                "tensorflow.python._pywrap_tf_session",
                 "_pywrap_tensorflow_internal", "tensorflow.python._pywrap_tensorflow_internal",
             },
             create=_imp.create_dynamic,

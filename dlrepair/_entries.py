@@ -23,18 +23,27 @@ _NATIVE = {
         "tensorflow",
         ("TF_LoadLibrary", "TF_LoadPluggableDeviceLibrary", "TF_RegisterFilesystemPlugin"),
     ),
+    "tensorflow.python._pywrap_tf_session": ("tensorflow", ("TF_LoadLibrary",)),  # 2.2 to 2.4
     "_pywrap_tensorflow_internal": ("tensorflow", ("TF_LoadLibrary",)),
     "tensorflow.python._pywrap_tensorflow_internal": ("tensorflow", ("TF_LoadLibrary",)),
 }
 
-#: names that Python modules copied from a native module when they were imported -> what they are copies of
-_COPIES = {
-    ("ctypes", "_dlopen"): ("_ctypes", "dlopen"),
-    ("tensorflow.python.client.pywrap_tf_session", "TF_LoadLibrary"): (
+#: (Python module, name that it copied when it was imported, native module, what the name is a copy of)
+_COPIES = (
+    ("ctypes", "_dlopen", "_ctypes", "dlopen"),
+    (
+        "tensorflow.python.client.pywrap_tf_session",
+        "TF_LoadLibrary",
         "tensorflow.python.client._pywrap_tf_session",
         "TF_LoadLibrary",
     ),
-}
+    (
+        "tensorflow.python.client.pywrap_tf_session",
+        "TF_LoadLibrary",
+        "tensorflow.python._pywrap_tf_session",
+        "TF_LoadLibrary",
+    ),
+)
 
 #: Python module -> (loader, function) that gives up before any native entry is called
 _SEARCHERS = {
@@ -229,7 +238,7 @@ def catch_up(state: "Stage0") -> "None":
     for name in tuple(state.names):
         if name in sys.modules:
             arm_module(state, sys.modules[name])
-    for (name, entry), (source, native) in _COPIES.items():
+    for name, entry, source, native in _COPIES:
         module, wrapped = sys.modules.get(name), getattr(sys.modules.get(source), native, None)
         if module is not None and getattr(module, entry, None) is getattr(wrapped, "__dlrepair__", module):
             setattr(module, entry, wrapped)

@@ -55,7 +55,10 @@ def key_of(ask: Any, script: str) -> str:
         os.environ.get("LD_LIBRARY_PATH", ""), ask.state.home,
     ]  # fmt: skip
     if ask.loader == "tensorflow":
-        for name in ("tensorflow.python.client._pywrap_tf_session", "_pywrap_tensorflow_internal"):
+        for name in (
+            "tensorflow.python.client._pywrap_tf_session", "tensorflow.python._pywrap_tf_session",
+            "_pywrap_tensorflow_internal",
+        ):  # fmt: skip
             module = sys.modules.get(name)
             if module is not None:
                 parts.append(signature(getattr(module, "__file__", "") or ""))
