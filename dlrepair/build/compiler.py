@@ -145,9 +145,7 @@ def run_all(
                 output.seek(0)
                 text = output.read(OUTPUT).decode("utf-8", "surrogateescape")
                 output.close()
-                answers[number] = Ran(
-                    commands[number], child.returncode, text, time.monotonic() - began, temporary
-                )
+                answers[number] = Ran(commands[number], child.returncode, text, time.monotonic() - began, temporary)
             if running:
                 if tick is not None:
                     tick()

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from dlrepair.build.recipes.programs import is_nvcc
-from dlrepair.build.recipes.text import MAX_WORD, TENSORFLOW, Command, has_unknown
+from dlrepair.build.recipes.text import MAX_WORD, TENSORFLOW, Command, has_unknown, is_known
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -45,6 +45,9 @@ _INPUTS = {
     ".pyx": "cython", ".ii": "c++", ".i": "c", ".S": "c", ".s": "c", ".h": "header", ".hpp": "header",
     ".hh": "header", ".cuh": "header", ".hxx": "header", ".inc": "header", ".ipp": "header",
 }  # fmt: skip
+
+
+TENSORFLOWS = "TensorFlow's: taken from the running one"
 
 
 @dataclass
@@ -141,18 +144,15 @@ class _Words:
 
 def _input(call: Call, word: str, language: str) -> None:
     kind = input_kind(word)
+    if not kind and not is_known(word):
+        call.dropped.append((word, TENSORFLOWS if TENSORFLOW in word else "its value is not known"))
+        return
     if language == "cu" and kind in ("c", "c++", ""):
         kind = "cuda"
     elif language in ("c++", "c") and not kind:
         kind = language
     elif kind == "cuda" and not call.nvcc and not word.endswith(".cu"):
         kind = "guarded"  # .cu.cc for the host compiler: its content is behind #if GOOGLE_CUDA
-    if not kind and TENSORFLOW in word:
-        call.dropped.append((word, "TensorFlow's: taken from the running one"))
-        return
-    if not kind and has_unknown(word):
-        call.dropped.append((word, "its value is not known"))
-        return
     if not kind:
         call.dropped.append((word, "no input of a compiler"))
         return
@@ -216,7 +216,7 @@ def _nested(call: Call, value: str) -> None:
 
 def _flag(call: Call, word: str, rest: _Words) -> None:
     if has_unknown(word) or TENSORFLOW in word:
-        call.dropped.append((word, "its value is not known" if has_unknown(word) else "TensorFlow's"))
+        call.dropped.append((word, "its value is not known" if has_unknown(word) else TENSORFLOWS))
     elif word in ("-include", "-imacros"):
         call.flags += [word, next(rest, "")]
     elif word.startswith(("-march", "-mtune", "-mcpu")):

@@ -5,9 +5,9 @@ from __future__ import annotations
 import os
 import re
 
+from dlrepair.build.recipes.driver import TENSORFLOWS as TENSORFLOWS
 from dlrepair.build.recipes.text import NUMPY, PYTHON, TENSORFLOW, absolute, has_unknown, inside, without_unknown
 
-TENSORFLOWS = "TensorFlow's: taken from the running one"
 PYTHONS = "Python's: taken from the running one"
 NUMPYS = "NumPy's: taken from the running environment"
 CUDAS = "CUDA's: those of the toolkit that is found"
