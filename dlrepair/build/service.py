@@ -293,6 +293,7 @@ class _Build:
                 log = failed.output[4:]
                 store.remember(store.key_of(_FAILED, key, *self._texts()), {"text": failed.text, "log": log})
             raise
+        self._check_ops(self.parts[-1], helpers[-1])
         library = self._library_key()
         facts = {
             "name": self.parts[-1].name, "steps": self.steps, "ops": list(self.parts[-1].scan.ops()),
@@ -339,6 +340,24 @@ class _Build:
             text = ran.output.replace(self.directory + os.sep, "")
             raise BuildFailed(reason, _sentence(reason, part.name, text), _log(ran.argv, ran.output))
         return [*helpers, output]
+
+    def _check_ops(self, part: Part, path: str) -> None:
+        """Raises where the library registers none of the ops that its sources have; notes those that it does not.
+
+        A scan of sources sees both branches of an ``#if``: an op for GPUs only may rightly be absent.
+        """
+        from dlrepair.build import registration
+
+        ops = part.scan.ops()
+        if not ops or part.toolchain.tensorflow is None:
+            return
+        self.watcher.tick("asking TensorFlow for the ops of " + part.name)
+        missing = registration.find_missing(part.toolchain.tensorflow, path, ops)
+        if missing:
+            text = "it does not register {}".format(", ".join(missing[:4]))
+            if len(missing) == len(ops):
+                raise BuildFailed("does-not-fit", "{} was built, and {}".format(part.name, text))
+            self.notes.append(text)
 
     def _objects(self, part: Part, made: list[Made]) -> list[str]:
         """Paths of the objects of one library: kept ones, and those that are compiled now."""

@@ -43,10 +43,12 @@ def _recipes(wanted: str) -> list[Recipe]:
 
 
 def root_of(folder: str) -> str:
-    """The project's top directory, or ``folder`` itself where it has none."""
+    """The project's top directory; else where the user is, if ``folder`` lies below; else ``folder`` itself."""
     from dlrepair.search import roots
 
-    return roots.project_root(folder) or folder
+    here = os.getcwd()
+    below = (folder + os.sep).startswith(here.rstrip(os.sep) + os.sep) and not roots.never_walked(here)
+    return roots.project_root(folder) or (here if below else folder)
 
 
 def _of_source(path: str) -> list[tuple[str, Recipe]]:

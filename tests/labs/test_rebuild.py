@@ -1,0 +1,145 @@
+"""Plain libraries that are compiled while the script waits: who may, when, and what is remembered. No TensorFlow."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+
+import pytest
+from interpreters import bare_env
+from lab import Lab, Run, World, check_left_alone, check_repaired, run_script
+
+pytestmark = pytest.mark.compile
+
+SOURCE = '#include "sum.h"\nextern "C" int sum(int a, int b) { return a + b + EXTRA; }\n'
+SCRIPT = """\
+import ctypes, os
+here = os.path.dirname(os.path.abspath(__file__))
+print("the sum is", ctypes.CDLL(os.path.join(here, "lib", "libsum.so")).sum(2, 3))
+"""
+MAKE = """\
+CXX = g++-4.8
+lib/libsum.so: src/sum.cc
+\t$(CXX) -std=c++11 -shared -fPIC -Iinclude -I/usr/local/cuda-8.0/include -DUNUSED=1 $< -o $@ -march=sandybridge
+"""
+NOT_FOUND = r"OSError: .*libsum\.so: cannot open shared object file"
+
+
+def sources(world: World) -> None:
+    world.write("src/sum.cc", SOURCE)
+    world.write("include/sum.h", "#define EXTRA 0\n")
+    world.write("Makefile", MAKE)
+
+
+def built(world: World) -> None:
+    sources(world)
+    world.library("lib/libsum.so", "int sum(int a, int b) { return a + b; }\n")
+
+
+def unbuilt(world: World) -> None:
+    os.unlink(world.path("lib/libsum.so"))
+
+
+def other_machine(world: World) -> None:
+    data = bytearray(world.read("lib/libsum.so"))
+    data[18] = 0xB7  # e_machine: AArch64
+    world.write("lib/libsum.so", bytes(data))
+
+
+LABS = [
+    Lab("never-built", SCRIPT, built, unbuilt, NOT_FOUND, "file-missing", "rebuild"),
+    Lab("other-machine", SCRIPT, built, other_machine, NOT_FOUND, "wrong-arch", "rebuild"),
+]
+
+
+@pytest.mark.parametrize("lab", LABS, ids=repr)
+def test_rebuilt(lab: Lab, world: World, bare: str, hooked: str) -> None:
+    run = check_repaired(lab, world, bare, hooked)
+    assert "rebuilt from src/sum.cc in " in run.err, run.story()
+    started = run.events("build-started")[0]
+    assert started["recipe"]["file"] == world.path("Makefile"), run.story()
+    assert not [word for word in started["command"] if "cuda-8.0" in word or "march" in word], run.story()
+
+
+def run_hooked(world: World, hooked: str, **env: str) -> Run:
+    return run_script(world, hooked, os.path.join(world.top, "home-hooked"), **env)
+
+
+def test_remembered_until_a_source_changes(world: World, hooked: str) -> None:
+    sources(world)
+    world.write(world.script, SCRIPT)
+    assert run_hooked(world, hooked).out == "the sum is 5\n"
+    again = run_hooked(world, hooked)
+    assert again.events("load-repaired")[-1]["remembered"] is True and "rebuilt from" in again.err, again.story()
+    world.write("include/sum.h", "#define EXTRA 100\n")
+    edited = run_hooked(world, hooked)
+    assert edited.out == "the sum is 105\n", edited.story()
+    world.write("include/sum.h", "#define EXTRA 0\n")
+    back = run_hooked(world, hooked)
+    assert back.out == "the sum is 5\n" and len(back.events("build-started")) == 2, back.story()
+
+
+GUARDED = {
+    "alternative": 'try:\n    LOAD\nexcept OSError:\n    ctypes.CDLL("libm.so.6"); print("libm")\n',
+    "optional": 'try:\n    LOAD\nexcept OSError:\n    print("without")\n',
+    "compile": 'import subprocess\ntry:\n    LOAD\nexcept OSError:\n    subprocess.call(["true"]); print("own")\n',
+}
+
+
+@pytest.mark.parametrize("kind", sorted(GUARDED))
+def test_nothing_is_built_where_the_script_deals_with_it(kind: str, world: World, bare: str, hooked: str) -> None:
+    head, load = SCRIPT.splitlines()[:2], SCRIPT.splitlines()[2]
+    script = "\n".join(head) + "\n" + GUARDED[kind].replace("LOAD", load)
+    run = check_left_alone(Lab(kind, script, sources, lambda world: None, "^(libm|without|own)$"), world, bare, hooked)
+    assert not run.events("build-started"), run.story()
+
+
+def test_rebuild_never(world: World, bare: str, hooked: str) -> None:
+    world.env["DLREPAIR_REBUILD"] = "never"
+    run = check_left_alone(Lab("never", SCRIPT, sources, lambda world: None, NOT_FOUND), world, bare, hooked)
+    assert not run.events("build-started"), run.story()
+
+
+def test_a_source_that_others_can_write(world: World, bare: str, hooked: str) -> None:
+    def writable(world: World) -> None:
+        os.chmod(world.path("src/sum.cc"), 0o666)
+
+    run = check_left_alone(Lab("untrusted", SCRIPT, sources, writable, NOT_FOUND), world, bare, hooked)
+    assert not run.events("build-started") and run.events("trust-refused"), run.story()
+
+
+def command(hooked: str, world: World, *words: str) -> subprocess.CompletedProcess[str]:
+    home = os.path.join(world.top, "home-hooked")
+    places = {"XDG_%s_HOME" % name.upper(): os.path.join(home, name) for name in ("state", "cache", "config")}
+    program = os.path.join(os.path.dirname(hooked), "dlrepair")
+    return subprocess.run(
+        [program, *words], cwd=world.root, env=bare_env(HOME=home, **places), stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+
+
+def test_check_only_says_so_and_fix_builds(world: World, hooked: str) -> None:
+    sources(world)
+    world.write(world.script, SCRIPT)
+    path = world.path("lib/libsum.so")
+    checked = command(hooked, world, "check", path)
+    assert (checked.returncode, "  repair: rebuilt from src/sum.cc" in checked.stdout) == (1, True), checked.stdout
+    store = os.path.join(world.top, "home-hooked", "cache", "dlrepair", "builds")
+    assert not os.path.exists(store), "check has compiled something"
+    fixed = command(hooked, world, "fix", path)
+    assert fixed.returncode == 0 and "rebuilt from src/sum.cc" in fixed.stdout, fixed.stdout + fixed.stderr
+    run = run_hooked(world, hooked)
+    assert run.out == "the sum is 5\n" and len(run.events("build-started")) == 1, run.story()
+
+
+def test_the_command(world: World, hooked: str) -> None:
+    sources(world)
+    for path in ("lib/libsum.so", "src/sum.cc"):
+        done = command(hooked, world, "build", path)
+        assert done.returncode == 0 and "libsum.so: " in done.stdout, done.stdout + done.stderr
+    assert "in the store already" in done.stdout, done.stdout
+    world.write("src/sum.cc", "int main( {\n")
+    done = command(hooked, world, "build", "lib/libsum.so")
+    assert done.returncode == 1 and "compile-error" in done.stdout and "sum.cc:1:" in done.stdout, done.stdout
+    assert command(hooked, world, "build", "lib/other.so").returncode == 1
+    assert command(hooked, world, "build", "nowhere").returncode == 2
