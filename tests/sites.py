@@ -78,7 +78,7 @@ for job in json.load(open(sys.argv[1])):
     thread.start()
     thread.join()
     os.chdir(home)
-    os.unlink(job["place"])
+    os.rename(job["place"], job["away"])  # not removed: the next file must not get its inode number
     print(json.dumps([job["number"], answers.pop("last")]), flush=True)
 """
 
@@ -287,17 +287,30 @@ class Replay:
             with zipfile.ZipFile(content, "w") as archive:
                 archive.write(self.library, "pkg/" + ready)
         self.jobs.append(
-            {"number": len(self.jobs), "script": script, "cwd": cwd, "place": where, "content": content, "asked": path}
-        )
+            {"number": len(self.jobs), "script": script, "cwd": cwd, "place": where, "content": content, "asked": path,
+             "away": os.path.join(self.top, "shelf", "away%d" % len(self.jobs)), "site": number}
+        )  # fmt: skip
         return True
 
     def run(self, python: str, **environment: str) -> list[Any]:
-        """What each job got, in order: 42, or the words of the exception."""
+        """What each job got, in order: 42, or the words of the exception.
+
+        A process asks for each site once: what it has found for a path is what it gives for that path from then on.
+        """
+        answers: dict[int, Any] = {}
+        left = list(self.jobs)
+        while left:
+            turn = list({job["site"]: job for job in reversed(left)}.values())
+            left = [job for job in left if job not in turn]
+            answers.update(self._run(python, turn, environment))
+        return [answers[job["number"]] for job in self.jobs]
+
+    def _run(self, python: str, jobs: list[dict[str, Any]], environment: dict[str, str]) -> dict[int, Any]:
         driver = os.path.join(self.top, "driver", "driver.py")
         with open(driver, "w") as stream:
             stream.write(DRIVER)
         with open(os.path.join(self.top, "jobs.json"), "w") as stream:
-            json.dump(self.jobs, stream)
+            json.dump(jobs, stream)
         os.makedirs(os.path.join(self.top, "ld"), exist_ok=True)
         env = dict(
             environment, HOME=os.path.join(self.top, "home"), XDG_CACHE_HOME=os.path.join(self.top, "cache"),
@@ -310,8 +323,8 @@ class Replay:
             stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, timeout=3600,
         )  # fmt: skip
         answers = dict(json.loads(line) for line in done.stdout.splitlines() if line.startswith("["))
-        assert len(answers) == len(self.jobs), done.stderr[-3000:]
-        return [answers[job["number"]] for job in self.jobs]
+        assert len(answers) == len(jobs), done.stderr[-3000:]
+        return answers
 
 
 def main(arguments: Sequence[str]) -> None:
