@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import subprocess
+import sys
 
 import build_projects
 import pytest
@@ -65,3 +66,18 @@ def test_real_compiler_takes_what_was_read(project: build_projects.Project) -> N
 
 def test_every_kind_is_known() -> None:
     assert set(build_projects.KINDS) | {"comment"} == set(RECIPE_KINDS)
+
+
+def test_page_shows_what_is_read(tmp_path: object) -> None:
+    """The example of docs/explanation/build-recipes.md is the shell project, and its output is real."""
+    root = os.path.join(str(tmp_path), "project")
+    project = build_projects.write("shell", root)
+    show = os.path.join(build_projects.ROOT, "tools", "show_recipes.py")
+    done = subprocess.run(
+        [sys.executable, show, root, "ops/roi_pool.so"], check=True, stdout=subprocess.PIPE, text=True
+    )
+    with open(os.path.join(build_projects.ROOT, "docs", "explanation", "build-recipes.md")) as handle:
+        page = handle.read()
+    with open(project.recipe) as handle:
+        assert handle.read().strip() in page
+    assert done.stdout.split("\nroi_pool.so (comment")[0] in page
