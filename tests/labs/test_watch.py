@@ -449,10 +449,13 @@ def test_a_change_overtakes_a_compile(project: str) -> None:
 class Terminal:
     """The watcher as the foreground job of a terminal of its own, as a shell starts it."""
 
-    def __init__(self, project: str, words: list[str]) -> None:
+    def __init__(self, project: str, words: list[str], shell: bool = False) -> None:
         env = dict(bare_env(PYTHONPATH=ROOT, TERM="xterm"))
         env.update({key: value for key, value in os.environ.items() if key == "HOME" or key.startswith("XDG_")})
         self.pid, self.descriptor = pty.fork()
+        if self.pid == 0 and shell:
+            os.chdir(project)
+            os.execve("/bin/bash", ["bash", "--norc", "-i"], env)
         if self.pid == 0:
             os.chdir(project)
             os.execve(sys.executable, [sys.executable, "-B", "-m", "dlrepair", "watch", *words], env)
@@ -469,6 +472,12 @@ class Terminal:
                 except OSError:
                     assert text in self.output, self.output
                     return
+
+    def drain(self) -> str:
+        """Everything that was printed so far."""
+        while select.select([self.descriptor], [], [], 0.05)[0]:
+            self.output += os.read(self.descriptor, 65536).decode(errors="replace")
+        return self.output
 
     def type(self, text: str) -> None:
         os.write(self.descriptor, text.encode())
@@ -510,6 +519,26 @@ def test_a_command_that_reads_from_the_terminal_gets_it(project: str) -> None:
     terminal.wait("got two")
     terminal.wait("the command ended with status 0")
     terminal.type("\x03")  # the terminal is the watcher's again
+    assert terminal.end() == 130
+
+
+def test_ctrl_z_stops_both_until_the_shell_goes_on(project: str) -> None:
+    ticking = "import time\nfor n in range(10000): print('tick', n, flush=True); time.sleep(0.1)\n"
+    write(os.path.join(project, "tick.py"), ticking)
+    terminal = Terminal(project, [], shell=True)
+    terminal.type("%s -B -m dlrepair watch libvalue.so -- %s tick.py\n" % (sys.executable, sys.executable))
+    terminal.wait("tick 2\r")
+    terminal.type("\x1a")
+    terminal.wait("Stopped")
+    time.sleep(0.5)
+    seen = terminal.drain()
+    time.sleep(0.7)
+    assert terminal.drain() == seen
+    terminal.type("fg\n")
+    terminal.wait("tick %d\r" % (terminal.output.count("tick ") + 1))
+    terminal.type("\x03")
+    terminal.wait("the command ended by signal 2")
+    terminal.type("exit $?\n")
     assert terminal.end() == 130
 
 
