@@ -78,7 +78,8 @@ class Lines:
         )
 
     def _failed(self, target: Any, result: Any, seconds: float, last_good: str) -> None:
-        what = {"compile-error": "does not compile", "link-error": "does not link", "failed-before": "does not compile"}
+        what = {"compile-error": "does not compile", "link-error": "does not link", "failed-before": "does not compile",
+                "does-not-fit": "does not fit"}  # fmt: skip
         word = what.get(result.reason, "not built ({})".format(result.reason))
         self._say("{}: {} after {}".format(target.name, self._paint(word, "red"), _seconds(seconds)))
         self._say("  " + text.clean(result.first_error, 1000), bare=True)

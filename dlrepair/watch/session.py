@@ -12,10 +12,11 @@ import select
 import signal
 import threading
 import time
+from dataclasses import replace
 
 from dlrepair.build import service
 from dlrepair.journal import writer
-from dlrepair.watch import command, notice, served, snapshot
+from dlrepair.watch import command, notice, served, snapshot, vetting
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -308,8 +309,11 @@ class Session:
         target.used = tuple(used) if result.ok else tuple(dict.fromkeys([*target.used, *used]))
         if not result.ok:
             return self._failed(target, result, seconds)
-        self.bad.discard(target.wanted)
         new = self.good.get(target.wanted) != result.path
+        problem = vetting.problem(target.wanted, result) if new else ""
+        if problem:
+            return self._failed(target, replace(result, ok=False, reason="does-not-fit", first_error=problem), seconds)
+        self.bad.discard(target.wanted)
         self.good[target.wanted] = result.path
         if self.table:
             served.write(self.table, self.good)

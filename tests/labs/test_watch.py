@@ -181,6 +181,17 @@ def test_recipe_and_new_files_count(project: str) -> None:
         assert value_of(watching.wait("built", after=at)["result"]["path"]) == 8
 
 
+def test_a_build_with_symbols_that_nobody_has_is_not_published(project: str) -> None:
+    source = os.path.join(project, "libvalue.cc")
+    with Watching(project, ["libvalue.so"]) as watching:
+        good = watching.wait("built", after=0)["result"]["path"]
+        at = len(watching.events)
+        write(source, 'extern "C" int nobody_has_it();\nextern "C" int value() { return nobody_has_it(); }\n')
+        failed = watching.wait("failed", after=at)
+        assert "nobody_has_it" in failed["result"]["first_error"]
+        assert failed["last_good"] == good
+
+
 def test_directories_moved_deleted_and_made_again(project: str) -> None:
     with Watching(project, ["libvalue.so"]) as watching:
         watching.wait("built", after=0)
