@@ -99,10 +99,23 @@ def _host(recipe: Recipe, toolchain: Toolchain, scan: Scan, language: str, cuda:
     return argv + _common(recipe, toolchain, scan, cuda)
 
 
+#: flags of a recipe that only say how code is generated. A compiler loads ``-fplugin``, ``-B`` and ``-specs`` name
+#: programs: what a recipe names is read here, and not run
+_HARMLESS = (
+    r"-O(?:1|3|s|fast)|-pthread|-ansi|-m(?:sse|avx|fma|popcnt|f16c|bmi|lzcnt|aes)[\w.=-]*"
+    r"|-f(?!plugin|profile|auto-profile|lto|dump|sanitize|file-|macro-|debug-|PIC|pic|no-PIC|no-pic|opt-info)[a-z][\w+-]*"
+    r"(?:=[\w-]+)?"
+)
+
+
 def _flags(flags: Sequence[str]) -> list[str]:
-    """Without what would keep dead references alive: an op that names GPU code in a dead branch would not load."""
-    unwanted = ("-O0", "-Og", "-O2", "-g", "-fPIC", "-fpic", "-fno-PIC", "-fno-pic", "-Werror", "-flto", "-w", "-Wall")
-    return [flag for flag in flags if flag not in unwanted]
+    """Those that are harmless, without what would keep dead references alive.
+
+    At ``-O0`` an op that names GPU code in a dead branch would compile and not load.
+    """
+    import re
+
+    return [flag for flag in flags if re.match("(?:{})$".format(_HARMLESS), flag)]
 
 
 def nvcc(recipe: Recipe, toolchain: Toolchain, scan: Scan) -> list[str]:

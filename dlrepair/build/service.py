@@ -184,10 +184,22 @@ class _Build:
             if not recipe.sources and not recipe.cuda_sources:
                 raise BuildFailed("no-sources", "no source of {} was found".format(recipe.output))
             self._check_trust((recipe.file, *recipe.sources, *recipe.cuda_sources))
-            self.parts.append(self._part(recipe))
+            self._check_trust([name for name in recipe.libraries if os.path.isabs(name)])
+            self.parts.append(self._part(self._with_trusted_places(recipe)))
         if not self.parts[-1].units:
             notes = "; ".join(self.chain.notes) if self.chain is not None else ""
             raise BuildFailed("no-sources", "{} has CUDA sources only. {}".format(self.recipe.output, notes))
+
+    def _with_trusted_places(self, recipe: Recipe) -> Recipe:
+        """The recipe without library directories that others can write: what is linked is loaded from there."""
+        from dataclasses import replace
+
+        refused = {place: trust.check(place, self.script) for place in recipe.library_dirs}
+        for place, clause in refused.items():
+            if clause is not None:
+                self.emit("trust-refused", path=place, reason=clause)
+                self.notes.append("{} is left out: {}".format(place, clause))
+        return replace(recipe, library_dirs=tuple(one for one in recipe.library_dirs if refused[one] is None))
 
     def _check_trust(self, paths: Sequence[str]) -> None:
         for path in paths:

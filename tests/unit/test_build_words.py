@@ -175,6 +175,22 @@ def test_cuda_parts(tmp_path: object) -> None:
     ]  # fmt: skip
 
 
+@pytest.mark.parametrize(
+    ("flag", "kept"),
+    [
+        ("-fopenmp", True), ("-ffast-math", True), ("-O3", True), ("-fno-strict-aliasing", True), ("-mavx2", True),
+        ("-fplugin=/p/evil.so", False), ("-B/p", False), ("-specs=/p/x", False), ("-wrapper", False), ("@/p/x", False),
+        ("-flto", False), ("-O0", False), ("-fprofile-use=/p/x", False), ("-Wl,-rpath,/p", False), ("-fPIC", False),
+    ],
+)  # fmt: skip
+def test_flags_of_a_recipe(flag: str, kept: bool, tmp_path: object) -> None:
+    source = os.path.join(str(tmp_path), "op.cc")
+    recipe = Recipe("op.so", (source,), flags=(flag,))
+    (one,) = unit(tmp_path, recipe, Toolchain(GXX, tensorflow()))
+    own = [word for word in one.argv if word != "-fPIC"]
+    assert (flag in own) is kept
+
+
 TF = '#include "tensorflow/core/framework/op.h"\n'
 
 
