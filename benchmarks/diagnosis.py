@@ -31,6 +31,7 @@ from dlrepair.binary.wouldload import first_failure  # noqa: E402
 
 SOME = 8  #: files for tools that take long over each
 OURS = "dlrepair"
+STORE = os.path.join(tempfile.mkdtemp(prefix="dlrepair-bench-"), "store")
 #: Debian's script needs Debian's Python, whichever comes first in PATH
 LDDTREE = ["/usr/bin/python3", "/usr/bin/lddtree"] if os.path.exists("/usr/bin/lddtree") else ["lddtree"]
 
@@ -86,9 +87,14 @@ def auditwheel_search(paths: list[str]) -> None:
         ldd(Path(path))
 
 
-def doctor(_paths: list[str]) -> None:
-    env = dict(os.environ, PYTHONPATH=ROOT)
-    subprocess.call([sys.executable, "-m", "dlrepair", "doctor"], env=env, stdout=subprocess.DEVNULL)
+def doctor(*options: str) -> Callable[[list[str]], None]:
+    """`dlrepair doctor` in a process of its own, with a store of its own."""
+
+    def run(_paths: list[str]) -> None:
+        env = dict(os.environ, PYTHONPATH=ROOT, DLREPAIR_STORE=STORE)
+        subprocess.call([sys.executable, "-m", "dlrepair", "doctor", *options], env=env, stdout=subprocess.DEVNULL)
+
+    return run
 
 
 def timed(function: Callable[[list[str]], None], paths: list[str]) -> float:
@@ -195,9 +201,14 @@ def main() -> None:
     note = "Where ld.so would find everything that each file needs."
     note += " Not installed: %s." % ", ".join(absent) if absent else ""
     lines += table("Searching", note, compare(search, paths, arguments.rounds))
-    preflights = {OURS: (doctor, 0), "ldd": (each(["ldd"]), 0), "ldd -r": (each(["ldd", "-r"]), 0)}
+    doctor("--fresh")(paths)  # nothing is kept of what changed within the last two seconds
+    preflights = {
+        OURS: (doctor(), 0), "dlrepair, nothing remembered": (doctor("--fresh"), 0),
+        "ldd": (each(["ldd"]), 0), "ldd -r": (each(["ldd", "-r"]), 0),
+    }  # fmt: skip
     note = "`dlrepair doctor`, a process of its own, finds the files and looks at dependencies, versions and symbols,"
     note += "\nas `ldd -r` does for the files that it is given; plain `ldd` looks at dependencies only."
+    note += "\nThe first row is a run after another one, no file having changed: it looks at all of them with `stat`."
     lines += table("A whole environment", note, compare(preflights, paths, 2))
     with tempfile.TemporaryDirectory() as directory:
         path = one_op(directory)

@@ -7,7 +7,10 @@ by the rules of ``SymbolTable.defines``; ``False`` means only that ``binary.symb
 
 from __future__ import annotations
 
+import os
+
 from dlrepair.binary.elf import open_elf, read_facts
+from dlrepair.binary.symtab import gnu_hashes
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -20,9 +23,14 @@ if TYPE_CHECKING:
     _Key = Union[str, Tuple[int, int, int, int]]
 
 HIDDEN_VERSION, DF_STATIC_TLS = 0x8000, 0x10
+#: reading this many rows of a symbol table costs about as much as looking one name up
+ROWS_A_LOOKUP = 12
+#: a table of fewer rows is read as a whole
+FEW = 4000
 #: above so many symbols the string table alone is read, where the file has no versions of its own
 MANY = 20000
 MAX_STRINGS = 1 << 28
+LONGEST = 1 << 14
 STT_TLS, SHN_ABS = 6, 0xFFF1
 #: NOTYPE, OBJECT, FUNC, COMMON, TLS, GNU_IFUNC (elf/dl-lookup.c, ALLOWED_STT)
 TYPES = frozenset((0, 1, 2, 5, 6, 10))
@@ -47,6 +55,9 @@ class Census:
     def __init__(self, view: ProcessView) -> None:
         self._tables: dict[_Key, Table | None] = {}
         self._wanted: dict[_Key, Table | None] = {}
+        self._asked: dict[_Key, Asked | None] = {}
+        self._keys: dict[str, _Key] = {}
+        self._more: dict[str, bool] = {}
         self._view = view
         self._global = view.program_closure()
         self._loaded = set(view.loaded)
@@ -58,18 +69,38 @@ class Census:
             return False
         closure = trace.closure
         scope = (*self._global, *closure)
-        present = frozenset(map(_key, scope))
+        present = frozenset(map(self._key, scope))
         everything = (*closure, *self._view.loaded)
         for path in (trace.path, *(one for one in closure if one not in self._loaded)):
-            if _wants_more(path):
+            if self._wants_more(path):
                 return False
-            seen = (_key(path), present)
+            seen = (self._key(path), present)
             if seen in self._fine:
                 continue
             if not self._versions_found(path, everything) or not self._symbols_found(path, scope):
                 return False
             self._fine.add(seen)
         return True
+
+    def mapped(self) -> list[str]:
+        """Paths of the objects that were judged: what a load would map."""
+        return list(self._more)
+
+    def _key(self, path: str) -> _Key:
+        """What tells a file apart, whatever path leads to it."""
+        key = self._keys.get(path)
+        if key is None:
+            key = self._keys[path] = read_facts(path).signature or path
+        return key
+
+    def _wants_more(self, path: str) -> bool:
+        """True for a library whose load depends on more than its needs: static TLS, an executable stack, a mount."""
+        more = self._more.get(path)
+        if more is None:
+            elf = read_facts(path).elf
+            more = elf is None or elf.execstack or bool(elf.flags & DF_STATIC_TLS and elf.tls_size) or _noexec(path)
+            self._more[path] = more
+        return more
 
     def _versions_found(self, path: str, everything: Sequence[str]) -> bool:
         elf = read_facts(path).elf
@@ -91,7 +122,13 @@ class Census:
                 break
             if provider == path:
                 continue
-            table = self._offers(provider)
+            key = self._key(provider)
+            if key not in self._tables and self._asks(key, provider, len(plain) + len(versioned)):
+                asked = self._asked[key]
+                if asked is not None:
+                    plain, versioned = asked.without(plain, versioned)
+                continue
+            table = self._offers(key, provider)
             if table is None:
                 continue
             plain = plain - table.offers
@@ -105,28 +142,74 @@ class Census:
                 }
         return not plain and not versioned
 
+    def _asks(self, key: _Key, path: str, count: int) -> bool:
+        """Whether ``count`` names are looked up in the file one by one: its whole table would cost more."""
+        if key not in self._asked:
+            self._asked[key] = Asked.of(path)
+        asked = self._asked[key]
+        return asked is None or asked.rows > ROWS_A_LOOKUP * count
+
     def _wants(self, path: str) -> Table | None:
-        key = _key(path)
+        key = self._key(path)
         if key not in self._wanted:
             self._wanted[key] = _read(path, wants=True)
         return self._wanted[key]
 
-    def _offers(self, path: str) -> Table | None:
-        key = _key(path)
+    def _offers(self, key: _Key, path: str) -> Table | None:
         if key not in self._tables:
             self._tables[key] = _read(path, wants=False)
         return self._tables[key]
 
 
-def _wants_more(path: str) -> bool:
-    """True for a library whose load depends on more than its needs: static TLS, an executable stack."""
-    elf = read_facts(path).elf
-    return elf is None or elf.execstack or bool(elf.flags & DF_STATIC_TLS and elf.tls_size)
+class Asked:
+    """A library of many symbols, of which few are asked for: look-ups in its hash table, each answer kept."""
+
+    __slots__ = ("_answers", "_elf", "rows")
+
+    def __init__(self, elf: ElfFile) -> None:
+        self._elf, self._answers = elf, {}  # type: ElfFile, dict[bytes, bool]
+        self.rows = elf.symbols.count() if elf.symbols.has_gnu_hash else 0
+
+    @classmethod
+    def of(cls, path: str) -> Asked | None:
+        """None where the file cannot be read, and so defines nothing. A file of many symbols stays open."""
+        try:
+            elf = open_elf(path)
+        except (OSError, ValueError):
+            return None
+        found = cls(elf)
+        if found.rows < FEW:
+            found.rows = 0
+            elf.close()
+        else:
+            elf.symbols.keep_hashes()
+        return found
+
+    def without(self, plain: set[bytes], versioned: dict[bytes, bytes]) -> tuple[set[bytes], dict[bytes, bytes]]:
+        """What of the names is not defined here."""
+        answers = self._answers
+        fresh = [(name, name) for name in plain if name not in answers]
+        fresh += [(key, name) for key, name in versioned.items() if key not in answers]
+        if fresh:
+            self._look_up(fresh)
+        left = {name for name in plain if not answers[name]}
+        return left, {key: name for key, name in versioned.items() if not answers[key]}
+
+    def _look_up(self, fresh: list[tuple[bytes, bytes]]) -> None:
+        answers, table = self._answers, self._elf.symbols
+        answers.update(dict.fromkeys((key for key, _ in fresh), False))
+        hashes = gnu_hashes([name for _, name in fresh])
+        for (key, name), hashed in table.may_define(zip(fresh, hashes)):
+            version = key[len(name) + 1 :].decode("utf-8", "surrogateescape") if key != name else None
+            answers[key] = table.defines(name, version, hashed)
 
 
-def _key(path: str) -> _Key:
-    """What tells a file apart, whatever path leads to it."""
-    return read_facts(path).signature or path
+def _noexec(path: str) -> bool:
+    """True when no code can be mapped from the file system of ``path`` (mmap(2), EPERM)."""
+    try:
+        return bool(os.statvfs(path).f_flag & getattr(os, "ST_NOEXEC", 8))
+    except OSError:
+        return False
 
 
 def _read(path: str, wants: bool) -> Table | None:
@@ -176,22 +259,40 @@ def _rows(elf: ElfFile, start: int, end: int) -> Iterable[tuple[int, ...]]:
 
 
 def _wanted(elf: ElfFile) -> Table:
-    table, strings = Table(), _strings(elf)
-    end = elf.symbols.first_defined()
+    table, end = Table(), elf.symbols.first_defined()
     entries = _versions(elf, 1, end)
     names = _version_names(elf, own=False)
-    plain, find = [], strings.index
-    for number, (name_at, info, _other, section, _value, _size) in enumerate(_rows(elf, 1, end)):
-        if section or not name_at or not info >> 4 or info >> 4 == 2:  # defined, nameless, local or weak
-            continue
-        name = strings[name_at : find(b"\0", name_at)]
-        version = names.get(entries[number] & 0x7FFF) if number < len(entries) else None
+    rows = [
+        (name_at, names.get(entries[number] & 0x7FFF) if number < len(entries) else None)
+        for number, (name_at, info, _other, section, _value, _size) in enumerate(_rows(elf, 1, end))
+        if not section and name_at and info >> 4 and info >> 4 != 2  # neither defined, nameless, local nor weak
+    ]
+    if not rows:
+        return table
+    strings, first = _strings_from(elf, min(rows)[0], max(rows)[0])
+    plain, find = table.plain, strings.index
+    for name_at, version in rows:
+        name = strings[name_at - first : find(b"\0", name_at - first)]
         if version is None:
-            plain.append(name)
+            plain.add(name)
         else:
             table.versioned[name + b"@" + version] = name
-    table.plain = set(plain)
     return table
+
+
+def _strings_from(elf: ElfFile, first: int, last: int) -> tuple[bytes, int]:
+    """(the part of the string table that holds the names at ``first`` to ``last``, where it begins)."""
+    image = elf.image
+    size = min(image.str_size, MAX_STRINGS)
+    if image.str_at is None or last >= size:
+        return b"", 0
+    end = last + LONGEST
+    while end < size:
+        raw = _read_whole(elf, image.str_at + first, end - first)
+        if raw.find(b"\0", last - first) >= 0:
+            return raw, first
+        end += end - last
+    return _read_whole(elf, image.str_at + first, size - first), first
 
 
 def _offered(elf: ElfFile) -> Table:

@@ -196,12 +196,45 @@ def signature_of(info: os.stat_result) -> tuple[int, int, int, int]:
     return info.st_dev, info.st_ino, info.st_size, info.st_mtime_ns
 
 
+class StillView:
+    """Context manager: inside it every path is looked at once, as if no file changed meanwhile.
+
+    For a survey of one moment, in a process of its own. ``seen`` has all that was looked at, absent paths too.
+    """
+
+    def __init__(self) -> None:
+        self.seen: dict[str, FileFacts] = {}
+
+    def __enter__(self) -> StillView:
+        global _still
+        _still = self.seen
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        global _still
+        _still = None
+
+
+_still: dict[str, FileFacts] | None = None
+
+
 def read_facts(path: str) -> FileFacts:
     """What lies at ``path``; every path and every content has an answer (``FileFacts.kind``).
 
     Never opens a fifo, socket or device, never maps the file, reads a few pages. The
     answer is kept until the file's (device, inode, size, mtime) change.
     """
+    if _still is None:
+        return _look(path)
+    facts = _still.get(path)
+    if facts is None:
+        facts = _still[path] = _look(path)
+    return facts
+
+
+def _look(path: str) -> FileFacts:
     try:
         info = os.stat(path)
     except (OSError, ValueError) as error:

@@ -32,6 +32,7 @@ MAX_DYNAMIC = 1 << 18
 MAX_NAME = 1 << 16
 MAX_VERSIONS = 20000
 FIRST_READ = 4096
+NAME_READ = 1024
 
 #: begins ``Image.problem`` where ld.so refuses the file before it looks at the machine
 IDENTIFICATION = "identification: "
@@ -100,6 +101,7 @@ class Image:
     """
 
     __slots__ = (
+        "_block", "_block_at",
         "_first", "_kept", "_kept_at", "_kept_end", "bits", "dyn", "etype", "fd", "flags", "has_dynamic", "layout",
         "little", "loads", "machine",
         "needed_at", "osabi", "phentsize", "phoff", "problem", "segments", "size", "str_at", "str_size", "version",
@@ -110,6 +112,7 @@ class Image:
         self.size = size
         self.problem: str | None = None
         self._kept, self._kept_at, self._kept_end = b"", 0, 0
+        self._block, self._block_at = b"", 0
         first = self._first = os.pread(fd, FIRST_READ, 0)
         if first[:4] != b"\x7fELF":
             raise ElfError("no ELF magic")
@@ -170,6 +173,12 @@ class Image:
         raw = self.read(offset, count)
         self._kept, self._kept_at, self._kept_end = raw, offset, offset + len(raw)
 
+    def words(self, raw: bytes, width: int = 4) -> tuple[int, ...]:
+        """``raw`` as unsigned numbers of ``width`` bytes (2, 4 or 8) in the file's byte order, the rest left."""
+        count = len(raw) // width
+        order, letter = "<" if self.little else ">", {2: "H", 4: "I", 8: "Q"}[width]
+        return struct.unpack("%s%d%s" % (order, count, letter), raw[: count * width])
+
     def _read_segments(self, phnum: int) -> None:
         size = PHDR_SIZE[self.bits]
         if phnum and self.phentsize != size:
@@ -228,7 +237,16 @@ class Image:
         """The string at ``index`` of the dynamic string table; None when it lies outside or has no end."""
         if self.str_at is None or index < 0 or (self.str_size and index >= self.str_size):
             return None
-        at, step = self.str_at + index, 256
+        at, step = self.str_at + index, NAME_READ
+        here = at - self._block_at  # names that are asked for together lie together
+        if 0 <= here < len(self._block):
+            end = self._block.find(b"\0", here)
+            if end >= 0:
+                return self._block[here:end]
+        self._block, self._block_at = self.read(at, step), at
+        end = self._block.find(b"\0")
+        if end >= 0:
+            return self._block[:end]
         while step <= MAX_NAME:
             raw = self.read(at, step)
             end = raw.find(b"\0")

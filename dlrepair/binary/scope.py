@@ -98,7 +98,7 @@ def _versions(entry: Entry) -> tuple[str, ...]:
 class _Walk:
     """The state of one resolution: the link map so far and the search."""
 
-    def __init__(self, view: ProcessView, path: str, facts_path: str) -> None:
+    def __init__(self, view: ProcessView, path: str, facts_path: str, survey: Survey | None = None) -> None:
         self.view = view
         self.names: dict[str, Node] = {}
         self.files: dict[tuple[int, int], Node] = {}
@@ -114,6 +114,9 @@ class _Walk:
 
             self.musl = True
             self.search = MuslPath(top, view.library_path, view.cwd)
+        elif survey is not None and main is not None:
+            self.search = survey.search(main)
+            main = self.search.main or main
         else:
             self.search = SearchPath(top, view.library_path, view.cwd)
         self._reused: dict[str, Node] = {}
@@ -173,13 +176,48 @@ def resolve(path: str, *, process: ProcessView | None = None, preloaded: Sequenc
     return _resolve(path, view)
 
 
-def _resolve(path: str, view: ProcessView, program: bool = False) -> Trace:
+class Survey:
+    """``resolve`` for many files that one process might load, while none of them changes (``elf.StillView``).
+
+    What a search for a name found is kept for every file that would search the same places.
+    """
+
+    def __init__(self, view: ProcessView) -> None:
+        self.view = view
+        self._search: SearchPath | None = None
+
+    def search(self, main: Node) -> SearchPath:
+        """The search path of the process's program, with its memory."""
+        if self._search is None:
+            self._search = SearchPath(main, self.view.library_path, self.view.cwd)
+            self._search.answers = {}
+        return self._search
+
+    def directories(self) -> list[str]:
+        """The directories in which a name was looked for, and those below that ld.so prefers where they exist."""
+        from dlrepair.binary.hwcaps import subdirectories
+
+        found: list[str] = []
+        for one in self._search.searched() if self._search is not None else ():
+            found.append(one or ".")
+            for sub in subdirectories():
+                parts = sub.split("/")[:-1]
+                if parts and os.path.isdir(os.path.join(one, parts[0])):
+                    found += [os.path.join(one, *parts[:count]) for count in range(1, len(parts) + 1)]
+        return found
+
+    def resolve(self, path: str) -> Trace:
+        """As ``resolve`` of this module."""
+        return _resolve(path, self.view, survey=self)
+
+
+def _resolve(path: str, view: ProcessView, program: bool = False, survey: Survey | None = None) -> Trace:
     whole = path if path.startswith("/") else os.path.join(view.cwd, path)
     verdict, reason, facts = verify(whole)
     trace = Trace(path, None if verdict == FITS or program else reason)
     if facts.elf is None or trace.refused is not None:
         return trace
-    walk = _Walk(view, path, whole)
+    walk = _Walk(view, path, whole, survey)
     walk.join(walk.root, path)
     entries: list[Entry] = []
     edges: list[tuple[str, str, str | None]] = []

@@ -25,7 +25,7 @@ _system_dirs: dict[str, tuple[str, ...]] = {}
 class Node:
     """An object of the link map, or one that would join it."""
 
-    __slots__ = ("depth", "elf", "file", "loader", "origin", "path", "reused")
+    __slots__ = ("depth", "elf", "file", "loader", "origin", "path", "places", "reused")
 
     def __init__(self, path: str, facts: FileFacts, loader: Node | None, cwd: str, reused: bool = False) -> None:
         self.path = path  #: as ld.so names it: links are kept, since ``$ORIGIN`` is the link's directory
@@ -34,6 +34,7 @@ class Node:
         self.loader = loader
         self.depth: int = 0 if loader is None else loader.depth + 1
         self.reused = reused
+        self.places: tuple[tuple[str, tuple[str, ...]], ...] | None = None  #: what ``SearchPath.lists`` says of it
         whole = path if path.startswith("/") else cwd.rstrip("/") + "/" + path
         self.origin = whole.rpartition("/")[0] or "/"
 
@@ -130,6 +131,8 @@ class SearchPath:
         self.interpreter = loader_of(main.elf if main is not None else None)
         self._subdirectories: dict[str, tuple[str, ...] | None] = {}
         self._lists: dict[tuple[str, str], tuple[str, ...]] = {}
+        #: (name, lists, nodefaultlib) -> answer, where no file changes between two searches; None: nothing is kept
+        self.answers: dict[tuple[object, ...], Found] | None = None
         self.environment = self.split(library_path, main.origin if main is not None else "", ":;")
 
     def expand(self, words: str, origin: str) -> str:
@@ -199,6 +202,10 @@ class SearchPath:
                 self._subdirectories[directory] = tuple(kept)
         return self._subdirectories[directory]
 
+    def searched(self) -> list[str]:
+        """The directories that were looked at, absent ones too; "" is the working directory."""
+        return list(self._subdirectories)
+
     def lists(self, loader: Node) -> Iterator[tuple[str, tuple[str, ...]]]:
         """(how, directories) in ld.so's order for a need of ``loader``, without cache and default directories."""
         elf = loader.elf
@@ -222,14 +229,27 @@ class SearchPath:
 
     def find(self, name: str, loader: Node) -> Found:
         """Where ld.so finds ``name`` for ``loader``: the first place that fits, with every place before it."""
-        found = Found()
         if "/" in name:
+            found = Found()
             found.attempt(name, "path", *verify(self.whole(name)))
             return found
-        for how, directories in self.lists(loader):
+        if loader.places is None:
+            loader.places = tuple(self.lists(loader))
+        nodeflib = bool(loader.elf is not None and loader.elf.flags_1 & DF_1_NODEFLIB)
+        if self.answers is None:
+            return self._find(name, loader, loader.places, nodeflib)
+        key = (name, loader.places, loader.path if nodeflib else "")
+        if key not in self.answers:
+            self.answers[key] = self._find(name, loader, loader.places, nodeflib)
+        return self.answers[key]
+
+    def _find(
+        self, name: str, loader: Node, places: tuple[tuple[str, tuple[str, ...]], ...], nodeflib: bool
+    ) -> Found:
+        found = Found()
+        for how, directories in places:
             if self._directories(found, name, how, directories):
                 return found
-        nodeflib = bool(loader.elf is not None and loader.elf.flags_1 & DF_1_NODEFLIB)
         defaults = system_directories(self.interpreter)
         if self._cache(found, name, defaults if nodeflib else ()):
             return found

@@ -7,11 +7,15 @@ wherever the table lies, so a library of 800 MB costs no more than a small one.
 
 from __future__ import annotations
 
+import sys
+
 from dlrepair.binary.image import DT_GNU_HASH, DT_HASH, DT_SYMTAB, DT_VERSYM, Image, text
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Iterator
+    from typing import Iterable, Iterator, Sequence, TypeVar
+
+    _Item = TypeVar("_Item")
 
 STB_GLOBAL, STB_WEAK, STB_GNU_UNIQUE = 1, 2, 10
 SHN_UNDEF, SHN_ABS = 0, 0xFFF1
@@ -24,6 +28,8 @@ NAME_BLOCK = 1 << 24
 NAME_OVERLAP = 8192
 MAX_KEPT = 1 << 25
 MAX_SYMBOLS = 1 << 23
+LANES = 512
+_MASK, _UN33 = 0xFFFFFFFF, 0x3E0F83E1  # 33 * _UN33 == 1, modulo 2**32
 
 
 def gnu_hash(name: bytes) -> int:
@@ -32,6 +38,30 @@ def gnu_hash(name: bytes) -> int:
     for byte in name:
         value = value * 33 + byte & 0xFFFFFFFF
     return value
+
+
+def gnu_hashes(names: Sequence[bytes]) -> list[int]:
+    """``gnu_hash`` of many names at once: a name a 64-bit lane of one integer, a byte of every name a step.
+
+    A shorter name is padded with zeros in front; its lane begins with what they turn into 5381.
+    """
+    found = [0] * len(names)
+    order = sorted(range(len(names)), key=lambda place: len(names[place]))
+    for start in range(0, len(order), LANES):
+        some = order[start : start + LANES]
+        width, count = len(names[some[-1]]), len(some)
+        text = b"".join(names[place].rjust(width, b"\0") for place in some)
+        begins = b"".join((5381 * pow(_UN33, width - len(names[place]), 1 << 32) & _MASK).to_bytes(8, "little")
+                          for place in some)  # fmt: skip
+        state, mask = int.from_bytes(begins, "little"), int.from_bytes(b"\xff\xff\xff\xff\0\0\0\0" * count, "little")
+        lanes = bytearray(8 * count)
+        for column in range(width):
+            lanes[::8] = text[column::width]
+            state = state * 33 + int.from_bytes(lanes, "little") & mask
+        raw = state.to_bytes(8 * count, "little")
+        for number, place in enumerate(some):
+            found[place] = int.from_bytes(raw[8 * number : 8 * number + 4], "little")
+    return found
 
 
 def sysv_hash(name: bytes) -> int:
@@ -110,6 +140,30 @@ class SymbolTable:
         if self._gnu is not None:
             start, end = self._gnu[4], self._gnu[6] + 4 * max(0, self.count() - self._gnu[1])
             self.image.keep(start, min(end - start, MAX_KEPT))
+
+    @property
+    def has_gnu_hash(self) -> bool:
+        """Whether DT_GNU_HASH serves look-ups."""
+        return self._gnu is not None
+
+    def may_define(self, items: Iterable[tuple[_Item, int]]) -> Iterator[tuple[_Item, int]]:
+        """The items whose hash passes the Bloom filter of DT_GNU_HASH; all where there is none."""
+        if self._gnu is None:
+            yield from items
+            return
+        image, (_buckets, _first, bloom, shift, at, _buckets_at, _chain_at) = self.image, self._gnu
+        width = image.bits
+        masks: Sequence[int] = ()
+        raw = image.read(at, bloom * width // 8)
+        if image.little == (sys.byteorder == "little"):
+            masks = memoryview(raw[: len(raw) // (width // 8) * (width // 8)]).cast("Q" if width == 64 else "I")
+        else:
+            masks = image.words(raw, width // 8)
+        count, shift = len(masks), shift & 31
+        for item, hashed in items:
+            mask = masks[hashed // width % bloom] if hashed // width % bloom < count else 0
+            if mask >> hashed % width & 1 and mask >> (hashed >> shift) % width & 1:
+                yield item, hashed
 
     def symbol(self, index: int) -> Symbol | None:
         """Row ``index``, or None beyond the end of the file."""
@@ -225,15 +279,13 @@ class SymbolTable:
         if self._gnu is None:
             return self._guess_count()
         buckets, first, _bloom, _shift, _bloom_at, buckets_at, chain_at = self._gnu
-        last, word = 0, self.image.layout.word
+        image, word, last = self.image, self.image.layout.word, 0
         for at in range(buckets_at, chain_at, BLOCK):
-            raw = self.image.read(at, min(BLOCK, chain_at - at))
-            for (value,) in word.iter_unpack(raw[: len(raw) // 4 * 4]):
-                last = max(last, value)
+            last = max(last, max(image.words(image.read(at, min(BLOCK, chain_at - at))), default=0))
         if last < first:
             return min(first, MAX_SYMBOLS)
         while last < MAX_SYMBOLS:
-            raw = self.image.read(chain_at + (last - first) * 4, 4096)
+            raw = image.read(chain_at + (last - first) * 4, 4096)
             if len(raw) < 4:
                 break
             for (value,) in word.iter_unpack(raw[: len(raw) // 4 * 4]):

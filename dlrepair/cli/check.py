@@ -7,6 +7,7 @@ import os
 from typing import Any, Iterator
 
 from dlrepair.cli import output, search
+from dlrepair.diagnose.environment import find_libraries, is_library
 
 NAME = "check"
 HELP = "diagnose libraries, directories of them or a script's load sites, loading nothing"
@@ -90,20 +91,6 @@ def _targets(paths: list[str], loader: str | None) -> Iterator[tuple[str, str, s
             raise output.CommandError(
                 "{}: no such file or directory".format(path), "dlrepair check --help", output.USAGE
             )
-
-
-def is_library(name: str) -> bool:
-    """Whether a file is named like a shared object."""
-    return name.endswith((".so", ".dylib", ".dll")) or ".so." in name
-
-
-def find_libraries(directory: str) -> Iterator[str]:
-    """Files named like shared objects below ``directory``, sorted; links to directories are not followed."""
-    for place, directories, names in os.walk(directory):
-        directories.sort()
-        for name in sorted(names):
-            if is_library(name):
-                yield os.path.join(place, name)
 
 
 def _say(report: dict[str, Any]) -> None:

@@ -2,8 +2,8 @@
 
 ``links/<digest of the target>/<name>`` are symbolic links, ``remembered/<key>`` small
 text records, ``objects/<digest>/<name>`` files named by their contents, ``extracted/<digest>/`` trees that came
-out of an archive, ``builds/<key>/`` what was compiled (``dlrepair.store.builds`` has its further parts).
-Everything in it can be made
+out of an archive, ``builds/<key>/`` what was compiled (``dlrepair.store.builds`` has its further parts),
+``surveys/<key>`` what ``doctor`` found (``dlrepair.store.surveys``). Everything in it can be made
 again: it may be deleted at any moment, by anybody, while any number of processes use it.
 """
 
@@ -27,7 +27,9 @@ __all__ = [
 MAX_RECORDS = 1000
 MAX_LINKS = 2000
 MAX_RECORD = 64 * 1024  #: bytes
-_PARTS = ("links", "objects", "extracted", "remembered", "builds", "manifests", "locks", "logs", "index")
+_PARTS = (
+    "links", "objects", "extracted", "remembered", "builds", "manifests", "locks", "logs", "index", "surveys",
+)  # fmt: skip
 #: parts that other modules keep in bounds
 _ELSEWHERE = ("extracted", "builds", "manifests", "locks", "logs", "index")
 #: names that are ours and no digests: the index of far places and its lock
@@ -36,6 +38,7 @@ _TAG = "CACHEDIR.TAG"
 #: https://bford.info/cachedir/ : backup programs leave such a directory out
 _TAG_TEXT = b"Signature: 8a477f597d28d172789f06886806bc55\n# The store of dlrepair. It may be deleted at any moment.\n"
 _HEAD = "dlrepair 1"
+OLD = 30 * 86400.0  # seconds after which a survey that nobody asked for goes
 _FRESH = 60.0  # seconds during which a use leaves the time stamp alone
 STALE = 3600.0  # seconds after which a temporary file has lost its writer
 
@@ -147,6 +150,12 @@ def recall(key: str) -> dict[str, str] | None:
     path = _record_path(key, create=False)
     if path is None:
         return None
+    data = read_private(path, MAX_RECORD)
+    return _decode(data) if data is not None else None
+
+
+def read_private(path: str, most: int) -> bytes | None:
+    """What a file of the store holds, its use marked; None where it is absent, longer, or not this user's alone."""
     try:
         flags = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
         descriptor = os.open(path, flags)
@@ -154,14 +163,23 @@ def recall(key: str) -> dict[str, str] | None:
             found = os.fstat(descriptor)
             if not stat.S_ISREG(found.st_mode) or found.st_uid != dirs.effective_uid() or found.st_mode & 0o022:
                 return None
-            data = os.read(descriptor, MAX_RECORD + 1)
+            data = os.read(descriptor, most + 1)
         finally:
             os.close(descriptor)
         if time.time() - found.st_mtime > _FRESH:
             touch(path)
     except (OSError, ValueError, AttributeError):
         return None
-    return _decode(data)
+    return data if len(data) <= most else None
+
+
+def write_part(part: str, key: str, data: bytes, most: int) -> bool:
+    """Whether the file ``key`` of ``part`` now holds ``data``; beyond ``most`` the least recently used go."""
+    base = root()
+    if base is None or not _is_ours(key) or not _write(os.path.join(base, part, key), data):
+        return False
+    _trim(os.path.join(base, part), most)
+    return True
 
 
 def remember(key: str, record: dict[str, str]) -> bool:
@@ -420,6 +438,8 @@ def gc() -> tuple[int, int]:
             useless = not target or not os.path.exists(target)
         elif part == "remembered":
             useless = recall(os.path.basename(path)) is None
+        elif part == "surveys":
+            useless = now - mtime > OLD
         else:
             useless = False
         if useless and _unlink(path):

@@ -1,0 +1,165 @@
+"""What ``doctor`` keeps between two runs: it holds as long as nothing changed that the proof looked at, no longer."""
+
+import os
+import shutil
+import subprocess
+import time
+
+import pytest
+
+from dlrepair import store
+from dlrepair.binary import bulk, elf, symtab
+from dlrepair.binary.process import ProcessView
+from dlrepair.binary.scope import fresh_process
+from dlrepair.diagnose.environment import Environment
+from dlrepair.store import surveys
+
+pytestmark = pytest.mark.skipif(shutil.which("gcc") is None, reason="there is no compiler on this machine")
+LONG_AGO = time.time() - 3600
+
+
+@pytest.fixture(autouse=True)
+def _store(tmp_path, monkeypatch):
+    monkeypatch.setenv("DLREPAIR_STORE", str(tmp_path / "store"))
+    monkeypatch.setattr(surveys, "RACY_NS", -(10**15))  # ctime cannot be set back
+
+
+def compile_library(path, source, *more):
+    os.makedirs(os.path.dirname(path), exist_ok=True)
+    command = ["gcc", "-shared", "-fPIC", "-O0", "-x", "c", "-", "-x", "none", "-o", path, *more]
+    subprocess.run(command, input=source.encode(), check=True)
+
+
+def survey(place, fresh=False, library_path=""):
+    """(was it remembered, names that load, names of which nothing is proved)."""
+    view = fresh_process(library_path=library_path)
+    with elf.StillView() as still:
+        environment = Environment([place], still, view, fresh)
+        loads = {os.path.relpath(path, place): environment.loads(path) for path in environment.paths}
+        environment.keep()
+    return environment.remembered, {name for name in loads if loads[name]}, {name for name in loads if not loads[name]}
+
+
+@pytest.fixture
+def place(tmp_path):
+    """one/libneeds.so finds two/libbase.so by its RUNPATH, whose first directory is empty."""
+    place = str(tmp_path / "site")
+    os.makedirs(place + "/first")
+    compile_library(place + "/two/libbase.so", "int base(void) { return 1; }", "-Wl,-soname,libbase.so")
+    compile_library(
+        place + "/one/libneeds.so", "int base(void); int go(void) { return base(); }", place + "/two/libbase.so",
+        "-Wl,-rpath,$ORIGIN/../first:$ORIGIN/../two", "-Wl,--enable-new-dtags",
+    )  # fmt: skip
+    return place
+
+
+def test_an_unchanged_environment_is_remembered(place):
+    assert survey(place) == (False, {"one/libneeds.so"}, set())
+    assert survey(place) == (True, {"one/libneeds.so"}, set())
+    assert survey(place, fresh=True)[0] is False
+    assert store.gc() == (0, 0)
+    assert store.clear()[0] >= 1
+    assert survey(place)[0] is False
+
+
+def test_another_search_path_is_another_survey(place, tmp_path):
+    survey(place)
+    assert survey(place, library_path=str(tmp_path))[0] is False
+
+
+def changes(place):
+    """Each: a change after which the earlier answer must not be given, and what is right then."""
+
+    def rebuilt():
+        compile_library(place + "/two/libbase.so", "int other(void) { return 1; }", "-Wl,-soname,libbase.so")
+
+    def removed():
+        os.unlink(place + "/two/libbase.so")
+
+    def shadowed():  # a file appears where the search had looked before
+        compile_library(place + "/first/libbase.so", "int other(void) { return 1; }", "-Wl,-soname,libbase.so")
+
+    def in_hwcaps():
+        from dlrepair.binary.hwcaps import named_levels
+
+        target = place + "/first/glibc-hwcaps/%s/libbase.so" % named_levels()[-1]
+        compile_library(target, "int other(void) { return 1; }", "-Wl,-soname,libbase.so")
+
+    def overwritten():  # in place, same size, same mtime: only the change time tells
+        path = place + "/two/libbase.so"
+        info = os.stat(path)
+        with open(path, "r+b") as file:
+            raw = file.read().replace(b"\0base\0", b"\0bade\0")
+            file.seek(0)
+            file.write(raw)
+        os.utime(path, ns=(info.st_atime_ns, info.st_mtime_ns))
+
+    def closed():
+        os.chmod(place + "/two/libbase.so", 0)
+
+    return [rebuilt, removed, shadowed, in_hwcaps, overwritten, closed]
+
+
+@pytest.mark.parametrize("number", range(6))
+def test_a_change_is_seen(place, number):
+    change = changes(place)[number]
+    if change.__name__ == "in_hwcaps":
+        from dlrepair.binary.hwcaps import named_levels
+
+        if not named_levels():
+            pytest.skip("this processor has no glibc-hwcaps level")
+    assert survey(place)[1] == {"one/libneeds.so"}
+    change()
+    remembered, loads, others = survey(place)
+    assert not remembered
+    if change.__name__ == "closed" and os.geteuid() == 0:
+        return  # root reads it all the same
+    assert "one/libneeds.so" in others and "one/libneeds.so" not in loads
+
+
+def test_a_new_library_is_seen(place):
+    survey(place)
+    compile_library(place + "/three/deep/libnew.so", "int nowhere(void); int go(void) { return nowhere(); }")
+    assert survey(place) == (False, {"one/libneeds.so"}, {"three/deep/libnew.so"})
+
+
+def test_what_changed_a_moment_ago_is_not_kept(place, monkeypatch):
+    monkeypatch.setattr(surveys, "RACY_NS", 2 * 10**9)
+    survey(place)
+    assert survey(place)[0] is False
+
+
+def test_a_damaged_survey_is_no_answer(place, tmp_path):
+    survey(place)
+    (kept,) = (tmp_path / "store" / "surveys").iterdir()
+    whole = kept.read_bytes()
+    for raw in (b"", whole[: len(whole) // 2], b"[]", b"{}", whole.replace(b'"state"', b'"stale"')):
+        kept.write_bytes(raw)
+        assert survey(place, library_path="")[0] is False
+    kept.write_bytes(whole)
+    kept.chmod(0o666)  # somebody else could have written it
+    assert survey(place)[0] is False
+
+
+def test_many_hashes_at_once_are_those_of_one_by_one():
+    import random
+
+    chance = random.Random(5)
+    names = [bytes(chance.randrange(1, 256) for _ in range(chance.randrange(0, 300))) for _ in range(1500)] + [b""]
+    assert symtab.gnu_hashes(names) == [symtab.gnu_hash(name) for name in names]
+    assert symtab.gnu_hashes([]) == []
+
+
+def test_look_ups_and_whole_tables_agree(place, monkeypatch):
+    """The same proofs whichever way a provider is read, on this interpreter's own libraries."""
+    import _ctypes
+
+    view = ProcessView.current()
+    paths = [path for path in (*view.loaded, getattr(_ctypes, "__file__", "")) if path]
+    answers = []
+    for rows_a_lookup, few in ((0, 0), (10**9, 10**9)):
+        monkeypatch.setattr(bulk, "ROWS_A_LOOKUP", rows_a_lookup)
+        monkeypatch.setattr(bulk, "FEW", few)
+        census = bulk.Census(view)
+        answers.append([census._symbols_found(path, view.program_closure()) for path in paths])
+    assert answers[0] == answers[1] and True in answers[0]
