@@ -149,9 +149,19 @@ class Facts:
                 for path in self.objects():
                     for needed, version, provider in symbols.version_gaps(path, everything):
                         found.append((path, needed, version, provider))
+                found.sort(key=lambda gap: symbols.has_no_versions(gap[3]))  # ld.so reports none of these
+                if found and symbols.has_no_versions(found[0][3]) and self._symbol_first(trace):
+                    found = []
             self._gaps = tuple(found)
         result: tuple[tuple[str, str, str, str], ...] = self._gaps
         return result
+
+    def _symbol_first(self, trace: Trace) -> bool:
+        """True when ld.so meets an undefined symbol before one whose provider has no version table (its assertion)."""
+        from dlrepair.binary.wouldload import first_failure
+
+        failure = first_failure(trace.path, process=self.view, trace=trace)
+        return failure is not None and failure.kind == "symbol"
 
     @property
     def unresolved(self) -> tuple[tuple[str, Any], ...]:

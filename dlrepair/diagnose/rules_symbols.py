@@ -146,7 +146,7 @@ def _symbols(facts: Facts, klass: str) -> list[tuple[str, Any]]:
 
 def _python_symbols(facts: Facts) -> Finding | None:
     found = [(path, one) for path, one in facts.unresolved if _is_python(one.name)]
-    return Finding(found[0][0], found, (), _names(found)) if found else None
+    return Finding(found[0][0], found, (), _names(list(facts.unresolved))) if found else None
 
 
 def _names(found: list[tuple[str, Any]]) -> tuple[str, ...]:

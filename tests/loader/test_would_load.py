@@ -14,6 +14,8 @@ from trees import shared_objects
 HERE = os.path.dirname(os.path.abspath(__file__))
 ROOT = os.path.dirname(os.path.dirname(HERE))
 COUNT = int(os.environ.get("DLREPAIR_GENERATED", "348"))
+#: met once by chance: an undefined symbol before one of a provider without any version table
+SEEDS = (1021,)
 FIRST = int(os.environ.get("DLREPAIR_GENERATED_FROM", "0"))
 JOBS = 2
 
@@ -82,7 +84,7 @@ def compare(cases):
 
 def test_generated_libraries_agree_with_dlopen(tmp_path):
     cases = []
-    for seed in range(FIRST, FIRST + COUNT):
+    for seed in (*range(FIRST, FIRST + COUNT), *SEEDS):
         root = tmp_path / str(seed)
         root.mkdir()
         cases.append(breakages.make(seed, root))
