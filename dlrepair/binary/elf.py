@@ -196,6 +196,9 @@ def signature_of(info: os.stat_result) -> tuple[int, int, int, int]:
     return info.st_dev, info.st_ino, info.st_size, info.st_mtime_ns
 
 
+_still: dict[str, FileFacts] | None = None
+
+
 class StillView:
     """Context manager: inside it every path is looked at once, as if no file changed meanwhile.
 
@@ -215,9 +218,6 @@ class StillView:
     ) -> None:
         global _still
         _still = None
-
-
-_still: dict[str, FileFacts] | None = None
 
 
 def read_facts(path: str) -> FileFacts:
