@@ -11,6 +11,7 @@ import stat
 import sys
 
 from dlrepair.binary.image import (
+    DT_AUXILIARY,
     DT_FLAGS,
     DT_FLAGS_1,
     DT_INIT,
@@ -159,6 +160,11 @@ def _optional(image: Image, tag: int, what: str) -> str | None:
     return None if index is None else image.name(index, what)
 
 
+def _filters(image: Image) -> tuple[tuple[str, bool], ...]:
+    names = [(image.name(index, "a filter entry"), tag == DT_AUXILIARY) for tag, index in image.filters_at]
+    return tuple((name, optional) for name, optional in names if name is not None)
+
+
 def facts_of(image: Image) -> ElfFacts:
     """The facts of an opened image; damage ends up in ``error``, never in an exception."""
     interp, stack, tls = None, 7, 0  # without PT_GNU_STACK the kernel's default is executable
@@ -183,10 +189,11 @@ def facts_of(image: Image) -> ElfFacts:
         has_init=DT_INIT in dyn or DT_INIT_ARRAY in dyn, dynamic=image.has_dynamic,
         load_end=max([seg[2] + seg[4] for seg in image.segments if seg[0] == PT_LOAD] or [0]),
         truncated=_cut(image) or (image.size < 64 and image.size < (52 if image.bits == 32 else 64)),
-        error=image.problem,
+        filters=_filters(image), error=image.problem,
     )  # fmt: skip
 
 
+TOO_LONG = "its name is longer than the file system allows"
 _cache: dict[str, FileFacts] = {}
 CACHE_LIMIT = 8192
 
@@ -260,7 +267,7 @@ def _absent(path: str, error: Exception) -> FileFacts:
     if code == errno.ENOTDIR:
         return FileFacts(path, "missing", detail="a part of its path is a file, not a directory")
     if code == errno.ENAMETOOLONG:
-        return FileFacts(path, "missing", detail="its name is longer than the file system allows")
+        return FileFacts(path, "missing", detail=TOO_LONG)
     if code == errno.ENOENT:
         try:
             target = os.readlink(path)

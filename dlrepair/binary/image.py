@@ -21,6 +21,7 @@ PF_X, PF_W = 1, 2
 
 DT_NEEDED, DT_HASH, DT_STRTAB, DT_SYMTAB, DT_STRSZ, DT_INIT, DT_SONAME, DT_RPATH = 1, 4, 5, 6, 10, 12, 14, 15
 DT_INIT_ARRAY, DT_RUNPATH, DT_FLAGS = 25, 29, 30
+DT_AUXILIARY, DT_FILTER = 0x7FFFFFFD, 0x7FFFFFFF
 DT_GNU_HASH, DT_VERSYM, DT_FLAGS_1 = 0x6FFFFEF5, 0x6FFFFFF0, 0x6FFFFFFB
 DT_VERDEF, DT_VERDEFNUM, DT_VERNEED, DT_VERNEEDNUM = 0x6FFFFFFC, 0x6FFFFFFD, 0x6FFFFFFE, 0x6FFFFFFF
 
@@ -101,10 +102,33 @@ class Image:
     """
 
     __slots__ = (
-        "_block", "_block_at",
-        "_first", "_kept", "_kept_at", "_kept_end", "bits", "dyn", "etype", "fd", "flags", "has_dynamic", "layout",
-        "little", "loads", "machine",
-        "needed_at", "osabi", "phentsize", "phoff", "problem", "segments", "size", "str_at", "str_size", "version",
+        "_block",
+        "_block_at",
+        "_first",
+        "_kept",
+        "_kept_at",
+        "_kept_end",
+        "bits",
+        "dyn",
+        "etype",
+        "fd",
+        "filters_at",
+        "flags",
+        "has_dynamic",
+        "layout",
+        "little",
+        "loads",
+        "machine",
+        "needed_at",
+        "osabi",
+        "phentsize",
+        "phoff",
+        "problem",
+        "segments",
+        "size",
+        "str_at",
+        "str_size",
+        "version",
     )  # fmt: skip
 
     def __init__(self, fd: int, size: int) -> None:
@@ -138,6 +162,7 @@ class Image:
         self._read_segments(phnum)
         self.dyn: dict[int, int] = {}
         self.needed_at: list[int] = []
+        self.filters_at: list[tuple[int, int]] = []
         self.has_dynamic = False
         self.str_at: int | None = None
         self.str_size = 0
@@ -225,6 +250,8 @@ class Image:
                 break
             if tag == DT_NEEDED:
                 self.needed_at.append(value)
+            elif tag in (DT_AUXILIARY, DT_FILTER):
+                self.filters_at.append((tag, value))
             else:
                 dyn[tag] = value  # a later entry replaces an earlier one (elf_get_dynamic_info)
         if DT_STRTAB in dyn:

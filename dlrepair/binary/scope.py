@@ -15,7 +15,7 @@ from dlrepair.binary.search_path import FITS, Node, SearchPath, loader_of, verif
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Sequence
+    from typing import Iterator, Sequence
 
     from dlrepair.binary.musl import MuslPath
     from dlrepair.model.diagnosis import Missing
@@ -106,6 +106,7 @@ class _Walk:
         if view.main:  # ld.so takes the origin of a program from /proc/self/exe (_dl_get_origin), links resolved
             main = Node(os.path.realpath(view.main), read_facts(view.main), None, view.cwd, reused=True)
         self.root = Node(path, read_facts(facts_path), None, view.cwd)
+        self.program = main
         self.search: SearchPath | MuslPath
         self.musl = False
         top = main if main is not None else self.root
@@ -131,7 +132,9 @@ class _Walk:
         return node
 
     def known(self, name: str) -> Node | None:
-        """The object in the link map that answers to ``name``."""
+        """The object in the link map that answers to ``name``; an empty one is the program's own."""
+        if not name and not self.musl:
+            return self.program
         if self.musl:  # no SONAMEs: only the names under which a search found objects
             path = next((p for p in self.view.loaded if "/" not in name and os.path.basename(p) == name), None)
         else:
@@ -222,7 +225,7 @@ def _resolve(path: str, view: ProcessView, program: bool = False, survey: Survey
     entries: list[Entry] = []
     edges: list[tuple[str, str, str | None]] = []
     queue, queued, decided = [walk.root], {id(walk.root)}, {}  # type: list[Node], set[int], dict[str, str | None]
-    for node in queue:  # grows while it is walked
+    for position, node in enumerate(queue):  # grows while it is walked
         if node.elf is None or len(queue) > MAX_OBJECTS:
             continue
         for need in node.elf.needed:
@@ -242,8 +245,34 @@ def _resolve(path: str, view: ProcessView, program: bool = False, survey: Survey
             if known is not None and id(known) not in queued:
                 queued.add(id(known))
                 queue.append(known)
+        for known in _filtees(walk, node, entries, edges) if node.elf.filters and not walk.musl else ():
+            if id(known) not in queued:
+                queued.add(id(known))
+                queue.insert(position + 1, known)
     trace.entries, trace.edges = tuple(entries), tuple(edges)
     return trace
+
+
+def _filtees(
+    walk: _Walk, node: Node, entries: list[Entry], edges: list[tuple[str, str, str | None]]
+) -> Iterator[Node]:
+    """The objects that ``node`` names as filters: they stand before it, and an auxiliary one may be absent."""
+    assert node.elf is not None
+    for need, optional in node.elf.filters:
+        name = walk.search.expand(need, node.origin) if "$" in need else need
+        known, entry = walk.known(name), None
+        if known is None:
+            known, entry = _search(walk, node, name)
+            if known is None and optional:
+                continue
+        elif all(known.path != one.path for one in entries):
+            entry = Entry(name, node.path, known.path, "loaded", depth=node.depth + 1)
+        if entry is not None:
+            own = next((at for at, one in enumerate(entries) if one.path == node.path), 0)
+            entries.insert(own if known is not None else len(entries), entry)
+        edges.append((node.path, need, known.path if known is not None else None))
+        if known is not None:
+            yield known
 
 
 def _search(walk: _Walk, node: Node, name: str) -> tuple[Node | None, Entry]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 
-from dlrepair.binary.elf import DF_1_NODEFLIB, NATIVE, OPEN_FLAGS, fits_here, machine_name, read_facts
+from dlrepair.binary.elf import DF_1_NODEFLIB, NATIVE, OPEN_FLAGS, TOO_LONG, fits_here, machine_name, read_facts
 from dlrepair.binary.image import IDENTIFICATION
 from dlrepair.model.facts import ElfFacts, FileFacts
 
@@ -99,7 +99,7 @@ def verify(path: str) -> tuple[str, str, FileFacts]:
     facts = read_facts(path)
     kind = facts.kind
     if kind == "missing":
-        return SKIP, facts.detail, facts
+        return (STOP_LIST if facts.detail == TOO_LONG else SKIP), facts.detail, facts
     if kind in ("dangling-link", "unreadable"):
         return SKIP, facts.detail, facts
     if kind in ("link-loop", "socket"):

@@ -37,6 +37,8 @@ class ElfFacts:
     dynamic: bool = False  #: has a dynamic section
     load_end: int = 0  #: greatest p_offset + p_filesz of any PT_LOAD
     truncated: bool = False  #: a PT_LOAD page lies wholly beyond the end of the file
+    #: (name, optional) of every DT_FILTER and DT_AUXILIARY entry: objects that stand before this one (Solaris filters)
+    filters: tuple[tuple[str, bool], ...] = ()
     error: str | None = None  #: first inconsistency met; the facts before it still hold
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import struct
 
+from world import run
+
 WORLDS = {}
 
 
@@ -627,3 +629,274 @@ def long_chain(w):
     w.lib("main.so", ["lib0.so"], rpath="$ORIGIN")
     for i in range(12):
         w.lib("lib%d.so" % i, ["lib%d.so" % (i + 1)] if i < 11 else [], soname="lib%d.so" % i)
+
+
+def _replace(w, where, old, new):
+    """Change bytes of a linked file, of the same length."""
+    with open(w.path(where), "r+b") as file:
+        raw = file.read()
+        assert len(old) == len(new) and old in raw, where
+        file.seek(0)
+        file.write(raw.replace(old, new))
+
+
+@world
+def needed_twice(w):
+    w.lib("main.so", ["liba.so", "libA.so"], runpath="$ORIGIN")
+    _replace(w, "main.so", b"libA.so\0", b"liba.so\0")
+    w.lib("liba.so", soname="liba.so")
+
+
+@world
+def needed_empty(w):
+    w.lib("main.so", ["libA.so", "liba.so"], runpath="$ORIGIN")
+    _replace(w, "main.so", b"\0libA.so\0", b"\0\0ibA.so\0")
+    w.lib("liba.so", soname="liba.so")
+
+
+@world
+def runpath_beside_rpath_in_one_object(w):
+    """Old linkers wrote both: the SONAME entry becomes a DT_RUNPATH here."""
+    w.lib("main.so", ["liba.so"], rpath="@/one", soname=w.path("two"))
+    sections = run(["readelf", "-SW", w.path("main.so")]).splitlines()
+    at = next(int(line.split(" DYNAMIC ")[1].split()[1], 16) for line in sections if " DYNAMIC " in line)
+    with open(w.path("main.so"), "rb") as file:
+        raw = file.read()
+    entry = next(here for here in range(at, len(raw), 16) if struct.unpack_from("=q", raw, here)[0] == 14)
+    w.patch("main.so", entry, struct.pack("=q", 29))
+    w.lib("one/liba.so", soname="liba.so")
+    w.lib("two/liba.so", soname="liba.so")
+
+
+def _flagged(name, *flags):
+    def build(w):
+        w.lib("main.so", ["liba.so", "libb.so"], rpath="$ORIGIN/sub", flags=flags)
+        w.lib("sub/liba.so", ["libb.so"], soname="liba.so", flags=flags)
+        w.lib("sub/libb.so", soname="libb.so", flags=flags)
+
+    WORLDS["flag-" + name] = build
+
+
+for _name, _flags in (
+    ("origin", ("-z", "origin")), ("nodelete", ("-z", "nodelete")), ("initfirst", ("-z", "initfirst")),
+    ("interpose", ("-z", "interpose")), ("global", ("-z", "global")), ("group", ("-Bgroup",)), ("now", ("-z", "now")),
+    ("symbolic", ("-Bsymbolic",)), ("nodump", ("-z", "nodump")), ("combreloc-off", ("-z", "nocombreloc")),
+    ("sysv-hash", ("--hash-style=sysv",)), ("gnu-hash", ("--hash-style=gnu",)), ("loadfltr", ("-z", "loadfltr")),
+):  # fmt: skip
+    _flagged(_name, *_flags)
+
+
+@world
+def need_linked_with_nodlopen(w):
+    w.lib("main.so", ["liba.so"], runpath="$ORIGIN")
+    w.lib("liba.so", soname="liba.so", flags=["-z", "nodlopen"])
+
+
+@world
+def nodefaultlib_of_a_need(w):
+    w.lib("main.so", ["liba.so"], runpath="$ORIGIN")
+    w.lib("liba.so", ["libz.so.1"], soname="liba.so", flags=["-z", "nodefaultlib"])
+
+
+@world
+def auxiliary_filtee(w):
+    w.lib("main.so", ["liba.so"], rpath="$ORIGIN", flags=["-f", "libaux.so"])
+    w.lib("liba.so", soname="liba.so")
+    w.lib("libaux.so", soname="libaux.so")
+
+
+@world
+def auxiliary_filtee_missing_is_no_error(w):
+    w.lib("main.so", ["liba.so"], rpath="$ORIGIN", flags=["-f", "libaux.so"])
+    w.lib("liba.so", soname="liba.so")
+
+
+@world
+def auxiliary_filtee_of_text_is_no_error(w):
+    w.lib("main.so", ["liba.so"], rpath="$ORIGIN", flags=["-f", "libaux.so"])
+    w.lib("liba.so", soname="liba.so")
+    w.write("libaux.so", b"text instead of a library " * 10)
+
+
+@world
+def filtee(w):
+    w.lib("main.so", ["liba.so"], rpath="$ORIGIN", flags=["-F", "libfil.so"])
+    w.lib("liba.so", soname="liba.so")
+    w.lib("libfil.so", ["libunder.so"], soname="libfil.so")
+    w.lib("libunder.so", soname="libunder.so")
+
+
+@world
+def filtee_missing(w):
+    w.lib("main.so", ["liba.so"], rpath="$ORIGIN", flags=["-F", "libfil.so"])
+    w.lib("liba.so", soname="liba.so")
+
+
+@world
+def filtee_of_a_need(w):
+    w.lib("main.so", ["liba.so", "libb.so"], rpath="$ORIGIN")
+    w.lib("liba.so", ["libc1.so"], soname="liba.so", flags=["-F", "libfil.so"])
+    w.lib("libb.so", soname="libb.so")
+    w.lib("libc1.so", soname="libc1.so")
+    w.lib("libfil.so", ["libunder.so"], soname="libfil.so")
+    w.lib("libunder.so", soname="libunder.so")
+
+
+@world
+def linked_directory_in_the_path(w):
+    w.lib("real/liba.so", ["libb.so"], soname="liba.so", runpath="$ORIGIN/../beside")
+    w.link("deep/links", "../real")
+    w.lib("deep/beside/libb.so", soname="libb.so")
+    w.lib("main.so", ["liba.so"], runpath="$ORIGIN/deep/links")
+
+
+@world
+def linked_directory_with_the_kernels_parent(w):
+    """``..`` after a link is the parent of where the link leads: nothing is shortened."""
+    w.lib("main.so", ["liba.so"], runpath="$ORIGIN/deep/links/../next")
+    os.makedirs(w.path("elsewhere/real"))
+    w.link("deep/links", "../elsewhere/real")
+    w.lib("elsewhere/next/liba.so", soname="liba.so")
+    w.lib("deep/next/liba.so", soname="liba.so")
+
+
+@world
+def very_long_path(w):
+    deep = "/".join(["d" * 100] * 12)
+    w.lib(deep + "/liba.so", soname="liba.so")
+    w.lib("main.so", ["liba.so"], runpath="$ORIGIN/" + deep)
+
+
+@world
+def path_longer_than_the_system_allows(w):
+    w.lib("main.so", ["liba.so"], runpath="@/" + "/".join(["d" * 200] * 25) + ":$ORIGIN/sub")
+    w.lib("sub/liba.so", soname="liba.so")
+
+
+@world
+def name_longer_than_the_system_allows(w):
+    w.lib("main.so", ["lib%s.so" % ("a" * 300)], runpath="$ORIGIN/sub")
+    w.lib("sub/libb.so")
+
+
+@world
+def socket_first(w):
+    import socket
+
+    w.lib("main.so", ["liba.so"], runpath="$ORIGIN/one:$ORIGIN/two")
+    w.lib("two/liba.so", soname="liba.so")
+    os.makedirs(w.path("one"))
+    here = os.getcwd()
+    os.chdir(w.path("one"))
+    try:
+        with socket.socket(socket.AF_UNIX) as server:
+            server.bind("liba.so")
+    finally:
+        os.chdir(here)
+
+
+@world
+def environment_with_tokens(w):
+    for lib in ("lib", "lib64", "lib/x86_64-linux-gnu", "lib/aarch64-linux-gnu"):
+        w.lib("root/%s/liba.so" % lib, soname="liba.so")
+    w.lib("main.so", ["liba.so"])
+    w.library_path = "@/root/$LIB:@/root/${PLATFORM}"
+
+
+@world
+def environment_of_colons_only(w):
+    w.lib("main.so", ["liba.so"])
+    w.lib("here/liba.so", soname="liba.so")
+    w.cwd, w.library_path = "here", ":"
+
+
+@world
+def environment_with_empty_elements_and_semicolons(w):
+    w.lib("main.so", ["liba.so", "libb.so"])
+    w.lib("env/liba.so", soname="liba.so")
+    w.lib("here/libb.so", soname="libb.so")
+    w.cwd, w.library_path = "here", "@/nothing;;@/env;"
+
+
+@world
+def environment_relative(w):
+    w.lib("main.so", ["liba.so"])
+    w.lib("here/env/liba.so", ["libb.so"], soname="liba.so", runpath="$ORIGIN")
+    w.lib("here/env/libb.so", soname="libb.so")
+    w.cwd, w.library_path = "here", "env"
+
+
+@world
+def hardware_capabilities_of_several_directories(w):
+    """The first directory counts more than the level."""
+    w.lib("main.so", ["liba.so"], runpath="$ORIGIN/one:$ORIGIN/two")
+    w.lib("one/liba.so", soname="liba.so")
+    for level in ("x86-64-v2", "x86-64-v3", "power9", "z13"):
+        w.lib("two/glibc-hwcaps/%s/liba.so" % level, soname="liba.so")
+
+
+@world
+def hardware_capabilities_of_another_class(w):
+    w.lib("main.so", ["liba.so"], runpath="$ORIGIN/one")
+    for level in ("x86-64-v2", "x86-64-v3"):
+        w.lib32("one/glibc-hwcaps/%s/liba.so" % level)
+    w.lib("one/liba.so", soname="liba.so")
+
+
+@world
+def hardware_capabilities_unknown_level(w):
+    w.lib("main.so", ["liba.so"], runpath="$ORIGIN/one")
+    w.lib("one/glibc-hwcaps/x86-64-v9/liba.so", soname="liba.so")
+
+
+@world
+def old_capabilities_nested(w):
+    w.lib("main.so", ["liba.so"], runpath="$ORIGIN/one")
+    w.lib("one/tls/haswell/x86_64/liba.so", soname="liba.so")
+    w.lib("one/tls/x86_64/liba.so", soname="liba.so")
+    w.lib("one/liba.so", soname="liba.so")
+
+
+@world
+def loaded_by_path_then_needed_by_another_soname(w):
+    w.lib("far/libreal.so.5", soname="liba.so")
+    w.lib("main.so", ["libreal.so.5"], runpath="$ORIGIN/sub")
+    w.lib("sub/libreal.so.5", soname="libreal.so.5")
+    w.before = ("far/libreal.so.5",)
+
+
+@world
+def hard_links_are_one_object(w):
+    w.lib("main.so", ["liba.so", "libb.so"], runpath="$ORIGIN/sub")
+    w.lib("sub/liba.so", soname="libzzz.so")
+    os.link(w.path("sub/liba.so"), w.path("sub/libb.so"))
+
+
+@world
+def copies_are_two_objects(w):
+    w.lib("main.so", ["liba.so", "libb.so"], runpath="$ORIGIN/sub")
+    w.lib("sub/liba.so", soname="libzzz.so")
+    w.lib("sub/libb.so", soname="libyyy.so")
+
+
+@world
+def need_is_the_program_interpreter(w):
+    w.lib("main.so", ["ld-linux-x86-64.so.2", "libc.so.6", "liba.so"], runpath="$ORIGIN")
+    w.lib("liba.so", ["libc.so.6"], soname="liba.so")
+    w.lib("libc.so.6", soname="libc.so.6")
+
+
+@world
+def runpath_of_a_need_does_not_serve_its_sibling(w):
+    w.lib("main.so", ["liba.so", "libb.so"], runpath="$ORIGIN/one")
+    w.lib("one/liba.so", soname="liba.so", runpath="$ORIGIN/two")
+    w.lib("one/two/libb.so", soname="libb.so")
+
+
+@world
+def sibling_found_first_serves_by_its_name(w):
+    """libb.so is found for liba.so first; main.so's own later need of it is served by that."""
+    w.lib("main.so", ["liba.so", "libc1.so"], runpath="$ORIGIN/one")
+    w.lib("one/liba.so", ["libb.so"], soname="liba.so", runpath="$ORIGIN/two")
+    w.lib("one/two/libb.so", soname="libb.so")
+    w.lib("one/libc1.so", ["libb.so"], soname="libc1.so")

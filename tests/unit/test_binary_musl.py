@@ -1,4 +1,4 @@
-"""musl's search on built trees. The rules are those of musl's ldso/dynlink.c; the real loader is asked in tests/loader."""
+"""musl's search on built trees. The rules are those of musl's ldso/dynlink.c; tests/loader asks the real loader."""
 
 from __future__ import annotations
 
