@@ -21,8 +21,10 @@ from dlrepair.model.build import Recipe
 from dlrepair.render import jsonout
 
 folder, shared = sys.argv[1:3]
-sources = tuple(os.path.join(folder, name) for name in sys.argv[3:])
-recipe = Recipe("libplain.so", sources, directory=folder)
+names = [os.path.join(folder, name) for name in sys.argv[3:]]
+sources = tuple(name for name in names if not name.endswith(".cu"))
+kernels = tuple(name for name in names if name.endswith(".cu"))
+recipe = Recipe("libplain.so", sources, cuda_sources=kernels, cuda=bool(kernels), directory=folder)
 
 def emit(event, **fields):
     print(json.dumps(dict(jsonout.plain(fields), event=event)), flush=True)

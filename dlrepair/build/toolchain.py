@@ -317,6 +317,14 @@ def _major(text: str) -> int:
     return int(match.group(1)) if match else 0
 
 
+def _toolkit_of(nvcc: str, homes: list[str]) -> str:
+    """Directory of the toolkit that ``nvcc`` belongs to; it may be called through a script elsewhere."""
+    for home in (os.path.dirname(os.path.dirname(nvcc)), *homes, "/usr/local/cuda"):
+        if home and os.path.isfile(os.path.join(home, "include", "cuda_runtime.h")):
+            return home
+    return os.path.dirname(os.path.dirname(nvcc))
+
+
 def _find_cuda(tensorflow: TensorFlow | None, notes: list[str]) -> tuple[Compiler | None, str]:
     """(nvcc, directory of its toolkit), or (None, "") with the reason in ``notes``."""
     if tensorflow is not None and not tensorflow.cuda:
@@ -344,6 +352,6 @@ def _find_cuda(tensorflow: TensorFlow | None, notes: list[str]) -> tuple[Compile
         except NoToolchain as problem:
             why = problem.text
             continue
-        return nvcc, os.path.dirname(os.path.dirname(nvcc.realpath))
+        return nvcc, _toolkit_of(nvcc.realpath, homes)
     notes.append("CPU kernels only: " + why)
     return None, ""

@@ -9,6 +9,7 @@ import stat
 import subprocess
 import sys
 import time
+from shutil import which
 
 import pytest
 from buildkit import HEADER, PLAIN, Built, Project, answer_of
@@ -257,6 +258,30 @@ def test_a_full_disk(project: Project) -> None:
     assert (built.ok, built.reason) == (False, "disk-full"), done.stdout
     assert "no space left" in built.result["first_error"].lower(), built.result
     assert "left: []" in done.stdout, done.stdout
+
+
+KERNEL = """\
+__global__ void add(int n, float* x) { int i = blockIdx.x * blockDim.x + threadIdx.x; if (i < n) x[i] += 1; }
+void launch(int n, float* x) { add<<<(n + 255) / 256, 256>>>(n, x); }
+"""
+HOST = """\
+#if GOOGLE_CUDA
+void launch(int, float*);
+extern "C" void go(int n, float* x) { launch(n, x); }
+#endif
+"""
+
+
+def test_cuda_parts(project: Project) -> None:
+    """Compiled by nvcc where there is one; else the CPU's part alone, and the result says so."""
+    project.write("plain.cc", PLAIN + HOST)
+    project.write("kernel.cu", KERNEL)
+    built = project.build("plain.cc", "kernel.cu")
+    assert built.ok and answer_of(built.result["path"]) == 42, built.result
+    if any(os.path.exists(place) for place in ("/usr/local/bin/nvcc", "/usr/local/cuda/bin/nvcc")) or which("nvcc"):
+        assert built.result["notes"] == [] and built.result["sources"][-1].endswith("kernel.cu"), built.result
+    else:
+        assert built.result["notes"] == ["CPU kernels only: no nvcc was found"], built.result
 
 
 # --- the shared store -----------------------------------------------------------------------------------------------
