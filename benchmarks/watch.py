@@ -130,7 +130,7 @@ def main() -> int:
     sys.stdout.write(text)
     if arguments.output:
         path = os.path.join(ROOT, arguments.output)
-        held = read(path) if os.path.exists(path) else "# Benchmarks of rebuilds\n\n"
+        held = read(path) if os.path.exists(path) else "# Benchmarks of the rebuild\n\n"
         if BEGIN in held:
             head, _, rest = held.partition(BEGIN)
             held = head + text + rest.partition(END)[2].lstrip("\n")
