@@ -143,4 +143,6 @@ def _words(context: Context, step: Step, result: BuildResult) -> str:
     text += " for TensorFlow {}".format(result.tensorflow) if result.tensorflow else ""
     if not result.hit:
         text += " in {}".format(lasted(result.seconds))
+    if result.steps:
+        text += " (old sources, on a private copy: {})".format(", ".join(result.steps))
     return "; ".join([text, *result.notes])

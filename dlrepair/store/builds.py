@@ -284,9 +284,36 @@ def tidy(most: int = 0) -> tuple[int, int]:
             break
         removed = store.remove(path)
         files, total, held = files + removed[0], total + removed[1], held - length
+    files += _drop_idle_locks(os.path.join(base, "locks"))
     for name, bound in (("manifests", MAX_MANIFESTS), ("logs", MAX_LOGS)):
         files += _bound(os.path.join(base, name), bound)
     return files, total
+
+
+def _drop_idle_locks(directory: str) -> int:
+    """Number of lock files removed that nobody holds: of builders that were killed.
+
+    Removed while held, as their owners do (``dlrepair.build.lock``): who waits looks at the inode again.
+    """
+    import fcntl
+
+    gone = 0
+    for name in _names(directory):
+        path = os.path.join(directory, name)
+        try:
+            descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW)
+        except OSError:
+            continue
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if os.path.samestat(os.stat(path), os.fstat(descriptor)):
+                os.unlink(path)
+                gone += 1
+        except OSError:
+            pass  # held, or gone already
+        finally:
+            os.close(descriptor)
+    return gone
 
 
 def _names(directory: str) -> list[str]:

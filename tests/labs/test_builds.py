@@ -93,6 +93,22 @@ def test_four_at_once_build_once(project: Project) -> None:
     assert project.leftovers() == []
 
 
+def test_what_a_killed_builder_left_goes_with_the_next_tidying(project: Project, tmp_path: object) -> None:
+    project.env["CXX"] = script(tmp_path, HANGS.format("true"))
+    child = project.start()
+    wait_for(lambda: any(name.startswith(".tmp-") for name in project.builds()))
+    code = "from dlrepair.build import lock; from dlrepair import store; print(len(lock.holders()), store.gc()[0])"
+    ask = [sys.executable, "-c", code]
+    env = dict(project.environment(), PYTHONPATH=os.path.dirname(os.path.dirname(os.path.dirname(__file__))))
+    assert subprocess.check_output(ask, env=env, text=True).split()[0] == "1", "the holder is not visible"
+    assert project.leftovers() != [], "what is held was removed"
+    child.kill()
+    child.communicate()
+    wait_for(lambda: not [name for name in project.builds() if name.startswith(".tmp-")])
+    assert subprocess.check_output(ask, env=env, text=True).split()[0] == "0"
+    assert project.leftovers() == []
+
+
 def test_killed_at_random_times(project: Project) -> None:
     """Never a bad library, never a stuck lock, nothing left behind."""
     random.seed(7)
