@@ -236,7 +236,8 @@ def repair(path: str, loader: str = "ctypes") -> Outcome:
 
     _, outcome, context = _rehearse(path, loader)
     if outcome.repaired:
-        replay.remember_for_path(path, context.plan_done, outcome, context.made, context.inputs)
+        before = replay.Before(context.view, context.ask)
+        replay.remember_for_path(path, context.plan_done, outcome, context.made, context.inputs, before)
     return outcome
 
 

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from dlrepair.model.diagnosis import Diagnosis
     from dlrepair.model.plan import Outcome
     from dlrepair.model.requests import Guard, LoadRequest
+    from dlrepair.repair.replay import Before
     from dlrepair.settings import Settings
 
 #: most lines that one process prints about loads that it could not repair
@@ -200,6 +201,7 @@ class _Incident:
         self.began = began
         self.incident = writer.new_incident()
         self.emit: Callable[..., None] = self._emit
+        self.before: Before | None = None  #: the process before anything was repaired
 
     def _emit(self, event: str, **fields: Any) -> None:
         writer.emit(event, self.incident, **fields)
@@ -207,7 +209,7 @@ class _Incident:
     def run(self) -> tuple[tuple[Any] | None, str | None, tuple[str, ...], str]:
         from dlrepair.binary import process
         from dlrepair.diagnose import rules
-        from dlrepair.repair import ladder
+        from dlrepair.repair import ladder, replay
         from dlrepair.repair.context import Context
 
         guard = self._guard()
@@ -216,8 +218,11 @@ class _Incident:
         if guard.kind == "probe":
             self.emit("load-unrepaired", cause="unknown", next_step="", reason="build probe: " + guard.reason)
             return None, None, (), self.settings.mode
+        if replay.refusal:
+            self.emit("repair-failed", strategy="remembered", reason=replay.refusal)
         target = resolved(request)
         view = process.ProcessView.current()
+        self.before = replay.Before(view, self.ask)
         diagnosis = rules.diagnose(request, target=target, process=view)
         self._journal_diagnosis(diagnosis)
         watched = _watched(request, target)
@@ -316,7 +321,10 @@ class _Incident:
             return  # whether such a repair is wanted depends on what surrounds the call: look again
         from dlrepair.repair import replay
 
-        replay.remember(self.ask, self.script, context.plan_done, outcome, context.made, context.inputs)
+        if self.before is not None:
+            replay.remember(
+                self.ask, self.script, context.plan_done, outcome, context.made, context.inputs, self.before
+            )
 
 
 def resolved(request: LoadRequest) -> str | None:

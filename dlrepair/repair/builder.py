@@ -28,13 +28,15 @@ def take(context: Context, step: Step) -> None:
     _refuse_registered(context, recipe)
     from dlrepair.build import service
     from dlrepair.render import building
+    from dlrepair.search import budget
 
     watcher = building.Line(context.settings.verbosity)
     began = time.monotonic()
     result = service.build(
         recipe, script=context.request.script, shared=context.settings.shared_store, emit=context.emit, watcher=watcher
     )  # fmt: skip
-    context.deadline += time.monotonic() - began  # the budget is for searching
+    # the budget is for searching
+    context.deadline = budget.deadline_in(max(0.0, context.deadline - began))
     if not result.ok:
         _note_failure(context, step, result)
         raise NotBuilt(_sentence(result))

@@ -89,15 +89,29 @@ def accepted(
 
     Another file that is as good as the one taken, and different, is told of: in the journal and to the user.
     """
-    from dlrepair.search import sources
-
     notes: list[tuple[str, str]] = []
-    batches = sources.find_batches(want, context.request, context.settings, context.deadline, notes=notes)
+    batches = _batches(context, want, notes)
     try:
         yield from _served(context, want, batches, further)
     finally:
         del batches  # ends the search: what it passed over is in ``notes`` now
         context.search_notes(notes)
+
+
+def _batches(context: Context, want: Wanted, notes: list[tuple[str, str]]) -> Iterator[list[Candidate]]:
+    """What the search finds; a search that came to its end for one strategy is not done again for the next."""
+    from dlrepair.search import sources
+
+    key = replace(want, renamed=False)
+    known = context.searched.get(key)
+    if known is not None:
+        yield from known
+        return
+    found = []
+    for batch in sources.find_batches(want, context.request, context.settings, context.deadline, notes=notes):
+        found.append(batch)
+        yield batch
+    context.searched[key] = found
 
 
 def _served(

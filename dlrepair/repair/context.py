@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import time
 
+from dlrepair.search import budget
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any, Callable
@@ -39,9 +41,11 @@ class Context:
         self.view = view
         self.target = target
         self.emit = emit
-        self.deadline = time.monotonic() + settings.budget_ms / 1000.0
+        self.deadline = budget.deadline_in(settings.budget_ms / 1000.0)
         self.verdicts: list[tuple[Candidate, Verdict]] = []
         self._known: dict[tuple[str, str, str, bool], Verdict] = {}
+        #: what searches that came to their ends have found
+        self.searched: dict[Wanted, list[list[Candidate]]] = {}
         self._notes: set[tuple[str, str]] = set()
         self.plan_done: Plan | None = None
         self.last_resort = False  #: whether the strategies that fit the cause have been tried
@@ -136,7 +140,7 @@ class Context:
 
     def out_of_time(self) -> bool:
         """Whether the search budget is used up."""
-        return time.monotonic() > self.deadline
+        return budget.is_over(self.deadline)
 
     def overdrawn(self) -> bool:
         """Whether no further candidate may be looked at: beyond the budget, the one found last is still vetted."""

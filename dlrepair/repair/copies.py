@@ -17,9 +17,9 @@ def take(context: Context, step: Step) -> None:
     if step.kind == "trial":
         _trial(context, step)
         return
-    from dlrepair.repair import replay
+    from dlrepair.repair import surroundings
 
-    context.inputs += ((step.target, replay.signature(step.target)),)
+    context.inputs += ((step.target, surroundings.signature(step.target)),)
     if step.kind == "patch":
         _patch(context, step)
     else:

@@ -1,8 +1,9 @@
 """A repair that worked is remembered, and replayed first next time.
 
-The record names every file that the repair used, with its signature; a file that has changed,
-or is no longer trusted, ends the replay, and the load is diagnosed anew. This is the
-hot path of every later run: no dataclass, no diagnosis, no search.
+The record names every file that the repair used, with its signature, and what those rest on (``surroundings``); a
+file that has changed, is no longer trusted or is excluded now, another environment or another library mapped before
+ends the replay, and the load is diagnosed anew. This is the hot path of every later run: no dataclass, no diagnosis,
+no search.
 """
 
 from __future__ import annotations
@@ -11,11 +12,14 @@ import os
 import sys
 
 from dlrepair import store, trust
+from dlrepair.repair import surroundings
+from dlrepair.repair.surroundings import signature
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any, Sequence, Tuple
 
+    from dlrepair.binary.process import ProcessView
     from dlrepair.model.plan import Outcome, Plan
     from dlrepair.settings import Settings
 
@@ -23,22 +27,15 @@ if TYPE_CHECKING:
     Inputs = Sequence[Tuple[str, str]]
 
 #: bumped when records change their meaning
-FORMAT = "2"
+FORMAT = "3"
 #: frames of the asking stack that count
 FRAMES = 64
 #: files that a build was made of: a library of more is looked at anew every time
 MAX_INPUTS = 200
+#: why the last replay was given up, for the journal
+refusal = ""
 #: kinds of steps that open something; what the others make is named by these
 REPLAYED = ("load", "preload", "promote")
-
-
-def signature(path: str) -> str:
-    """Device, inode, size and mtime of what the path leads to, or ``-``."""
-    try:
-        info = os.stat(path)
-    except (OSError, ValueError):
-        return "-"
-    return "{}.{}.{}.{}".format(info.st_dev, info.st_ino, info.st_size, info.st_mtime_ns)
 
 
 def key_of(ask: Any, script: str) -> str:
@@ -81,6 +78,16 @@ def _stack(frame: Any) -> list[str]:
     return found
 
 
+class Before:
+    """The process before a repair: what was mapped, and which op libraries were open."""
+
+    __slots__ = ("opened", "view")
+
+    def __init__(self, view: ProcessView, ask: Any) -> None:
+        self.view = view
+        self.opened = _opened(ask)
+
+
 def _path_key(path: str) -> str:
     """What a repair made ahead of the run is found by."""
     return store.key_of(
@@ -90,6 +97,8 @@ def _path_key(path: str) -> str:
 
 def replay(ask: Any, script: str, settings: Settings) -> tuple[dict[str, str], tuple[Any]] | None:
     """(record, (result,)) if the remembered repair still holds and works; forgets it otherwise."""
+    global refusal
+    refusal = ""
     key = key_of(ask, script)
     record = store.recall(key)
     if record is None:  # ``dlrepair fix`` does not know who will ask
@@ -98,7 +107,8 @@ def replay(ask: Any, script: str, settings: Settings) -> tuple[dict[str, str], t
     if record is None:
         return None
     steps = _steps(record)
-    if steps is None or not _still_holds(record, steps, script):
+    refusal = "the record makes no sense" if steps is None else _find_change(record, steps, script, settings, ask)
+    if steps is None or refusal:
         store.forget(key)
         return None
     result: Any = None
@@ -110,7 +120,8 @@ def replay(ask: Any, script: str, settings: Settings) -> tuple[dict[str, str], t
                 ask.dlopen(path, os.RTLD_NOW | os.RTLD_GLOBAL | os.RTLD_NOLOAD)
             else:
                 ask.dlopen(path, os.RTLD_NOW | os.RTLD_LOCAL)
-    except Exception:
+    except Exception as error:
+        refusal = "it no longer helps: {}".format(error)
         store.forget(key)
         return None
     return record, (result,)
@@ -133,23 +144,47 @@ def _steps(record: dict[str, str]) -> list[tuple[str, str, str]] | None:
     return steps or None
 
 
-def _still_holds(record: dict[str, str], steps: list[tuple[str, str, str]], script: str) -> bool:
+def _find_change(
+    record: dict[str, str], steps: list[tuple[str, str, str]], script: str, settings: Settings, ask: Any
+) -> str:
+    """Return why the repair has to be looked at again, "" when everything is as it was."""
     if signature(record["target"]) != record["target.signature"]:
-        return False
+        return "{} has changed".format(record["target"])
     for at in range(MAX_INPUTS):
         path = record.get("input{}.path".format(at))
         if path is None:
             break
         if signature(path) != record.get("input{}.signature".format(at)):
-            return False
+            return "{} has changed".format(path)
     for kind, path, seen in steps:
         if path == record["target"]:
             continue  # what the user named is theirs
-        if signature(path) != seen or (kind != "promote" and trust.check(path, script) is not None):
-            return False
+        if signature(path) != seen:
+            return "{} has changed".format(path)
+        clause = None if kind == "promote" else trust.check(path, script)
+        if clause is not None:
+            return clause
+        if settings.exclude and _is_excluded(path, settings):
+            return "the setting exclude names {}".format(path)
         if "/objects/" in path and not _is_whole(path):
-            return False
-    return True
+            return "{} is damaged".format(path)
+    if record.get("opened", "") != _opened(ask):
+        return "other op libraries have been opened before it"
+    return surroundings.find_change(record)
+
+
+def _is_excluded(path: str, settings: Settings) -> bool:
+    from dlrepair.search import roots
+
+    patterns = tuple(settings.exclude)
+    return roots.is_excluded(path, patterns) or roots.is_excluded(os.path.realpath(path), patterns)
+
+
+def _opened(ask: Any) -> str:
+    """A digest of the op libraries that TensorFlow has opened so far: their ops cannot be registered twice."""
+    if not ask.op_loader or not ask.state.opened:
+        return ""
+    return store.key_of(*(os.fsdecode(name) for name in ask.state.opened))
 
 
 def _is_whole(path: str) -> bool:
@@ -160,9 +195,9 @@ def _is_whole(path: str) -> bool:
 
 
 def remember(
-    ask: Any, script: str, plan: Plan | None, outcome: Outcome, made: dict[str, str], inputs: Inputs = ()
+    ask: Any, script: str, plan: Plan | None, outcome: Outcome, made: dict[str, str], inputs: Inputs, before: Before
 ) -> None:
-    """Writes the record of a repair that answered its load.
+    """Writes the record of a repair that answered its load in the process as it was ``before``.
 
     ``made`` says which files stand for paths of the plan, ``inputs`` what those were made of: the replay ends when
     one of them changes.
@@ -175,24 +210,31 @@ def remember(
         rank.note_success(outcome.path, ask.requested)
     if len(inputs) > MAX_INPUTS or any(path.startswith("/proc/") for path in made.values()):
         return  # a copy in memory goes with the process
-    store.remember(key_of(ask, script), _record(ask.requested, plan, outcome, made, inputs))
+    record = _record(ask.requested, plan, outcome, made, inputs, before)
+    if record is not None:
+        store.remember(key_of(ask, script), record)
 
 
 def remember_for_path(
-    path: str, plan: Plan | None, outcome: Outcome, made: dict[str, str], inputs: Inputs = ()
+    path: str, plan: Plan | None, outcome: Outcome, made: dict[str, str], inputs: Inputs, before: Before
 ) -> None:
     """Writes the record of a repair that was proved ahead of the run."""
     if plan is not None and len(inputs) <= MAX_INPUTS:
-        store.remember(_path_key(path), _record(path, plan, outcome, made, inputs))
+        record = _record(path, plan, outcome, made, inputs, before)
+        if record is not None:
+            store.remember(_path_key(path), record)
 
 
-def _record(requested: str, plan: Plan, outcome: Outcome, made: dict[str, str], inputs: Inputs) -> dict[str, str]:
+def _record(
+    requested: str, plan: Plan, outcome: Outcome, made: dict[str, str], inputs: Inputs, before: Before
+) -> dict[str, str] | None:
     target = os.path.abspath(requested) if "/" in requested else requested
     record = {
         "cause": outcome.cause, "strategy": outcome.strategy, "path": outcome.path, "summary": plan.summary,
         "redirect": outcome.path if outcome.path != requested else "", "target": target,
-        "target.signature": signature(target),
+        "target.signature": signature(target), "opened": before.opened,
     }  # fmt: skip
+    opened: list[str] = []
     at = 0
     for step in plan.steps:
         if step.kind not in REPLAYED:
@@ -203,8 +245,13 @@ def _record(requested: str, plan: Plan, outcome: Outcome, made: dict[str, str], 
         record["step{}.kind".format(at)] = step.kind
         record["step{}.path".format(at)] = path
         record["step{}.signature".format(at)] = signature(path)
+        opened += [path] if step.kind != "promote" else []
         at += 1
     for at, (path, seen) in enumerate(inputs):
         record["input{}.path".format(at)] = path
         record["input{}.signature".format(at)] = seen
+    around = surroundings.describe(opened, before.view)
+    if around is None:
+        return None
+    record.update(around)
     return record

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import os
-import time
 
 from dlrepair.binary import elf
-from dlrepair.search import tensorflow
+from dlrepair.search import budget, tensorflow
 from dlrepair.search.vet import MAX_DEPTH, MAX_PRELOADS, Rejected, Vetting, some
 
 TYPE_CHECKING = False
@@ -100,7 +99,7 @@ def _search(vetting: Vetting, missing: Missing) -> Verdict | None:
     from dlrepair.model.candidate import Wanted
     from dlrepair.search import sources
 
-    if missing.name in vetting.stack or len(vetting.stack) >= MAX_DEPTH or time.monotonic() >= vetting.deadline:
+    if missing.name in vetting.stack or len(vetting.stack) >= MAX_DEPTH or budget.is_over(vetting.deadline):
         return None
     blocked: tuple[str, ...] = (missing.blocked_by,) if missing.blocked_by else ()
     wanted = Wanted(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import time
 
-from dlrepair.search import tensorflow, trial
+from dlrepair.search import budget, tensorflow, trial
 from dlrepair.search.vet import Rejected, Vetting
 
 TYPE_CHECKING = False
@@ -63,7 +63,7 @@ def try_loading(vetting: Vetting) -> str:
 def _timeout(vetting: Vetting) -> float:
     """Return the seconds that one trial may take: what is left of the search budget, within bounds."""
     most, least = (OP_TIMEOUT, OP_GRACE) if vetting.wanted.op_library else (TIMEOUT, GRACE)
-    return min(most, max(least, vetting.deadline - time.monotonic()))
+    return min(most, max(least, vetting.deadline + budget.waited_since(vetting.deadline) - time.monotonic()))
 
 
 def surroundings(vetting: Vetting) -> tuple[list[str], list[str]]:

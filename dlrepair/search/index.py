@@ -11,7 +11,7 @@ from __future__ import annotations
 import os
 import time
 
-from dlrepair.search import catalogue, scan
+from dlrepair.search import budget, catalogue, scan
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -23,17 +23,27 @@ if TYPE_CHECKING:
 #: seconds for which a comparison with the disk is believed by the loads that fail meanwhile
 FRESH = 2.0
 
-#: the part of the time left that a scan may take: what it finds must be vetted within the same budget
-SHARE = 0.6
+#: the part of the time left that a scan may take: what it finds must be vetted within the same budget, and
+#: what is tried when it finds nothing has to have its turn as well
+SHARE = 0.3
+
+#: seconds of a failing load that a scan leaves in any case
+LEFT = 0.5
 
 #: directories below the user's cache and home directories that tools fill with libraries
 _CACHES = ("torch_extensions", "bazel", "dnnlib", "uv", "pypoetry/virtualenvs", "tensorflow_io", "jax", "keras")
 _HOMES = (
-    ".virtualenvs", ".venvs", ".local/lib", ".local/share/virtualenvs", ".local/share/hatch", ".pyenv/versions",
-    ".conda/envs", ".conda/pkgs", "miniconda3", "anaconda3", "miniforge3", "mambaforge", "micromamba",
-)  # fmt: skip
+    ".local/lib", ".virtualenvs", ".venvs", ".local/share/virtualenvs", ".local/share/hatch", ".conda/envs",
+    ".conda/pkgs",
+)
+#: the same, of many thousand files that are seldom what is wanted: last
+_PYTHONS = (".pyenv/versions", "miniconda3", "anaconda3", "miniforge3", "mambaforge", "micromamba")
 
 _SYSTEM = ("/opt", "/usr/local")
+
+
+#: the deadline of the failing load that has scanned last: it searches for several names, and scans once
+_scanned: list[float] = []
 
 
 def _nothing_excluded(path: str) -> bool:
@@ -41,7 +51,7 @@ def _nothing_excluded(path: str) -> bool:
 
 
 def far_roots(search_roots: Sequence[str] = (), prefixes: Sequence[str] = ()) -> list[str]:
-    """Return the existing roots, nearest first, none inside another: configured ones, environments, caches, /opt.
+    """Return the existing roots, likeliest first, none inside another: configured ones, caches, /opt, environments.
 
     Never a home directory as a whole, another user's, or a directory in which everybody keeps everything.
     """
@@ -50,12 +60,13 @@ def far_roots(search_roots: Sequence[str] = (), prefixes: Sequence[str] = ()) ->
     home = roots.home()
     cache = os.environ.get("XDG_CACHE_HOME", "") or (os.path.join(home, ".cache") if home else "")
     places = [os.path.expanduser(one) for one in search_roots]
-    places += prefixes
     places += [os.path.join(home, name) for name in _HOMES] if home else []
     places += [os.path.join(cache, name) for name in _CACHES] if os.path.isabs(cache) else []
     for variable in ("TORCH_EXTENSIONS_DIR", "WORKON_HOME", "UV_CACHE_DIR", "MAMBA_ROOT_PREFIX"):
         places.append(os.environ.get(variable, ""))
     places += _SYSTEM
+    places += prefixes
+    places += [os.path.join(home, name) for name in _PYTHONS] if home else []
     found: list[str] = []
     for place in places:
         if not os.path.isabs(place):
@@ -153,9 +164,11 @@ class Index:
 
     def _update(self, directory: str, with_sonames: bool) -> None:
         now = time.monotonic()
-        limit = now + (self.deadline - now) * SHARE
-        if now >= limit or not self._due(directory):
+        end = self.deadline + budget.waited_since(self.deadline)
+        limit = min(now + (end - now) * SHARE, end - LEFT)
+        if now >= limit or self.deadline in _scanned or not self._due(directory):
             return
+        _scanned[:] = [self.deadline]
         writer = catalogue.Writer(directory)
         try:
             if not writer.lock(limit):

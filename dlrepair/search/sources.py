@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import sys
 
-from dlrepair.search import archives, content, roots, walk
+from dlrepair.search import archives, content, roots, variables, walk
 from dlrepair.search.proposals import DISTANCE, Search
 
 TYPE_CHECKING = False
@@ -20,9 +20,6 @@ if TYPE_CHECKING:
     from dlrepair.model.candidate import Candidate, Wanted
     from dlrepair.model.requests import LoadRequest
     from dlrepair.settings import Settings
-
-#: Endings of environment variables by which programs let their users say where a library is.
-VARIABLES = ("_LIB", "_LIBRARY", "_LIB_PATH", "_LIBRARY_PATH", "_LIB_DIR", "_LIBDIR", "_DATAPATH", "_SO", "_SO_PATH")
 
 #: How deep such a directory is walked before its siblings get their turn.
 TREE_DEPTH = 4
@@ -34,7 +31,7 @@ def from_variables(search: Search) -> Iterator[Candidate]:
     ``FOO_LIB=/opt/foo/libfoo.so`` or ``FOO_DATAPATH=/opt/foo``: what somebody set by hand outranks every search.
     """
     for name, value in sorted(os.environ.items()):
-        if not name.endswith(VARIABLES) or name in ("LD_LIBRARY_PATH", "LIBRARY_PATH", "DYLD_LIBRARY_PATH"):
+        if not name.endswith(variables.ENDINGS) or name in variables.LOADERS:
             continue
         for place in value.split(os.pathsep):
             if not os.path.isabs(place):

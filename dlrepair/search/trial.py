@@ -10,6 +10,8 @@ import os
 import sys
 import time
 
+from dlrepair.search import budget
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any, Mapping, Sequence
@@ -155,6 +157,10 @@ def trace(
                 os.close(descriptor)
 
 
+#: seconds of waiting for a processor that a child is given in addition to its time, most
+MOST_WAITED = 20.0
+
+
 def interpreter() -> str:
     """Return the path of an interpreter of this version that runs by itself, "" where there is none.
 
@@ -294,6 +300,8 @@ class _Conversation:
         pause = 5
         while not self._finished():
             left = deadline - time.monotonic()
+            if left <= 0:  # a child that was ready and not let run has had no chance yet
+                left += min(budget.waited_by(self.pid), MOST_WAITED)
             if left <= 0:
                 self.late = True
                 return

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import os
-import time
 
-from dlrepair.search import archives
+from dlrepair.search import archives, budget
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -69,7 +68,7 @@ class Reader:
 
     def expired(self) -> bool:
         """Tell whether the time budget is used up."""
-        return time.monotonic() >= self.deadline
+        return budget.is_over(self.deadline)
 
     def listing(self, directory: str) -> Listing | None:
         """Return what ``directory`` holds, None when it is no readable directory, is excluded or time is up."""

@@ -341,7 +341,7 @@ def test_while_another_process_scans_one_waits_for_a_bounded_time(root: str) -> 
     assert writer.lock(time.monotonic() + 1)
     try:
         notes: list[tuple[str, str]] = []
-        assert find(root, "libfoo.so", seconds=0.2, notes=notes) == [path]
+        assert find(root, "libfoo.so", seconds=0.8, notes=notes) == [path]
         assert notes[:1] == [("index", "another process is scanning: what it has not found yet is not known")]
     finally:
         writer.close()
