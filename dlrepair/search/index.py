@@ -123,6 +123,7 @@ class Index:
             except catalogue.Damaged as damage:
                 self.notes.append(("index", "made anew: {}".format(damage)))
                 catalogue.discard(directory)
+                del _scanned[:]
                 hits = self._updated(directory, names, soname)
         except catalogue.Unusable as problem:
             self.notes.append(("index", "not used: {}".format(problem)))
