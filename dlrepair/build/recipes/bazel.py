@@ -13,7 +13,8 @@ from dataclasses import dataclass, field
 from dlrepair.build.recipes import python_syntax
 from dlrepair.build.recipes.driver import input_kind
 from dlrepair.build.recipes.python_calls import deep_files
-from dlrepair.build.recipes.python_values import Evaluator, Return, text_of
+from dlrepair.build.recipes.python_objects import Return, text_of
+from dlrepair.build.recipes.python_statements import Evaluator
 from dlrepair.build.recipes.shell import Shell
 from dlrepair.build.recipes.text import Command, absolute, find_files, inside, unknown
 

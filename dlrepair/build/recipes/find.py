@@ -29,14 +29,21 @@ _KINDS = ("shell", "make", "cmake", "jit", "setup.py", "bazel", "readme", "comme
 
 
 def find_recipes(
-    wanted: str, anchors: Sequence[str], ops: Sequence[str] = (), *, root: str, deadline: float | None = None
+    wanted: str,
+    anchors: Sequence[str],
+    ops: Sequence[str] = (),
+    *,
+    root: str,
+    deadline: float | None = None,
+    cuda: bool | None = None,
 ) -> list[Recipe]:
     """Return the recipes by which the project builds ``wanted``, best first; nothing is run or written.
 
     ``wanted`` is the path that was asked for (it need not exist), ``anchors`` are directories to look in
     first, nearest first, ``ops`` the ops that the caller asks of the library, ``root`` the project's top
     directory: nothing outside it is searched. ``deadline`` is in ``time.monotonic()`` seconds; what was
-    found until then is returned. No exception is raised for any content of the project.
+    found until then is returned. ``cuda`` False says that CUDA parts will not be compiled: of two recipes for the
+    same library the one without them comes first. No exception is raised for any content of the project.
 
     A recipe whose sources are missing here comes after those that can be followed; the last of the list
     may be one without a recipe (``kind`` is ``none``): sources found by the library's name or its ops.
@@ -62,7 +69,7 @@ def find_recipes(
     except (Exhausted, RecursionError):
         recipes = []
     recipes += find_by_name(wanted, starts, found.sources, ops, recipes)
-    return _ranked(recipes, wanted, ops)[:MAX_RECIPES]
+    return _ranked(recipes, wanted, ops, cuda)[:MAX_RECIPES]
 
 
 def _starts(wanted: str, anchors: Sequence[str], root: str) -> list[str]:
@@ -127,7 +134,7 @@ def registered(recipe: Recipe) -> set[str]:
     return {op for path in recipe.sources + recipe.cuda_sources for op in facts_of(path).ops}
 
 
-def _ranked(recipes: Sequence[Recipe], wanted: str, ops: Sequence[str]) -> list[Recipe]:
+def _ranked(recipes: Sequence[Recipe], wanted: str, ops: Sequence[str], cuda: bool | None) -> list[Recipe]:
     def key(recipe: Recipe) -> tuple[object, ...]:
         have = registered(recipe) if ops else set()
         return (
@@ -135,8 +142,9 @@ def _ranked(recipes: Sequence[Recipe], wanted: str, ops: Sequence[str]) -> list[
             bool(ops) and bool(have) and not have & set(ops),
             names.RULES.get(recipe.rule, 9),
             recipe.kind == "none",
-            not recipe.taken,
             recipe.kind in ("readme", "comment"),
+            cuda is False and bool(recipe.cuda_sources),
+            not recipe.taken,
             distance(os.path.dirname(recipe.file) or recipe.directory, os.path.dirname(wanted)),
             _KINDS.index(recipe.kind),
             recipe.line,

@@ -10,7 +10,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Callable
 
-    from dlrepair.build.recipes.makefile import Makefile
+    from dlrepair.build.recipes.make_values import Values
 
 
 def matches(pattern: str, word: str) -> str | None:
@@ -47,7 +47,7 @@ def split_arguments(text: str, limit: int = 0) -> list[str]:
     return found + [text[start:]]
 
 
-def _each(function: Callable[[str], str]) -> Callable[[Makefile, list[str]], str]:
+def _each(function: Callable[[str], str]) -> Callable[[Values, list[str]], str]:
     return lambda make, args: " ".join(function(word) for word in args[0].split())
 
 
@@ -56,12 +56,12 @@ def _suffix(word: str) -> str:
     return "." + base.rpartition(".")[2] if "." in base else ""
 
 
-def _wildcard(make: Makefile, args: list[str]) -> str:
+def _wildcard(make: Values, args: list[str]) -> str:
     return " ".join(path for one in args[0].split() for path in find_files(one, make.directory, make.budget))
 
 
-def _filter(keep: bool) -> Callable[[Makefile, list[str]], str]:
-    def run(make: Makefile, args: list[str]) -> str:
+def _filter(keep: bool) -> Callable[[Values, list[str]], str]:
+    def run(make: Values, args: list[str]) -> str:
         patterns = args[0].split()
         words = args[1].split() if len(args) > 1 else []
         make.budget.spend(1 + len(words) * len(patterns) // 8)
@@ -75,17 +75,17 @@ def _number(text: str) -> int:
     return int(text[:9]) if text.isdigit() else 0
 
 
-def _words(make: Makefile, args: list[str]) -> str:
+def _words(make: Values, args: list[str]) -> str:
     start, end = _number(args[0]), _number(args[1]) if len(args) > 1 else 0
     return " ".join(args[2].split()[max(start - 1, 0) : end]) if len(args) > 2 else ""
 
 
-def _word(make: Makefile, args: list[str]) -> str:
+def _word(make: Values, args: list[str]) -> str:
     words, at = args[1].split() if len(args) > 1 else [], _number(args[0])
     return words[at - 1] if 0 < at <= len(words) else ""
 
 
-def _join(make: Makefile, args: list[str]) -> str:
+def _join(make: Values, args: list[str]) -> str:
     left, right = args[0].split(), args[1].split() if len(args) > 1 else []
     pairs = [
         (left[at : at + 1] or [""])[0] + (right[at : at + 1] or [""])[0] for at in range(max(len(left), len(right)))
@@ -93,7 +93,7 @@ def _join(make: Makefile, args: list[str]) -> str:
     return " ".join(pairs)
 
 
-def _path(make: Makefile, args: list[str]) -> str:
+def _path(make: Values, args: list[str]) -> str:
     return " ".join(absolute(word, make.directory) if is_known(word) else word for word in args[0].split())
 
 
@@ -106,7 +106,7 @@ def _base(word: str) -> str:
 
 
 #: Functions whose arguments are all expanded first: name → (greatest number of arguments, 0 any; what it does).
-FUNCTIONS: dict[str, tuple[int, Callable[[Makefile, list[str]], str]]] = {
+FUNCTIONS: dict[str, tuple[int, Callable[[Values, list[str]], str]]] = {
     "wildcard": (1, _wildcard),
     "patsubst": (3, lambda make, args: substitute(args[2], args[0].strip(), args[1].strip()) if len(args) > 2 else ""),
     "subst": (3, lambda make, args: args[2].replace(args[0], args[1]) if len(args) > 2 and args[0] else ""),

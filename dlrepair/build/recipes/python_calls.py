@@ -7,6 +7,7 @@ import os
 import re
 
 from dlrepair.build.recipes.patterns import fits
+from dlrepair.build.recipes.python_objects import Dotted, Function, Method, Unknown, text_of
 from dlrepair.build.recipes.text import (
     NUMPY,
     PYTHON,
@@ -21,7 +22,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any, Callable
 
-    from dlrepair.build.recipes.python_values import Evaluator, Method
+    from dlrepair.build.recipes.python_values import Expressions
 
 _TENSORFLOW = re.compile(
     r"^(?:tensorflow|tf)(?:\.\w+)*\."
@@ -66,8 +67,6 @@ def formatted(template: str, args: list[Any], named: dict[str, Any], text_of: Ca
 
 def compare(op: Any, left: Any, right: Any, environ: dict[str, str]) -> Any:
     """Return what a comparison says. A name of the environment is looked up; versions are unknown."""
-    from dlrepair.build.recipes.python_values import Dotted, Unknown
-
     if isinstance(op, (ast.In, ast.NotIn)):
         holds: Any = None
         if isinstance(right, Dotted) and right.name in ("os.environ", "environ") and isinstance(left, str):
@@ -96,10 +95,8 @@ def _words(value: Any, text_of: Callable[[Any], str]) -> list[str]:
     return [text_of(one) for one in value] if isinstance(value, (list, tuple)) else [text_of(value)]
 
 
-def call(evaluator: Evaluator, name: str, args: list[Any], named: dict[str, Any]) -> Any:
+def call(evaluator: Expressions, name: str, args: list[Any], named: dict[str, Any]) -> Any:
     """Return what a call of a library's function comes to."""
-    from dlrepair.build.recipes.python_values import Unknown
-
     base = name.rpartition(".")[2]
     if _TENSORFLOW.match(name) or ("sysconfig" in name and base in (*_FLAG_LISTS, "get_lib")):
         return [TENSORFLOW] if base in _FLAG_LISTS else TENSORFLOW
@@ -139,9 +136,7 @@ _BUILTINS = frozenset("str list tuple sorted set len range zip enumerate map fil
 _PATHS = frozenset("join dirname basename abspath realpath splitext exists isfile isdir normpath".split())
 
 
-def _path_function(evaluator: Evaluator, base: str, args: list[Any]) -> Any:
-    from dlrepair.build.recipes.python_values import Unknown, text_of
-
+def _path_function(evaluator: Expressions, base: str, args: list[Any]) -> Any:
     base = {"pjoin": "join"}.get(base, base)
     words = [text_of(one) for one in args]
     if not words:
@@ -170,9 +165,7 @@ def _path_function(evaluator: Evaluator, base: str, args: list[Any]) -> Any:
     return Unknown(base)
 
 
-def _glob(evaluator: Evaluator, args: list[Any], named: dict[str, Any]) -> Any:
-    from dlrepair.build.recipes.python_values import text_of
-
+def _glob(evaluator: Expressions, args: list[Any], named: dict[str, Any]) -> Any:
     pattern = text_of(args[0]) if args else ""
     if not is_known(pattern):
         return []
@@ -199,25 +192,19 @@ def deep_files(top: str, pattern: str, budget: Any, limit: int = 2000) -> list[s
     return found
 
 
-def _getenv(evaluator: Evaluator, args: list[Any], named: dict[str, Any]) -> Any:
-    from dlrepair.build.recipes.python_values import text_of
-
+def _getenv(evaluator: Expressions, args: list[Any], named: dict[str, Any]) -> Any:
     name = text_of(args[0]) if args else ""
     return evaluator.environ.get(name, args[1] if len(args) > 1 else named.get("default"))
 
 
-def _chdir(evaluator: Evaluator, args: list[Any], named: dict[str, Any]) -> Any:
-    from dlrepair.build.recipes.python_values import text_of
-
+def _chdir(evaluator: Expressions, args: list[Any], named: dict[str, Any]) -> Any:
     path = text_of(args[0]) if args else "."
     if is_known(path):
         evaluator.directory = absolute(path, evaluator.directory)
     return None
 
 
-def _listdir(evaluator: Evaluator, args: list[Any], named: dict[str, Any]) -> Any:
-    from dlrepair.build.recipes.python_values import text_of
-
+def _listdir(evaluator: Expressions, args: list[Any], named: dict[str, Any]) -> Any:
     path = text_of(args[0]) if args else "."
     try:
         return sorted(os.listdir(absolute(path, evaluator.directory)))[:2000] if is_known(path) else []
@@ -225,35 +212,43 @@ def _listdir(evaluator: Evaluator, args: list[Any], named: dict[str, Any]) -> An
         return []
 
 
-def _system(evaluator: Evaluator, args: list[Any], named: dict[str, Any]) -> Any:
+def _walk(evaluator: Expressions, args: list[Any], named: dict[str, Any]) -> Any:
+    top = text_of(args[0]) if args else "."
+    if not is_known(top):
+        return []
+    found: list[Any] = []
+    for current, folders, files in os.walk(absolute(top, evaluator.directory)):
+        evaluator.budget.spend(1 + len(files) // 4)
+        folders[:] = sorted(one for one in folders if not one.startswith("."))
+        found.append([current, list(folders), sorted(files)])
+        if len(found) >= 500:
+            break
+    return found
+
+
+def _system(evaluator: Expressions, args: list[Any], named: dict[str, Any]) -> Any:
     return os.uname().sysname if hasattr(os, "uname") else "Windows"
 
 
-def _which(evaluator: Evaluator, args: list[Any], named: dict[str, Any]) -> Any:
+def _which(evaluator: Expressions, args: list[Any], named: dict[str, Any]) -> Any:
     import shutil
-
-    from dlrepair.build.recipes.python_values import text_of
 
     return shutil.which(text_of(args[0])) if args else None
 
 
-def _first(evaluator: Evaluator, args: list[Any], named: dict[str, Any]) -> Any:
-    from dlrepair.build.recipes.python_values import text_of
-
+def _first(evaluator: Expressions, args: list[Any], named: dict[str, Any]) -> Any:
     return os.path.join(*[text_of(one) for one in args]) if args else "."
 
 
-_FUNCTIONS: dict[str, Callable[[Evaluator, list[Any], dict[str, Any]], Any]] = {
-    "glob": _glob, "iglob": _glob, "getenv": _getenv, "chdir": _chdir, "listdir": _listdir, "system": _system,
-    "which": _which, "find_executable": _which, "Path": _first, "PurePath": _first,
+_FUNCTIONS: dict[str, Callable[[Expressions, list[Any], dict[str, Any]], Any]] = {
+    "glob": _glob, "iglob": _glob, "getenv": _getenv, "chdir": _chdir, "listdir": _listdir, "walk": _walk,
+    "system": _system, "which": _which, "find_executable": _which, "Path": _first, "PurePath": _first,
     "getcwd": lambda evaluator, args, named: evaluator.directory,
 }  # fmt: skip
 _FUNCTIONS["get"] = _getenv
 
 
-def _builtin(evaluator: Evaluator, name: str, args: list[Any], named: dict[str, Any]) -> Any:
-    from dlrepair.build.recipes.python_values import Function, Unknown, text_of
-
+def _builtin(evaluator: Expressions, name: str, args: list[Any], named: dict[str, Any]) -> Any:
     first = args[0] if args else None
     if name == "str":
         return text_of(first) if args else ""
@@ -285,10 +280,8 @@ def _builtin(evaluator: Evaluator, name: str, args: list[Any], named: dict[str, 
     return sorted(items, key=text_of) if name == "sorted" else items
 
 
-def method(evaluator: Evaluator, bound: Method, args: list[Any], named: dict[str, Any]) -> Any:
+def method(evaluator: Expressions, bound: Method, args: list[Any], named: dict[str, Any]) -> Any:
     """Return what a method of a known value comes to."""
-    from dlrepair.build.recipes.python_values import Unknown, text_of
-
     owner, name = bound.owner, bound.name
     if isinstance(owner, str):
         return _string_method(evaluator, owner, name, args, named)
@@ -320,9 +313,7 @@ def method(evaluator: Evaluator, bound: Method, args: list[Any], named: dict[str
     return Unknown("." + name + "()")
 
 
-def _string_method(evaluator: Evaluator, owner: str, name: str, args: list[Any], named: dict[str, Any]) -> Any:
-    from dlrepair.build.recipes.python_values import Unknown, text_of
-
+def _string_method(evaluator: Expressions, owner: str, name: str, args: list[Any], named: dict[str, Any]) -> Any:
     words = [text_of(one) for one in args]
     if name == "join":
         return evaluator.budget.word(owner.join(text_of(one) for one in (evaluator.items(args[0]) if args else [])))

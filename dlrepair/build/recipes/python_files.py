@@ -8,7 +8,8 @@ import re
 from dlrepair.build.recipes import python_syntax
 from dlrepair.build.recipes.makefile import Makefile
 from dlrepair.build.recipes.programs import is_compiler
-from dlrepair.build.recipes.python_values import Evaluator, Return, text_of
+from dlrepair.build.recipes.python_objects import Return, text_of
+from dlrepair.build.recipes.python_statements import Evaluator
 from dlrepair.build.recipes.shell import Shell
 from dlrepair.build.recipes.text import Command, absolute, has_unknown, is_known, unknown
 

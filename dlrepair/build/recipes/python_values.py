@@ -10,7 +10,8 @@ import ast
 import os
 
 from dlrepair.build.recipes import python_calls
-from dlrepair.build.recipes.text import Exhausted, is_known, unknown
+from dlrepair.build.recipes.python_objects import Dotted, Frame, Function, Method, Return, Unknown, text_of
+from dlrepair.build.recipes.text import Exhausted, is_known
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -22,62 +23,7 @@ MAX_DEPTH = 120
 MAX_ITEMS = 500
 
 
-class Unknown:
-    """A value that is not known; ``text`` is how the source writes it."""
-
-    def __init__(self, text: str = "?") -> None:
-        self.text = text
-
-    def __str__(self) -> str:
-        return unknown(self.text)
-
-    def __repr__(self) -> str:
-        return "Unknown({!r})".format(self.text)
-
-
-class Dotted:
-    """A name that is nobody's variable: a module, or something in one. Imports are resolved in ``name``."""
-
-    def __init__(self, name: str) -> None:
-        self.name = name
-
-    def __str__(self) -> str:
-        return unknown(self.name)
-
-
-class Method:
-    """An attribute of a known value, about to be called."""
-
-    def __init__(self, owner: Any, name: str) -> None:
-        self.owner = owner
-        self.name = name
-
-
-class Function:
-    """A function of the file, with the scope that it was defined in."""
-
-    def __init__(self, node: Any, scope: dict[str, Any]) -> None:
-        self.node = node
-        self.scope = scope
-        self.called = False
-
-
-class Return(Exception):
-    """Leaves a function."""
-
-    def __init__(self, value: Any) -> None:
-        super().__init__()
-        self.value = value
-
-
-def text_of(value: Any) -> str:
-    """Return a value as it stands inside a string."""
-    if isinstance(value, (str, int, float, Unknown, Dotted)):
-        return str(value)
-    return str(Unknown(type(value).__name__))
-
-
-class Evaluator:
+class Expressions:
     """Works one file out. ``on_call`` sees every call that has a dotted name before the built-in meanings do."""
 
     def __init__(
@@ -95,136 +41,13 @@ class Evaluator:
         self.depth = 0
         self._running: list[Any] = []
 
-    # Statements.
-
     def run(self, body: Sequence[ast.stmt]) -> None:
-        """Follow statements in order; raises ``Exhausted`` beyond the budget, ``Return`` out of a function."""
-        for node in body:
-            self.budget.spend(3)
-            handler = getattr(self, "_do_" + type(node).__name__, None)
-            if handler is not None:
-                handler(node)
-
-    def run_uncalled(self) -> None:
-        """Follow every function that was not called, its parameters unknown or at their defaults."""
-        for function in list(self.functions):
-            if not function.called:
-                self.call_function(function, [], {})
-
-    def _do_Expr(self, node: ast.Expr) -> None:
-        self.value(node.value)
-
-    def _do_Assign(self, node: ast.Assign) -> None:
-        value = self.value(node.value)
-        for target in node.targets:
-            self.assign(target, value)
-
-    def _do_AnnAssign(self, node: ast.AnnAssign) -> None:
-        if node.value is not None:
-            self.assign(node.target, self.value(node.value))
-
-    def _do_AugAssign(self, node: ast.AugAssign) -> None:
-        before, more = self.value(node.target), self.value(node.value)
-        if isinstance(before, list) and isinstance(node.op, ast.Add) and isinstance(more, (list, tuple)):
-            before.extend(list(more)[:MAX_ITEMS])
-            return
-        self.assign(node.target, self._binary(node.op, before, more))
-
-    def _do_If(self, node: ast.If) -> None:
-        verdict = self.truth(self.value(node.test))
-        before = self.taken
-        returned: Return | None = None
-        for body, holds in ((node.body, True), (node.orelse, False)):
-            self.taken = before and verdict in (None, holds)
-            if not self.taken and _sets_nothing(body):
-                continue
-            kept = None if verdict in (None, holds) else _copy(self.scope)
-            try:
-                self.run(body)
-            except Return as error:
-                returned = error if verdict == holds else returned
-            if kept is not None:
-                self.scope.clear()
-                self.scope.update(kept)
-        self.taken = before
-        if returned is not None:
-            raise returned
-
-    def _do_For(self, node: ast.For) -> None:
-        for item in self.items(self.value(node.iter)):
-            self.assign(node.target, item)
-            self.run(node.body)
-        self.run(node.orelse)
-
-    def _do_While(self, node: ast.While) -> None:
-        self.run(node.body)
-
-    def _do_Try(self, node: ast.Try) -> None:
-        self.run(node.body)
-        for handler in node.handlers:
-            try:
-                self.run(handler.body)
-            except Return:
-                pass
-        self.run(node.orelse)
-        self.run(node.finalbody)
-
-    def _do_With(self, node: ast.With) -> None:
-        for item in node.items:
-            value = self.value(item.context_expr)
-            if item.optional_vars is not None:
-                self.assign(item.optional_vars, value)
-        self.run(node.body)
-
-    def _do_FunctionDef(self, node: ast.FunctionDef) -> None:
-        function = Function(node, self.scope)
-        self.scope[node.name] = function
-        if len(self.functions) < 400:
-            self.functions.append(function)
-
-    def _do_ClassDef(self, node: ast.ClassDef) -> None:
-        outer, self.scope = self.scope, _Frame(self.scope)
-        try:
-            self.run(node.body)
-        except Return:
-            pass
-        self.scope = outer
-        self.scope[node.name] = Dotted(self._base_name(node))
-
-    def _base_name(self, node: ast.ClassDef) -> str:
-        """Return the dotted name under which calls of a class are seen: its base's, ``Extension`` and the like."""
-        for base in node.bases:
-            value = self.value(base)
-            if isinstance(value, Dotted) and value.name.rpartition(".")[2].endswith("Extension"):
-                return value.name
-        return node.name
-
-    def _do_Return(self, node: ast.Return) -> None:
-        raise Return(self.value(node.value) if node.value is not None else None)
-
-    def _do_Import(self, node: ast.Import) -> None:
-        for alias in node.names:
-            name = alias.asname or alias.name.split(".")[0]
-            self.scope[name] = Dotted(alias.name if alias.asname else name)
-
-    def _do_ImportFrom(self, node: ast.ImportFrom) -> None:
-        for alias in node.names:
-            self.scope[alias.asname or alias.name] = Dotted((node.module or "") + "." + alias.name)
+        """Follow statements in order."""
+        raise NotImplementedError
 
     def assign(self, target: Any, value: Any) -> None:
         """Bind a target to a value."""
-        if isinstance(target, ast.Name):
-            self.scope[target.id] = value
-        elif isinstance(target, (ast.Tuple, ast.List)):
-            items = list(self.items(value)) if not isinstance(value, Unknown) else []
-            for at, element in enumerate(target.elts):
-                self.assign(element, items[at] if at < len(items) else Unknown("unpacked"))
-        elif isinstance(target, ast.Subscript):
-            owner, key = self.value(target.value), self._index(target)
-            if isinstance(owner, dict) and isinstance(key, (str, int)):
-                owner[key] = value
-        elif isinstance(target, ast.Attribute):
-            self.scope[_path_of(target)] = value
+        raise NotImplementedError
 
     # Expressions.
 
@@ -256,7 +79,7 @@ class Evaluator:
         return self.scope[node.id] if node.id in self.scope else Dotted(node.id)
 
     def _of_Attribute(self, node: ast.Attribute) -> Any:
-        path = _path_of(node)
+        path = path_of(node)
         if path in self.scope:
             return self.scope[path]
         owner = self.value(node.value)
@@ -294,7 +117,7 @@ class Evaluator:
 
     def _of_ListComp(self, node: Any) -> Any:
         found: list[Any] = []
-        outer, self.scope = self.scope, _Frame(self.scope)
+        outer, self.scope = self.scope, Frame(self.scope)
         try:
             self._comprehend(node.generators, lambda: found.append(self.value(node.elt)), 0)
         finally:
@@ -305,7 +128,7 @@ class Evaluator:
 
     def _of_DictComp(self, node: Any) -> Any:
         found: dict[Any, Any] = {}
-        outer, self.scope = self.scope, _Frame(self.scope)
+        outer, self.scope = self.scope, Frame(self.scope)
         try:
             self._comprehend(
                 node.generators, lambda: found.update({text_of(self.value(node.key)): self.value(node.value)}), 0
@@ -428,7 +251,7 @@ class Evaluator:
         if function.node in self._running or len(self._running) > 12:
             return Unknown("call")
         outer = self.scope
-        self.scope = _Frame(function.scope)
+        self.scope = Frame(function.scope)
         self._running.append(function.node)
         depth, self.depth = self.depth, 0
         try:
@@ -479,30 +302,7 @@ class Evaluator:
         return bool(value)
 
 
-class _Frame(dict):  # type: ignore[type-arg]
-    """A function's scope over the one it was defined in; what is missing here is looked up there."""
-
-    def __init__(self, outer: dict[str, Any]) -> None:
-        super().__init__()
-        self.outer = outer
-
-    def __contains__(self, name: object) -> bool:
-        return super().__contains__(name) or name in self.outer
-
-    def __missing__(self, name: str) -> Any:
-        return self.outer[name]
-
-
-def _copy(scope: dict[str, Any]) -> dict[str, Any]:
-    """Return a copy of a scope whose lists can change without changing these."""
-    return {name: list(value) if isinstance(value, list) else value for name, value in scope.items()}
-
-
-def _sets_nothing(body: Sequence[ast.stmt]) -> bool:
-    return not body or all(isinstance(node, (ast.Pass, ast.Raise, ast.Assert)) for node in body)
-
-
-def _path_of(node: Any) -> str:
+def path_of(node: Any) -> str:
     """Return ``self.x.y`` of an attribute chain, "" if it does not begin with a name."""
     parts: list[str] = []
     while isinstance(node, ast.Attribute) and len(parts) < 20:
