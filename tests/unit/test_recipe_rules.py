@@ -150,7 +150,7 @@ def test_nothing_is_run(tmp_path: object) -> None:
     files = {
         "b.sh": "touch TRAP\n$(touch TRAP)\n`touch TRAP`\neval touch TRAP\n"
         "[ -z $(touch TRAP) ] && touch TRAP\ng++ -shared op.cc -o op.so\n",
-        "Makefile": "X := $(shell touch TRAP)\nY != touch TRAP\nop.so: op.cc\n\ttouch TRAP; g++ -shared $< -o $@ $(X)\n",
+        "Makefile": "X := $(shell touch TRAP)\nY!=touch TRAP\nop.so: op.cc\n\ttouch TRAP; g++ -shared $< $(X) -o $@\n",
         "setup.py": "import os\nos.system('touch TRAP')\nopen('TRAP', 'w')\n__import__('os').system('touch TRAP')\n"
         "from setuptools import Extension\nExtension('op', ['op.cc'])\n",
         "CMakeLists.txt": "execute_process(COMMAND touch TRAP)\nfile(WRITE TRAP x)\nadd_library(op SHARED op.cc)\n",
