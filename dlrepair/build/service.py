@@ -10,44 +10,23 @@ import os
 import time
 
 from dlrepair import store, trust
-from dlrepair.build import commands, compiler, includes, lock, objects, toolchain
+from dlrepair.build import commands, compiler, includes, lock, objects, parts, toolchain
+from dlrepair.build.parts import BuildFailed, Part, Watcher, signature
 from dlrepair.store import builds
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any, Callable, Sequence
 
-    from dlrepair.build.commands import Unit
     from dlrepair.build.workshop import Made
     from dlrepair.model.build import Recipe
     from dlrepair.model.built import BuildResult
     from dlrepair.model.toolchain import TensorFlow, Toolchain
 
+__all__ = ["BuildFailed", "Watcher", "build", "precompile", "signature"]
+
 #: a failed compile is believed, without another try, as long as nothing that it was made of has changed
 _FAILED = "failed build 1"
-
-
-class BuildFailed(Exception):
-    """Why there is no library: a slug of ``BuildResult.reason``, one sentence, and the whole output of the tool."""
-
-    def __init__(self, reason: str, text: str, output: str = "") -> None:
-        Exception.__init__(self, text)
-        self.reason = reason
-        self.text = text
-        self.output = output
-
-
-class Watcher:
-    """Told what a build does: nobody is listening. ``dlrepair.render.building`` has one that draws a line."""
-
-    def started(self, what: str) -> None:
-        """A compiler is about to run."""
-
-    def tick(self, doing: str) -> None:
-        """Time passes; ``doing`` is what with."""
-
-    def finished(self, result: BuildResult) -> None:
-        """The build is over."""
 
 
 def _nothing(event: str, **fields: Any) -> None:
@@ -88,44 +67,6 @@ def precompile(recipe: Recipe, script: str = "") -> bool:
         return part.may_precompile() and precompiled.make(part.toolchain, part.units[0]) is not None
     except (BuildFailed, toolchain.NoToolchain, OSError, ValueError):
         return False
-
-
-class Part:
-    """One library of a build: the one that is wanted, or a helper that it links."""
-
-    __slots__ = ("firsts", "known", "name", "recipe", "scan", "toolchain", "units")
-
-    def __init__(self, recipe: Recipe, scan: includes.Scan, chain: Toolchain) -> None:
-        self.recipe = recipe
-        self.scan = scan
-        self.toolchain = chain
-        self.name = os.path.basename(recipe.output)
-        self.units = commands.units(recipe, chain, scan)
-        self.firsts = [objects.first_key(unit, scan.texts[os.path.normpath(unit.source)], chain) for unit in self.units]
-        self.known: list[objects.Known | None] = [None] * len(self.units)
-
-    def may_precompile(self) -> bool:
-        """Whether a source means the same with TensorFlow's headers before its first line."""
-        from dlrepair.build import precompiled
-
-        sources = [os.path.normpath(unit.source) for unit in self.units if unit.language == "c++"]
-        headers = [text for path, text in self.scan.texts.items() if path not in sources]
-        return bool(sources) and any(precompiled.is_valid_for(self.scan.texts[one], headers) for one in sources)
-
-    def tops(self) -> tuple[str, ...]:
-        """What the paths of the project's own headers begin with."""
-        places = [unit.directory for unit in self.units] + [self.recipe.directory]
-        return tuple(one.rstrip(os.sep) + os.sep for one in places if one and one != os.sep)
-
-    def places(self, unit: Unit) -> objects.Places:
-        return objects.Places(unit, self.toolchain)
-
-    def look(self, shared: str) -> bool:
-        """Whether every object of this library is known by the contents of what it is made of."""
-        for at, unit in enumerate(self.units):
-            if self.known[at] is None:
-                self.known[at] = objects.find(self.firsts[at], self.places(unit), shared)
-        return all(self.known)
 
 
 class _Build:
@@ -178,9 +119,10 @@ class _Build:
     def _prepare(self) -> None:
         if store.root() is None:
             raise BuildFailed("no-store", store.problem() or "there is no store to build in")
-        for recipe in (*_all_helpers(self.recipe), self.recipe):
+        for recipe in (*parts.all_helpers(self.recipe), self.recipe):
             if recipe.missing:
-                raise BuildFailed("no-sources", "{} names {}: missing".format(_file(recipe), recipe.missing[0]))
+                text = "{} names {}: missing".format(parts.place_of(recipe), recipe.missing[0])
+                raise BuildFailed("no-sources", text)
             if not recipe.sources and not recipe.cuda_sources:
                 raise BuildFailed("no-sources", "no source of {} was found".format(recipe.output))
             self._check_trust((recipe.file, *recipe.sources, *recipe.cuda_sources))
@@ -221,7 +163,7 @@ class _Build:
             cuda = recipe.cuda or bool(recipe.cuda_sources)
             self.chain = toolchain.find(self.tensorflow if wants else None, cuda)
             self.notes += [note for note in self.chain.notes if note not in self.notes]
-        return Part(recipe, scan, self.chain if wants else _without(self.chain))
+        return Part(recipe, scan, self.chain if wants else parts.without_tensorflow(self.chain))
 
     def _foreign(self) -> tuple[str, ...]:
         return (self.tensorflow.include,) if self.tensorflow is not None else ()
@@ -350,7 +292,7 @@ class _Build:
         if ran.reason:
             reason = "link-error" if ran.reason == "failed" else ran.reason
             text = ran.output.replace(self.directory + os.sep, "")
-            raise BuildFailed(reason, _sentence(reason, part.name, text), _log(ran.argv, ran.output))
+            raise BuildFailed(reason, parts.sentence(reason, part.name, text), parts.log_of(ran.argv, ran.output))
         return [*helpers, output]
 
     def _check_ops(self, part: Part, path: str) -> None:
@@ -397,9 +339,8 @@ class _Build:
             for at, one in zip(todo, shop.compile([part.units[at] for at in todo])):
                 made.append(one)
                 if one.reason:
-                    raise BuildFailed(
-                        one.reason, _sentence(one.reason, one.unit.source, one.output), _log(one.argv, one.output)
-                    )
+                    text = parts.sentence(one.reason, one.unit.source, one.output)
+                    raise BuildFailed(one.reason, text, parts.log_of(one.argv, one.output))
                 files[at] = self._keep(part, at, one, shop.forwarded)
         return [files[at] for at in range(len(part.units))]
 
@@ -472,52 +413,3 @@ class _Build:
 
     def _seconds(self) -> float:
         return round(time.monotonic() - self.began, 3)
-
-
-def signature(path: str) -> str:
-    """Device, inode, size and mtime of what the path leads to, or ``-``: as ``repair.replay`` writes it."""
-    try:
-        info = os.stat(path)
-    except (OSError, ValueError):
-        return "-"
-    return "{}.{}.{}.{}".format(info.st_dev, info.st_ino, info.st_size, info.st_mtime_ns)
-
-
-def _all_helpers(recipe: Recipe) -> list[Recipe]:
-    """Helpers, and theirs before them; each once."""
-    found: list[Recipe] = []
-    for helper in recipe.helpers:
-        for one in (*_all_helpers(helper), helper):
-            if one not in found:
-                found.append(one)
-    return found
-
-
-def _without(chain: Toolchain) -> Toolchain:
-    from dataclasses import replace
-
-    return replace(chain, tensorflow=None) if chain.tensorflow is not None else chain
-
-
-def _file(recipe: Recipe) -> str:
-    return "{}:{}".format(recipe.file, recipe.line) if recipe.file else "the recipe"
-
-
-def _log(argv: Sequence[str], output: str) -> str:
-    return "$ {}\n{}".format(" ".join(argv), output)
-
-
-def _sentence(reason: str, subject: str, output: str) -> str:
-    """What a person reads of a failed command."""
-    name = os.path.basename(subject)
-    if reason == "time-limit":
-        seconds = compiler.limit("DLREPAIR_BUILD_SECONDS", compiler.SECONDS)
-        return "{}: the compiler was stopped after {:g} s".format(name, seconds)
-    if reason == "memory-limit":
-        most = compiler.limit("DLREPAIR_BUILD_MEMORY", compiler.BYTES / (1 << 20))
-        return "{}: the compiler ran out of memory ({:g} MiB)".format(name, most)
-    if reason == "disk-full":
-        return "{}: no space left in {}".format(name, store.location())
-    if reason == "not-started":
-        return "{}: the compiler does not run: {}".format(name, compiler.first_error(output))
-    return compiler.first_error(output) or "{}: the compiler gave no reason".format(name)

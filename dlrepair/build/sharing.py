@@ -16,7 +16,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any, Callable, Sequence
 
-    from dlrepair.build.service import Part
+    from dlrepair.build.parts import Part
 
 
 def _builds_of(shared: str) -> str:
