@@ -79,9 +79,10 @@ def _relocation(
         rows = unresolved_rows(subject, closure, view)
     except (OSError, ElfError):
         rows = []
-    if gaps and not (rows and _comes_first(subject, rows[0][0], {gap[1] for gap in gaps})):
-        _file, version, provider = gaps[0]
-        return Failure("abort", subject, version, "it has no version information at all", provider)
+    if gaps:
+        abort = _assertion(subject, closure, view, gaps, rows[0][0] if rows else None)
+        if abort is not None:
+            return abort
     if rows:
         return Failure("symbol", subject, rows[0][0])
     elf = read_facts(subject).elf
@@ -90,12 +91,37 @@ def _relocation(
     return None
 
 
-def _comes_first(subject: str, name: str, versions: set[str]) -> bool:
-    """True when a relocation names ``name`` before any symbol of ``versions``."""
+def _assertion(
+    subject: str, closure: Sequence[str], view: ProcessView, gaps: Sequence[tuple[str, str, str]], undefined: str | None
+) -> Failure | None:
+    """ld.so's own assertion (elf/dl-lookup.c, check_match), where it comes before the symbol ``undefined``.
+
+    It fails when a reference with a version meets its name in the very file that the version is of, and that file
+    has no version table; not where another object before it in the scope defines the symbol.
+    """
+    providers = {version: provider for _file, version, provider in gaps}
+    scope = [one for one in dict.fromkeys((*view.program_closure(), *closure)) if one != subject]
     with open_elf(subject) as elf:
         rows = {row[3]: row for row in elf.symbols.undefined()}
         for index in referenced_symbols(elf.image) or ():
             row = rows.get(index)
-            if row is not None and (row[0] == name or row[1] in versions):
-                return row[0] == name
-    return True
+            if row is None:
+                continue
+            name, version = row[0], row[1]
+            if name == undefined:
+                return None
+            if version in providers and _meets(name, version, providers[version], scope):
+                return Failure("abort", subject, version, "it has no version information at all", providers[version])
+    return None
+
+
+def _meets(name: str, version: str, provider: str, scope: Sequence[str]) -> bool:
+    """True when the look-up of ``name`` in ``scope`` comes to a definition in ``provider``."""
+    for path in scope:
+        try:
+            with open_elf(path) as elf:
+                if elf.defines(name, version):
+                    return path == provider
+        except (OSError, ElfError):
+            continue
+    return False

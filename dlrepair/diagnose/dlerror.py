@@ -48,6 +48,8 @@ def _plain(text: str) -> Found | None:
     """The message of a text that is nothing else but one line of glibc; None: take the long way."""
     if len(text) > 4000 or "\n" in text or "\\" in text or "dlerror" in text or "ibrary" in text or not text.isascii():
         return None
+    if "[" in text or "&#" in text:  # colours, entities
+        return None
     found = glibc.scan(text)
     if len(found) != 1:
         return None

@@ -150,18 +150,20 @@ class Facts:
                     for needed, version, provider in symbols.version_gaps(path, everything):
                         found.append((path, needed, version, provider))
                 found.sort(key=lambda gap: symbols.has_no_versions(gap[3]))  # ld.so reports none of these
-                if found and symbols.has_no_versions(found[0][3]) and self._symbol_first(trace):
-                    found = []
+                if found and symbols.has_no_versions(found[0][3]):
+                    found = self._asserted(found, trace)
             self._gaps = tuple(found)
         result: tuple[tuple[str, str, str, str], ...] = self._gaps
         return result
 
-    def _symbol_first(self, trace: Trace) -> bool:
-        """True when ld.so meets an undefined symbol before one whose provider has no version table (its assertion)."""
+    def _asserted(self, gaps: list[tuple[str, str, str, str]], trace: Trace) -> list[tuple[str, str, str, str]]:
+        """Of versions whose providers have no version table, the one at which ld.so's assertion ends the process."""
         from dlrepair.binary.wouldload import first_failure
 
         failure = first_failure(trace.path, process=self.view, trace=trace)
-        return failure is not None and failure.kind == "symbol"
+        if failure is None or failure.kind != "abort":
+            return []
+        return [gap for gap in gaps if (gap[0], gap[2]) == (failure.subject, failure.missing)]
 
     @property
     def unresolved(self) -> tuple[tuple[str, Any], ...]:

@@ -260,4 +260,12 @@ def to_english(text: str) -> str:
                 text = text[:at] + english + text[at + len(words) :]
                 lowered = text.lower()
                 at = lowered.find(words.lower(), at + len(english))
-    return text
+    return _of_unknown_words(text)
+
+
+def _of_unknown_words(text: str) -> str:
+    """A library's name and "No such file" with words between that no catalogue here has: only one message has this."""
+    import re
+
+    between = r"(\.so(?:\.\d+){0,4}\s?: )([^:\n]{0,80}[^\x00-\x7f][^:\n]{0,80})(: No such file or directory)"
+    return re.sub(between, r"\1cannot open shared object file\3", text)

@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Match
+
 _REPLACE = (
     ("\r\n", "\n"), ("\r", "\n"), ("\u00a0", " "), ("\u200b", ""), ("\ufeff", ""), ("\u2028", "\n"),
-    ("&quot;", '"'), ("&#39;", "'"), ("&#x27;", "'"), ("&lt;", "<"), ("&gt;", ">"), ("&amp;", "&"),
+    ("&quot;", '"'), ("&apos;", "'"), ("&nbsp;", " "), ("&lt;", "<"), ("&gt;", ">"), ("&amp;", "&"),
     ("\\'", "'"), ('\\"', '"'), ("\u201c", '"'), ("\u201d", '"'), ("\u2018", "'"), ("\u2019", "'"), ("\u00b4", "'"),
     ("\uff1a", ": "), ("\uff1b", "; "),
 )  # fmt: skip
+
+#: A colour whose escape character was written out, or lost on the way.
+_LOST_COLOUR = r"(?:\^\[|\u241b|\\x1[bB]|\\u001[bB]|\\033|\\e)?\[(?:[0-9]{1,3};){0,4}[0-9]{1,3}m"
 
 #: Longest text that is looked at: a log's end and its beginning hold what matters.
 LIMIT = 100_000
@@ -22,7 +29,10 @@ def clean(text: str) -> str:
 
     if len(text) > LIMIT:
         text = text[: LIMIT // 2] + "\n" + text[-LIMIT // 2 :]
-    text = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", text)
+    text = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]|\x1b\][^\x07\x1b\n]{0,300}(?:\x07|\x1b\\)", "", text)
+    text = re.sub(_LOST_COLOUR, "", text)
+    if "&#" in text:
+        text = re.sub(r"&#(?:x([0-9A-Fa-f]{1,5})|([0-9]{1,6}));", _character, text)
     for old, new in _REPLACE:
         if old in text:
             text = text.replace(old, new)
@@ -31,6 +41,11 @@ def clean(text: str) -> str:
     if "\\\\" in text:
         text = text.replace("\\\\", "\\")
     return "\n".join(_line(line) for line in text.split("\n"))
+
+
+def _character(match: Match[str]) -> str:
+    code = int(match.group(1), 16) if match.group(1) else int(match.group(2))
+    return chr(code) if 31 < code < 0xD800 or 0xDFFF < code < 0x110000 else " "
 
 
 #: What mail, pytest, MPI, ray and log viewers put before a line; every piece may be repeated.

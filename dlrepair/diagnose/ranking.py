@@ -155,6 +155,10 @@ def _not_found_dyld(found: Found, loader: str) -> tuple[str, ...]:
 
 
 def _not_found_stated(found: Found, state: str) -> tuple[str, ...]:
+    if state in ("either-opened", "dotnet"):  # the package's file is there as a rule: what it needs is not
+        return ("dependency-missing", "undefined-symbol-version", "file-missing")
+    if state == "java":
+        return ("file-missing", "search-path", "dependency-missing")
     if state == "gpu":
         return ("search-path", "dependency-missing")
     if state == "either":

@@ -29,6 +29,15 @@ SENTENCES = (
     ("] Permission denied: ", r"""Permission denied: b?['"](?P<obj>[^'"\n]+)['"]""", "permission", 7, "file"),
     ("] Cannot allocate memory: ", r"""Cannot allocate memory: b?['"](?P<obj>[^'"\n]+)['"]""", "no-memory", 7, "file"),
     ("Inconsistency detected by ld.so", r"""Inconsistency detected by ld\.so""", "unknown", 6, "ld.so"),
+    ("Could not load this library", r"""Could not load this library:\s*(?P<obj>[^\s'"]+)""", "not-found", 6, "either-opened"),
+    ("java.library.path", r"""no (?P<obj>(?P<missing>[\w.+-]+)) in java\.library\.path""", "not-found", 8, "java"),
+    (
+        "or one of its dependencies. In order",
+        r"""load shared library '(?P<obj>(?P<missing>[^'\n]+))' or one of its dependencies""",
+        "not-found",
+        9,
+        "dotnet",
+    ),
     (
         "dynamic module does not define",
         r"""dynamic module does not define (?:module export|init) function \(?(?P<missing>(?:PyInit_|PyInitU_|init)(?P<obj>\w+))""",
