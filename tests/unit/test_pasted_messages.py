@@ -22,7 +22,7 @@ MESSAGES = {
         "\\x1b[31mImportError: /a/b.so: undefined symbol: foo\\x1b[0m", "undefined-symbol", "/a/b.so", "foo", None,
     ),
     "entities": (
-        "OSError: /lib/x86_64-linux-gnu/libc.so.6: version &#x60;GLIBC_2.34&#x27; not found (required by /app/libfoo.so)",
+        "OSError: /lib64/libc.so.6: version &#x60;GLIBC_2.34&#x27; not found (required by /app/libfoo.so)",
         "version-not-found", "/app/libfoo.so", "GLIBC_2.34", "libc-too-old",
     ),
     "decimal entities": (
