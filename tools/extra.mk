@@ -1,5 +1,7 @@
 # Runs on demand: neither is part of make test.
 #
+#   make bench-trees       search and index in trees of up to a million files, beside find, fd and plocate
+#   make stress-index      kill -9 at random moments of indexing, vetting and remembering, three hundred times
 #   make fuzz              a million damaged inputs to every reader (coverage-guided where atheris is installed)
 #   make bench-diagnosis   reading, searching and preflight beside other tools, on this machine's files
 
@@ -40,3 +42,11 @@ test-matrix: $(MAIN)
 bench-watch: $(MAIN)
 	@$(ENVS) make tf221
 	$(BENCH_PYTHON) benchmarks/watch.py --output docs/reference/benchmarks-rebuild.md
+
+.PHONY: bench-trees stress-index
+
+bench-trees: $(MAIN)
+	$(MAIN) benchmarks/trees.py --output docs/reference/benchmarks-search.md
+
+stress-index: $(MAIN)
+	KILL_ROUNDS=$(or $(ROUNDS),300) $(PYTEST) tests/labs/test_index.py -k killed
