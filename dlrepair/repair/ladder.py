@@ -25,6 +25,10 @@ LADDER = (substitute, preload, alias, patched, relocated, rebuild, reexec)
 
 #: a load that fails differently after a repair is diagnosed again, at most this often
 ROUNDS = 4
+#: causes that lie in another library than the one that was asked for, and the share of the time for searching that
+#: is kept for that library's better copy: a twin of a sound file may be looked for in vain everywhere
+OTHER_COPY = ("symbol-version-missing", "libstdcxx-too-old", "search-path", "static-tls")
+RESERVED = 0.5
 #: plans tried in one round
 PLANS = 8
 
@@ -79,9 +83,16 @@ def _is_sticky(folder: str) -> bool:
 def _round(context: Context) -> tuple[tuple[Any] | None, Diagnosis | None]:
     """(answer, new diagnosis when a plan changed the failure)."""
     tried = 0
-    for context.last_resort, strategy in (*((False, one) for one in LADDER), (True, substitute)):
+    deadline = context.deadline
+    reserve = context.settings.budget_ms / 1000.0 * RESERVED if context.diagnosis.cause in OTHER_COPY else 0.0
+    first = (reexec,) if reexec.is_learned(context) else ()  # by another rank or worker, while this one waited
+    for context.last_resort, strategy in (*((False, one) for one in (*first, *LADDER)), (True, substitute)):
         if not strategy.applies(context):
             continue
+        if strategy is reexec:  # whatever the others have taken
+            context.deadline = max(deadline, time.monotonic() + reserve)
+        else:
+            context.deadline = deadline - (0 if context.last_resort else reserve)
         for plan in strategy.plan(context):
             tried += 1
             answer, error = _execute(context, plan)
@@ -93,6 +104,7 @@ def _round(context: Context) -> tuple[tuple[Any] | None, Diagnosis | None]:
                 return None, _diagnose_again(context, error)
             if tried >= PLANS or context.out_of_time():
                 return None, None
+    context.deadline = deadline
     return None, None
 
 

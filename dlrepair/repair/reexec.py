@@ -22,6 +22,11 @@ def applies(context: Context) -> bool:
     return not context.exact and not context.last_resort and context.settings.reexec != "never"
 
 
+def is_learned(context: Context) -> bool:
+    """Whether a fix for this program is kept that this process was not started with."""
+    return applies(context) and bool(_learned_meanwhile(context))
+
+
 def plan(context: Context) -> Iterator[Plan]:
     """One plan for each fix that is proposed."""
     from dlrepair.model.plan import Plan, Step
@@ -46,6 +51,8 @@ def _learned_meanwhile(context: Context) -> tuple[EnvironmentFix, ...]:
     if found is None or found[1].stale():
         return ()
     record = found[1]
+    if learned.started()[1:2] == [found[0]]:
+        return ()
     return (EnvironmentFix(record.variables, record.why, tuple(path for seen, path in record.files if seen[0] != "d")),)
 
 

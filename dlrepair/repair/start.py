@@ -29,6 +29,7 @@ def take(context: Context, step: Step) -> None:
     Returns only where no program is running, and what would be done is all that was asked for.
     """
     from dlrepair import learned
+    from dlrepair.binary import process
     from dlrepair.repair import early, prove
 
     fix = context.fixes[step.target]
@@ -36,10 +37,11 @@ def take(context: Context, step: Step) -> None:
         before = learned.original()
     except (OSError, ValueError) as error:
         raise NotNow(str(error)) from None
-    environ = learned.start_environment(KIND, "", "", fix.variables, before)
-    if environ is None:
-        raise NotNow("the environment says so already")
-    problem = prove.find_problem(context, fix, learned.changed(before, fix.variables))
+    fix = _with_former(context, fix)
+    wanted = learned.changed(before, fix.variables)
+    if all(process.start_env(name) == wanted.get(name, "") for name, _, _ in fix.variables):
+        raise NotNow("the process was started with that already")
+    problem = prove.find_problem(context, fix, wanted)
     if problem:
         raise NotNow("it does not load there either: {}".format(problem))
     if context.rehearsed:
@@ -61,8 +63,23 @@ def _rows(fix: EnvironmentFix) -> list[dict[str, str]]:
     return [{"name": name, "action": action, "value": value} for name, action, value in fix.variables]
 
 
+def _with_former(context: Context, fix: EnvironmentFix) -> EnvironmentFix:
+    """The fix together with what is in force in this process: a start of ours that something else had needed."""
+    from dataclasses import replace
+
+    from dlrepair import learned
+
+    started = learned.started()
+    former = learned.find(started[1]) if len(started) > 1 and started[1] else None
+    if former is None or former.stale():
+        return fix
+    variables = tuple(one for one in former.variables if one not in fix.variables) + fix.variables
+    files = tuple(path for seen, path in former.files if not seen.startswith("d") and path not in fix.files)
+    return replace(fix, variables=variables, files=files + fix.files)
+
+
 def _learn(context: Context, fix: EnvironmentFix) -> bool:
-    """Whether the fix was kept for the next start, together with what is in force already."""
+    """Whether the fix was kept for the next start."""
     from dlrepair import learned
     from dlrepair.learned import keep
 
@@ -70,16 +87,12 @@ def _learn(context: Context, fix: EnvironmentFix) -> bool:
     problem, shown = "the program cannot be told from /proc", ""
     if program is not None:
         shown = program.shown
-        former = learned.find(program.key())
-        variables, files = fix.variables, fix.files
-        if former is not None and not former.stale():
-            variables = tuple(one for one in former.variables if one not in variables) + variables
-            files = tuple(path for seen, path in former.files if not seen.startswith("d")) + files
+        variables = fix.variables
         folders = tuple(value for _, action, value in variables if action == "prepend" and os.path.isdir(value))
         problem = keep.keep(
             program,
             learned.Record(
-                variables=variables, files=keep.evidence(files, folders), cause=context.diagnosis.cause,
+                variables=variables, files=keep.evidence(fix.files, folders), cause=context.diagnosis.cause,
                 requested=context.request.requested, incident=context.incident, why=fix.why,
             ),
         )  # fmt: skip

@@ -1,0 +1,270 @@
+"""Programs that start Python, or run other people's code in it, in their own way: the real ones."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+from starting import HERE, LIBRARIES, Did, Project, Way, check
+
+TASK = """\
+import ctypes
+import os
+
+HERE = @HERE@
+
+
+def task(name="task"):
+    first = ctypes.CDLL(os.path.join(HERE, "libfirst.so"))
+    second = ctypes.CDLL(os.path.join(HERE, "libsecond.so"))
+    with open(os.path.join(HERE, "effects"), "a") as file:
+        file.write("task\\n")
+    return second.second()
+""".replace("@HERE@", HERE)
+
+POOL = """\
+import multiprocessing
+import sys
+from task import task
+
+if __name__ == "__main__":
+    context = multiprocessing.get_context(sys.argv[1])
+    with context.Pool(2) as pool:
+        print(pool.map(task, ["a", "b", "c"], chunksize=1))
+"""
+
+EXECUTOR = """\
+from concurrent.futures import ProcessPoolExecutor
+from task import task
+
+if __name__ == "__main__":
+    with ProcessPoolExecutor(2) as pool:
+        print(list(pool.map(task, ["a", "b"])))
+"""
+
+KERNEL = """\
+import sys
+from jupyter_client.manager import start_new_kernel
+
+manager, client = start_new_kernel(kernel_name="python3", startup_timeout=60)
+status = 0
+try:
+    for cell in ("from task import task", "print('task says', task())"):
+        reply = client.execute_interactive(cell, timeout=60, allow_stdin=False, output_hook=lambda message: (
+            print(message["content"]["text"], end="") if message["msg_type"] == "stream"
+            and message["content"]["name"] == "stdout" else None))
+        status = status or int(reply["content"]["status"] != "ok")
+finally:
+    client.stop_channels()
+    manager.shutdown_kernel(now=True)
+sys.exit(status)
+"""
+
+RAY = """\
+import ray
+
+ray.init(num_cpus=1, include_dashboard=False, logging_level="ERROR", log_to_driver=False, namespace="t")
+
+
+@ray.remote(max_retries=0)
+def work():
+    from task import task
+
+    return task()
+
+
+try:
+    print(ray.get(work.remote()))
+finally:
+    ray.shutdown()
+"""
+
+DASK = """\
+from dask.distributed import Client, LocalCluster
+from task import task
+
+if __name__ == "__main__":
+    with LocalCluster(n_workers=1, threads_per_worker=1, processes=True, dashboard_address=None) as cluster:
+        with Client(cluster) as client:
+            print(client.submit(task, "a", retries=0).result(timeout=60))
+"""
+
+SERVER = """\
+from task import task
+
+
+def application(environ, start_response):
+    text = str(task()).encode()
+    start_response("200 OK", [("Content-Type", "text/plain")])
+    return [text]
+"""
+
+
+def files(**texts: str):
+    def prepare(project: Project) -> None:
+        project.write("task.py", TASK)
+        for name, text in texts.items():
+            project.write(name + ".py", text)
+
+    return prepare
+
+
+def words(*arguments: str, **env: str):
+    return lambda project, python: project.run([python, *arguments], **env)
+
+
+def worker(name: str, slug: str, *arguments: str, same_output: bool = False, **texts: str) -> Way:
+    return Way(name, words(*arguments), slug, files(**texts), same_output)
+
+
+def serve(preload: bool):
+    """gunicorn with two preforked workers, asked once; it ends as its supervisor ends it."""
+
+    def start(project: Project, python: str) -> Did:
+        socket = os.path.join(project.world.top, "socket")
+        command = [python, "-m", "gunicorn", "--workers", "2", "--bind", "unix:" + socket, "server:application"]
+        command += ["--preload"] if preload else []
+        def ask(process: subprocess.Popen[bytes]) -> None:
+            answer = ""
+            for _ in range(200):
+                done = subprocess.run(
+                    [sys.executable, "-c", ASK, socket], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
+                )
+                answer = done.stdout.decode()
+                if answer:
+                    break
+                time.sleep(0.1)
+            project.answer = answer
+            process.send_signal(signal.SIGTERM)
+
+        did = project.run(command, wait=ask, PYTHONPATH=project.root)
+        did.out = project.answer
+        did.status = 0 if did.status == 0 and "200" in project.answer else 1
+        return did
+
+    return start
+
+
+ASK = """\
+import http.client, socket, sys
+connection = http.client.HTTPConnection("localhost")
+connection.sock = socket.socket(socket.AF_UNIX)
+connection.sock.connect(sys.argv[1])
+connection.request("GET", "/")
+try:
+    answer = connection.getresponse()
+    print(answer.status, answer.read() if answer.status == 200 else b"")
+except http.client.HTTPException as error:  # the worker takes an OSError for a closed connection
+    print(type(error).__name__)
+"""
+
+LOAD = LIBRARIES.replace("@HERE@", HERE)
+TEST = "from task import task\n\n\ndef test_task():\n    assert task() == 42\n"
+TWO_TESTS = TEST + "\n\ndef test_again():\n    assert task() == 42\n"
+
+#: in the interpreter of the other tests
+WORKERS = [
+    worker("fork", "forked", "train.py", "fork", train=POOL),
+    worker("spawn", "worker", "train.py", "spawn", train=POOL),
+    worker("forkserver", "forked", "train.py", "forkserver", train=POOL),
+    worker("executor", "forked", "train.py", train=EXECUTOR),
+]  # fmt: skip
+
+PROGRAMS = [
+    worker("ipython-script", "ipython", "-m", "IPython", "--no-banner", "train.py",
+           train="from task import task\nprint(task())\n"),
+    worker("ipython-text", "ipython", "-m", "IPython", "--no-banner", "-c", "from task import task; print(task())"),
+    Way("jupyter-kernel", words("kernel.py"), "jupyter", files(kernel=KERNEL), same_output=False),
+    worker("pytest", "pytest", "-m", "pytest", "-q", "-p", "no:cacheprovider", "test_it.py", test_it=TEST),
+    worker("pytest-xdist", "pytest", "-m", "pytest", "-q", "-p", "no:cacheprovider", "-n", "2", "test_it.py",
+           test_it=TWO_TESTS),
+    worker("coverage", "debugger", "-m", "coverage", "run", "--data-file=/dev/null", "train.py",
+           train="from task import task\nprint(task())\n"),
+    worker("debugpy", "debugger", "-m", "debugpy", "--listen", "127.0.0.1:0", "train.py",
+           train="from task import task\nprint(task())\n"),
+    worker("ray", "ray", "train.py", train=RAY),
+    worker("dask", "worker", "train.py", train=DASK),
+    Way("gunicorn", serve(False), "forked", files(server=SERVER), same_output=True),
+]  # fmt: skip
+
+
+@pytest.mark.compile
+@pytest.mark.parametrize("kind", ["moved", "conflict"])
+@pytest.mark.parametrize("way", WORKERS, ids=repr)
+def test_worker(way: Way, kind: str, project: Project, bare: str, hooked: str) -> None:
+    check(way, kind, project, bare, hooked)
+
+
+@pytest.mark.compile
+@pytest.mark.parametrize("kind", ["moved", "conflict"])
+@pytest.mark.parametrize("way", PROGRAMS, ids=repr)
+def test_program(way: Way, kind: str, project: Project, ways_bare: str, ways: str) -> None:
+    check(way, kind, project, ways_bare, ways)
+
+
+RANK = """\
+@EARLY@import ctypes
+import os
+
+HERE = @HERE@
+first = ctypes.CDLL(os.path.join(HERE, "libfirst.so"))
+second = ctypes.CDLL(os.path.join(HERE, "libsecond.so"))
+from mpi4py import MPI
+
+total = MPI.COMM_WORLD.allreduce(second.second())
+with open(os.path.join(HERE, "effects"), "a") as file:
+    file.write("rank %d of %d\\n" % (MPI.COMM_WORLD.Get_rank(), MPI.COMM_WORLD.Get_size()))
+if MPI.COMM_WORLD.Get_rank() == 0:
+    print("total", total)
+""".replace("@HERE@", HERE)
+RANKS = 8
+
+
+def mpirun(project: Project, python: str) -> Did:
+    command = ["mpirun", "--oversubscribe", "-n", str(RANKS), python, "train.py"]
+    if os.getuid() == 0:
+        command.insert(1, "--allow-run-as-root")
+    did = project.run(command, OMPI_MCA_btl="self,vader", OMPI_MCA_rmaps_base_oversubscribe="1")
+    did.effects.sort()
+    return did
+
+
+@pytest.mark.compile
+@pytest.mark.parametrize(
+    "kind, early", [("moved", ""), ("conflict", ""), ("conflict", "from mpi4py import MPI\n")],
+    ids=["moved", "conflict", "conflict-after-init"],
+)  # fmt: skip
+def test_eight_ranks(kind: str, early: str, project: Project, ways_bare: str, ways: str) -> None:
+    """Open MPI's own mpirun: one repair, eight good ranks, one journal story."""
+    project.build(kind)
+    project.write("train.py", RANK.replace("@EARLY@", early))
+    good = mpirun(project, ways_bare)
+    assert good.status == 0 and good.out == "total %d\n" % (42 * RANKS) and len(good.effects) == RANKS, good.story()
+    project.break_(kind)
+    project.forget()
+    if early:  # MPI_Init has run: the other ranks know of this process, so that it stays what it is
+        first = mpirun(project, ways)
+        assert first.status != 0 and not first.effects, first.story()
+        refused = {line["refused"] for line in first.events("reexec")}
+        assert refused and refused <= {"mpi", "threads"}, first.story()
+    did = mpirun(project, ways)
+    assert (did.status, did.out, did.effects) == (0, good.out, good.effects), did.story()
+    assert not did.events("internal-error"), did.story()
+    assert len({line["run"] for line in did.journal}) == 1, did.story()
+    if early:
+        assert sum(bool(line.get("applied")) for line in did.events("learned")) == RANKS, did.story()
+        return
+    assert len({line["pid"] for line in did.events("load-repaired")}) == RANKS, did.story()
+    if kind == "moved":
+        assert sum(not line.get("remembered") for line in did.events("load-repaired")) == 1, did.story()
+    else:
+        assert [line["refused"] for line in did.events("reexec")] == [None] * RANKS, did.story()
+        assert len({line["path"] for line in did.events("candidate") if line["verdict"] == "accepted"}) == 1
+        assert len([1 for line in did.events("candidate") if line["verdict"] == "accepted"]) == 1, did.story()
+        again = mpirun(project, ways)
+        assert (again.status, again.out, again.effects) == (0, good.out, good.effects), again.story()
+        assert not again.events("load-failed"), again.story()
