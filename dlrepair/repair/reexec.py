@@ -30,14 +30,21 @@ def is_learned(context: Context) -> bool:
 def plan(context: Context) -> Iterator[Plan]:
     """One plan for each fix that is proposed."""
     from dlrepair.model.plan import Plan, Step
-    from dlrepair.repair import environment
 
-    for fix in (*_learned_meanwhile(context), *environment.find_fixes(context)):
+    for fix in _fixes(context):
         shown = describe(fix)
         context.fixes[shown] = fix
         yield Plan(
             KIND, (Step("reexec", context.request.requested, shown),), fix.why, "started again with " + shown,
         )  # fmt: skip
+
+
+def _fixes(context: Context) -> Iterator[EnvironmentFix]:
+    """What is known already, and only then what has to be searched for."""
+    from dlrepair.repair import environment
+
+    yield from _learned_meanwhile(context)
+    yield from environment.find_fixes(context)
 
 
 def _learned_meanwhile(context: Context) -> tuple[EnvironmentFix, ...]:
