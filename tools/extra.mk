@@ -9,10 +9,11 @@
 #   make bench-watch       from save to published library in watch mode, beside plain g++
 #   make stress-build      a builder killed at random times, a hundred rounds
 #   make bench-rebuild     from a failing load to the op's result, when the store has the library
+#   make bench-starts      a start with a learned environment, and with fifty records for other programs
 
 #   make call-sites        every call site of the corpus with its library in every place: docs/reference/call-sites.md
 
-.PHONY: fuzz bench-diagnosis stress-build bench-rebuild test-matrix bench-watch call-sites
+.PHONY: fuzz bench-diagnosis stress-build bench-rebuild test-matrix bench-watch call-sites bench-starts
 
 FUZZ_PYTHON ?= $(MAIN)
 FUZZ_INPUTS ?= 1000000
@@ -50,3 +51,6 @@ bench-trees: $(MAIN)
 
 stress-index: $(MAIN)
 	KILL_ROUNDS=$(or $(ROUNDS),300) $(PYTEST) tests/labs/test_index.py -k killed
+
+bench-starts: $(MAIN)
+	$(MAIN) benchmarks/starts.py --output docs/reference/benchmarks-starts.md
