@@ -111,25 +111,35 @@ def _recipe(wanted: str, own: list[str], usable: Sequence[str]) -> Recipe:
 
 
 def _belonging(path: str, usable: Sequence[str]) -> Iterable[str]:
-    """Yield the sources that implement a header in quotes of ``path``: same stem, in the header's directory."""
+    """Yield the sources that implement a header in quotes of ``path``: of its stem, beside it or alone of that name."""
     directory = os.path.dirname(path)
     for name in facts_of(path).includes:
         if name.startswith(("tensorflow/", "third_party/", "absl/", "google/")):
             continue
-        head = os.path.splitext(name)[0]
         header = _find_header(name, directory)
-        for other in usable:
-            plain = os.path.splitext(other[: -len(".cu.cc")] + ".cu" if other.endswith(".cu.cc") else other)[0]
-            if (header and plain == os.path.splitext(header)[0]) or (not header and plain.endswith("/" + head)):
-                yield other
+        wanted = os.path.splitext(header or name)[0]
+        own = [one for one in usable if _plain(one) == wanted or (not header and _plain(one).endswith("/" + wanted))]
+        if not own:
+            alone = [one for one in usable if os.path.basename(_plain(one)) == os.path.basename(wanted)]
+            own = alone if len({os.path.dirname(one) for one in alone}) == 1 else []
+        yield from own
+
+
+def _plain(path: str) -> str:
+    """Return a source's path without its ending, ``.cu.cc`` being one."""
+    for suffix in (".cu.cc", ".cu.cpp"):
+        if path.endswith(suffix):
+            return path[: -len(suffix)]
+    return os.path.splitext(path)[0]
 
 
 def _find_header(name: str, directory: str) -> str:
-    """Return the path of a header in quotes, taken from the directory of the source or one above it."""
+    """Return the path of a header in quotes: from the source's directory or one above it, or ``include`` in these."""
     for _ in range(6):
-        path = os.path.normpath(os.path.join(directory, name))
-        if os.path.isfile(path):
-            return path
+        for place in ("", "include", "src"):
+            path = os.path.normpath(os.path.join(directory, place, name))
+            if os.path.isfile(path):
+                return path
         if directory == os.path.dirname(directory):
             break
         directory = os.path.dirname(directory)
