@@ -61,11 +61,14 @@ def write(found: list[tuple[sites.Site, str, object]], every: list[sites.Site]) 
         lines.append("- {}: {}".format(count, reason))
     lost = [(site, place, answer) for site, place, answer in found if answer != 42]
     lines += ["", "Loads that were not repaired: {}.".format(len(lost)), ""]
-    groups = collections.Counter((place, site.kind.replace("_", " ")) for site, place, _ in lost)
+    groups = collections.Counter(
+        (place, "{}, `{}`".format(site.kind.replace("_", " "), str(answer).rsplit(": ", 1)[-1]))
+        for site, place, answer in lost
+    )
     for label, _ in sites.PLACES:
         for (place, kind), count in groups.most_common():
             if place == label:
-                lines.append("- {}: {}, the library in *{}*".format(count, kind, place))
+                lines.append("- {}: the library in *{}*; {}".format(count, place, kind))
     for label, _ in sites.ELSEWHERE:
         count = sum(one for (place, _), one in groups.items() if place == label)
         lines.append("- {}: the library in *{}*, which is never searched".format(count, label))
