@@ -62,6 +62,28 @@ def _prepare(state: "Stage0") -> "None":
         state.opened = []  # names that TensorFlow loaded, in order
         state.originals = {("_imp", "create_dynamic"): state.create}  # (module name, entry) -> the native function
         state.natives = _NATIVE  # loaders can be added: ``dlrepair.loaders.register``
+        state.reported = []  # ids of exceptions that the hooks have dealt with
+        import atexit
+
+        atexit.register(_look_back, state, os.getpid())
+
+
+def _look_back(state: "Stage0", pid: "int") -> "None":
+    """At exit: an exception that nobody caught may be about a library that was never asked for.
+
+    Only what ended the program: its traceback begins with the outermost frame, and no prompt is waiting.
+    """
+    try:
+        error, trace = getattr(sys, "last_value", None), getattr(sys, "last_traceback", None)
+        if error is None or trace is None or trace.tb_frame.f_back is not None or os.getpid() != pid:
+            return
+        if hasattr(sys, "ps1") or sys.flags.interactive or not isinstance(error, Exception):
+            return
+        import dlrepair.hooks.postmortem  # noqa: F401
+
+        sys.modules["dlrepair.hooks.postmortem"].look(state, error, trace)
+    except Exception:  # the package has gone since
+        return
 
 
 def _is_beyond(path: "Any", sizes: "str") -> "bool":

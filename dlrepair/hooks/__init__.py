@@ -123,6 +123,8 @@ def on_failure(
         while frame.f_back is not None and _is_stage0(frame):
             frame = frame.f_back
         ask.frame = frame
+        if error is not None:
+            state.reported = [*state.reported[-99:], id(error)]
         from dlrepair.hooks import _guard
 
         answer = _guard.handle(ask)

@@ -246,7 +246,7 @@ def changed(environ: "Mapping[str, str]", variables: "Iterable[tuple[str, str, s
                 found[name] = now
             else:
                 found.pop(name, None)
-        elif action == "set":
+        elif action in ("set", "show"):
             found[name] = value
     return found
 
@@ -519,7 +519,7 @@ def start_environment(
     now = changed(environ, variables)
     if now == environ:
         return None
-    names = sorted({name for name, _, _ in variables})
+    names = sorted({name for name, action, _ in variables if action != "show"})
     now[MARK] = "\t".join((way, key, run, ",".join(names)))
     for name in names:
         if name in environ:

@@ -6,8 +6,10 @@ from dataclasses import dataclass
 
 #: Values of the action: how ``value`` enters the variable.
 #: ``prepend``: in front of a list separated by colons; ``remove``: out of it; ``tunable``: ``name=value`` in
-#: GLIBC_TUNABLES, in place of an older value of that name; ``set``: the whole value.
-ACTIONS = ("prepend", "remove", "tunable", "set")
+#: GLIBC_TUNABLES, in place of an older value of that name; ``set``: the whole value. The program
+#: does not see them, and its children start with the user's own; ``show``: as ``set``, for a variable that the
+#: program itself reads.
+ACTIONS = ("prepend", "remove", "tunable", "set", "show")
 
 
 @dataclass(frozen=True)

@@ -49,7 +49,7 @@ def take(context: Context, step: Step) -> None:
             return
         context.advice = "Run the program: it is then started with {}.".format(step.target)
         raise NotNow("which program is to be started is known when it runs")
-    kept = _learn(context, fix)
+    kept = learn(context, fix)
     slug, condition = early.find_refusal(context)
     if slug:
         context.emit("reexec", strategy=KIND, refused=slug, condition=condition, environment=_rows(fix))
@@ -78,7 +78,7 @@ def _with_former(context: Context, fix: EnvironmentFix) -> EnvironmentFix:
     return replace(fix, variables=variables, files=files + fix.files)
 
 
-def _learn(context: Context, fix: EnvironmentFix) -> bool:
+def learn(context: Context, fix: EnvironmentFix) -> bool:
     """Whether the fix was kept for the next start."""
     from dlrepair import learned
     from dlrepair.learned import keep

@@ -1,0 +1,78 @@
+"""After an uncaught exception: a program that looked for a library, found none, and never came to load it.
+
+Called at exit, when the interpreter has shown the traceback in its own way: ``sys.excepthook`` is nobody's but the
+user's. ``sys.last_value`` is what the interpreter left there (PyErr_PrintEx, Python/pythonrun.c).
+"""
+
+from __future__ import annotations
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from dlrepair.diagnose.giveups import GiveUp
+
+#: causes and contexts of an exception that are looked at
+CHAIN = 16
+
+
+def look(state: Any, error: Any, trace: Any) -> None:
+    """Diagnoses and learns where the exception is about a library that no hook has seen. Raises nothing."""
+    try:
+        one, count = error, 0
+        while one is not None and count < CHAIN:
+            if id(one) in getattr(state, "reported", ()):
+                return
+            one, count = one.__cause__ or one.__context__, count + 1
+        from dlrepair.diagnose import giveups
+
+        seen = giveups.find(error, trace)
+        if seen is not None:
+            _report(state, error, seen)
+    except Exception as problem:
+        from dlrepair.hooks import _internal_error
+
+        _internal_error(problem)
+
+
+def _report(state: Any, error: BaseException, seen: GiveUp) -> None:
+    """Says and journals what is wrong with the library, and what the next start is given. Nothing is loaded."""
+    from dlrepair import engine
+    from dlrepair.binary import process
+    from dlrepair.diagnose import rules
+    from dlrepair.journal import writer
+    from dlrepair.model.requests import Guard
+    from dlrepair.repair import lookback
+    from dlrepair.repair.context import Context
+
+    script = engine.main_script(state.cwd)
+    settings = engine.settings_for(script, state.cwd)
+    if settings.mode == "off":
+        return
+    events: list[tuple[str, dict[str, Any]]] = []
+    request = lookback.request(seen, script, state.cwd)
+    target = engine.resolved(request)
+    view = process.ProcessView.current()
+    diagnosis = rules.diagnose(request, target=target, process=view)
+    if diagnosis.cause not in ("file-missing", "wrong-cwd"):
+        return  # it is there: the exception is about something else
+    ask = lookback.NoAsk(state, request.requested)
+    context = Context(
+        ask, request, diagnosis, Guard("none"), settings, view, target,
+        lambda event, **fields: events.append((event, fields)),
+    )  # fmt: skip
+    context.incident = writer.new_incident()
+    outcome = lookback.look(context, seen)
+    if outcome is None:
+        return
+    words = lookback.words(error)
+    events[:0] = [
+        ("load-failed", lookback.failed_event(context, words, type(error))),
+        ("diagnosed", lookback.diagnosed_event(diagnosis)),
+    ]
+    for event, fields in events:
+        writer.emit(event, context.incident, **fields)
+    from dlrepair.render import text
+
+    verdicts = [one for _, one in context.verdicts if not one.accepted]
+    engine.say(text.failure_lines(outcome, diagnosis, request, verdicts, settings.verbosity), settings)

@@ -1,0 +1,171 @@
+"""After a program has given up on a library: what is wrong, what would serve, and what the next start can be given.
+
+Only what the program itself reads can be changed without touching its files: a variable of the environment that makes
+up the path, or the path of imports. Everything else is one command for the user.
+"""
+
+from __future__ import annotations
+
+import os
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any, Callable
+
+    from dlrepair.diagnose.giveups import GiveUp
+    from dlrepair.model.candidate import Wanted
+    from dlrepair.model.diagnosis import Diagnosis
+    from dlrepair.model.plan import Outcome
+    from dlrepair.model.requests import LoadRequest
+    from dlrepair.repair.context import Context
+
+
+class NoAsk:
+    """Stands in for the hook's request: nothing was asked for, and nothing will be."""
+
+    op_loader = False
+
+    def __init__(self, state: Any, requested: str) -> None:
+        self.state = state
+        self.requested = requested
+
+    def registered_ops(self) -> frozenset[str]:
+        return frozenset()
+
+
+def request(seen: GiveUp, script: str, start_cwd: str) -> LoadRequest:
+    """What the program would have asked for."""
+    from dlrepair.diagnose import frames, source
+    from dlrepair.model.requests import Caller, LoadRequest
+
+    file = source.find_file(seen.frame) or seen.frame.f_code.co_filename
+    caller = Caller(file, seen.line, seen.frame.f_code.co_name, frames.package_dir(os.path.abspath(file)))
+    try:
+        cwd = os.getcwd()
+    except OSError:
+        cwd = ""
+    name = seen.path or os.path.basename(seen.via) or seen.module
+    loader = "import" if seen.module else "ctypes"
+    return LoadRequest(loader, name.replace("*", ""), cwd, start_cwd, script, caller)
+
+
+def words(error: BaseException) -> str:
+    """The exception's last line, as the interpreter shows it."""
+    try:
+        return "{}: {}".format(type(error).__name__, error)[:500]
+    except Exception:  # a __str__ that fails
+        return type(error).__name__
+
+
+def failed_event(context: Context, said: str, kind: type) -> dict[str, Any]:
+    """Fields of ``load-failed`` for a load that was never tried."""
+    asked = context.request
+    caller = "{}:{}".format(asked.caller.file, asked.caller.line) if asked.caller is not None else None
+    reason = "the program gave up before it loaded the library: " + said
+    return {
+        "loader": asked.loader, "requested": asked.requested, "resolved": context.target, "caller": caller,
+        "cwd": asked.cwd, "exception": "{}.{}".format(kind.__module__, kind.__qualname__), "dlerror": "",
+        "refused": None, "guard": {"kind": "none", "reason": reason},
+    }  # fmt: skip
+
+
+def diagnosed_event(diagnosis: Diagnosis) -> dict[str, Any]:
+    """Fields of ``diagnosed``."""
+    evidence = [{"key": one.key, "text": one.text, "value": one.value} for one in diagnosis.evidence]
+    return {
+        "cause": diagnosis.cause, "symptom": diagnosis.symptom.kind, "evidence": evidence,
+        "failing_object": diagnosis.failing_object, "missing": [], "symbols": [],
+    }  # fmt: skip
+
+
+def look(context: Context, seen: GiveUp) -> Outcome | None:
+    """How the incident ends; None where the exception turns out to be about no library at all."""
+    from dlrepair.diagnose.rule import quote
+    from dlrepair.model.plan import Outcome
+
+    found = find(context, seen)
+    if not found and seen.module:
+        return None  # a module that is simply not installed
+    step, summary = context.diagnosis.next_step, ""
+    if found:
+        shown, why = ("", "mode is observe") if context.settings.mode != "repair" else learn(context, seen, found)
+        if shown:
+            step = "Run it again: {} is learned, and is in force from its start.".format(shown)
+            summary = "{} would serve".format(found)
+        else:
+            summary = "{} would serve; nothing is learned for the next start: {}".format(found, why)
+            step = _command(context, seen, found, quote)
+    cause = context.diagnosis.cause
+    context.emit("load-unrepaired", cause=cause, next_step=step, ms=context.elapsed(), reason=summary or None)
+    return Outcome(False, cause, context.incident, ms=context.elapsed(), next_step=step, summary=summary)
+
+
+def _command(context: Context, seen: GiveUp, found: str, quote: Callable[[str], str]) -> str:
+    """What the user can do: put the file where the program looks, or set what makes up the path."""
+    if seen.module:
+        return "PYTHONPATH={} python {}".format(quote(os.path.dirname(found)), quote(context.request.script or "…"))
+    if seen.path and "*" not in seen.path and context.target is not None:
+        return "dlrepair fix --write {}".format(quote(context.target))
+    folder = os.path.dirname(os.path.join(context.request.cwd, seen.path)) if seen.path else ""
+    return "ln -s {} {}".format(quote(found), quote(folder)) if folder else context.diagnosis.next_step
+
+
+def find(context: Context, seen: GiveUp) -> str:
+    """Path of the best file that would serve, or ""; every verdict is journalled."""
+    from dlrepair.repair import choice
+
+    want = _wanted(context, seen)
+    for candidate, _ in choice.accepted(context, want):
+        return os.path.abspath(candidate.path)
+    return ""
+
+
+def _wanted(context: Context, seen: GiveUp) -> Wanted:
+    from dlrepair.model.candidate import Wanted
+    from dlrepair.search import names
+
+    request = context.request
+    if seen.module:
+        name = seen.module.rpartition(".")[2] + names.extension_suffixes()[0]
+        return Wanted(name, "substitute", name, "import")
+    name = os.path.basename(request.requested)
+    return Wanted(name, "substitute", request.requested, request.loader, request.op_loader)
+
+
+def learn(context: Context, seen: GiveUp, found: str) -> tuple[str, str]:
+    """(``NAME=value`` that is in force from the next start on, "") or ("", why nothing could be learned)."""
+    from dlrepair.model.environment import EnvironmentFix
+    from dlrepair.repair import start
+
+    if seen.module:
+        folder = os.path.dirname(found)
+        if "." in seen.module or not _holds_nothing_else(folder, seen.module):
+            return "", "its directory holds other modules"
+        change = ("PYTHONPATH", "prepend", folder)
+        why = "the module {} lies in {}".format(seen.module, folder)
+    else:
+        value = seen.value_for(found)
+        if not value:
+            return "", "the path follows from no variable of the environment"
+        change = (seen.variable, "show", value)
+        why = "{} makes up the path of {}".format(seen.variable, os.path.basename(found))
+    if context.settings.reexec == "never":
+        return "", "the setting reexec is never"
+    if not start.learn(context, EnvironmentFix((change,), why, (found,))):
+        return "", "it could not be kept"
+    return "{}={}".format(change[0], change[2]), ""
+
+
+def _holds_nothing_else(folder: str, module: str) -> bool:
+    """Whether a directory, first among the import paths, would hide no other module."""
+    try:
+        names = os.listdir(folder)
+    except OSError:
+        return False
+    for name in names:
+        stem = name.partition(".")[0]
+        if stem != module and name != "__pycache__" and (
+            name.endswith((".py", ".pyc", ".so")) or os.path.isdir(os.path.join(folder, name))
+        ):  # fmt: skip
+            return False
+    return True
