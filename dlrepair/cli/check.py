@@ -7,7 +7,6 @@ import os
 from typing import Any, Iterator
 
 from dlrepair.cli import output, search
-from dlrepair.diagnose.environment import find_libraries, is_library
 
 NAME = "check"
 HELP = "diagnose libraries, directories of them or a script's load sites, loading nothing"
@@ -70,6 +69,8 @@ def execute(arguments: argparse.Namespace) -> int:
 
 def _targets(paths: list[str], loader: str | None) -> Iterator[tuple[str, str, str]]:
     """(path as asked for, loader, call site or "")."""
+    from dlrepair.diagnose.environment import find_libraries, is_library
+
     for path in paths:
         if path.endswith(".py") and os.path.isfile(path):
             from dlrepair.cli import loadsites

@@ -29,7 +29,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def execute(arguments: argparse.Namespace) -> int:
     import sysconfig
 
-    from dlrepair import api
     from dlrepair.binary import elf, process
     from dlrepair.diagnose.environment import Environment
     from dlrepair.model.causes import CAUSES
@@ -44,6 +43,8 @@ def execute(arguments: argparse.Namespace) -> int:
         for path in environment.paths:
             progress.step(path)
             if not environment.loads(path):
+                from dlrepair import api
+
                 loader = check.likely_loader(path)
                 diagnosis = api.diagnose(path, loader)
                 if diagnosis.cause != "none":

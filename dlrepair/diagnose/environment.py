@@ -16,7 +16,9 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Iterator
 
+    from dlrepair.binary.bulk import Census
     from dlrepair.binary.process import ProcessView
+    from dlrepair.binary.scope import Survey
 
 
 def is_library(name: str) -> bool:
@@ -55,13 +57,13 @@ class Environment:
     """
 
     def __init__(self, places: list[str], still: elf.StillView, view: ProcessView, fresh: bool = False) -> None:
-        from dlrepair.binary import bulk, scope
         from dlrepair.store import surveys
 
         self._began = time.time_ns()
         self._still, self._view, self._places = still, view, places
         self._listed: list[str] = []
-        self._survey, self._census = scope.Survey(view), bulk.Census(view)
+        self._survey: Survey | None = None
+        self._census: Census | None = None
         self._proved: set[str] = set()
         self.remembered = False  #: an earlier survey holds
         kept = None if fresh else surveys.recall(self._key())
@@ -75,6 +77,10 @@ class Environment:
         """True when the library, one of ``paths``, was proved to load."""
         if self.remembered or path in self._proved:
             return path in self._proved
+        if self._census is None or self._survey is None:
+            from dlrepair.binary import bulk, scope
+
+            self._survey, self._census = scope.Survey(self._view), bulk.Census(self._view)
         if not self._census.satisfied(self._survey.resolve(path)):
             return False
         self._proved.add(path)
@@ -85,7 +91,7 @@ class Environment:
         from dlrepair.binary.ldcache import PATH
         from dlrepair.store import surveys
 
-        if self.remembered:
+        if self.remembered or self._survey is None or self._census is None:
             return False
         searched = self._survey.directories()
         looked_at = dict.fromkeys(self._listed)
@@ -99,10 +105,14 @@ class Environment:
         """What else the proofs rest on: the process, the user, the processor, this code."""
         import dlrepair
         from dlrepair import store
-        from dlrepair.binary import bulk, hwcaps, scope
+        from dlrepair.binary import hwcaps
 
-        view = self._view
-        code = [str(os.stat(one.__file__).st_mtime_ns) for one in (bulk, scope, elf) if one.__file__]
+        view, code = self._view, []
+        for name in ("bulk", "elf", "image", "scope", "search_path", "symbols", "symtab"):
+            try:
+                code.append(str(os.stat(os.path.join(os.path.dirname(elf.__file__), name + ".py")).st_mtime_ns))
+            except OSError:  # in an archive: the version tells
+                code.append("")
         who = str(os.geteuid()) if hasattr(os, "geteuid") else ""
         return store.key_of(
             "survey 1", dlrepair.__version__, sys.version, who, view.main, view.library_path, view.cwd,
