@@ -31,11 +31,21 @@ def read_text(path: str) -> str:
     return data.decode("utf-8", "surrogateescape")
 
 
+def signature(path: str) -> str:
+    """Device, inode, size and mtime of what the path leads to, or ``-``."""
+    try:
+        info = os.stat(path)
+    except (OSError, ValueError):
+        return "-"
+    return "{}.{}.{}.{}".format(info.st_dev, info.st_ino, info.st_size, info.st_mtime_ns)
+
+
 class Scan:
     """Sources and the headers of their project, each with its text; and the names that nothing there answers to."""
 
     def __init__(self, sources: Sequence[str], include_dirs: Iterable[str], foreign: Iterable[str] = ()) -> None:
         self.texts: dict[str, str] = {}  #: path -> text, sources first
+        self.signatures: dict[str, str] = {}  #: of each, taken before it was read
         self.angled: set[str] = set()  #: names in brackets or quotes that are not the project's
         self.places = list(include_dirs)
         self.foreign = tuple(os.path.realpath(one) + os.sep for one in foreign if one)
@@ -50,6 +60,7 @@ class Scan:
             here = todo.pop()
             if here in self.texts:
                 continue
+            seen = signature(here)
             try:
                 text = read_text(here)
             except (OSError, ValueError):
@@ -57,6 +68,7 @@ class Scan:
                     raise
                 continue
             self.texts[here] = text
+            self.signatures[here] = seen
             for match in re.finditer(_INCLUDE, text, re.MULTILINE):
                 name = match.group("quoted") or match.group("angled")
                 found = self._find(name, os.path.dirname(here) if match.group("quoted") else "")

@@ -6,6 +6,12 @@ import os
 
 from dlrepair import store
 from dlrepair.build import commands, compiler, includes, objects
+from dlrepair.build.includes import signature
+
+__all__ = [
+    "BuildFailed", "Part", "Watcher", "all_helpers", "log_of", "place_of", "sentence", "signature",
+    "without_tensorflow",
+]  # fmt: skip
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -76,15 +82,6 @@ class Part:
             if self.known[at] is None:
                 self.known[at] = objects.find(self.firsts[at], self.places(unit), shared)
         return all(self.known)
-
-
-def signature(path: str) -> str:
-    """Device, inode, size and mtime of what the path leads to, or ``-``: as ``repair.replay`` writes it."""
-    try:
-        info = os.stat(path)
-    except (OSError, ValueError):
-        return "-"
-    return "{}.{}.{}.{}".format(info.st_dev, info.st_ino, info.st_size, info.st_mtime_ns)
 
 
 def all_helpers(recipe: Recipe) -> list[Recipe]:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from dlrepair.build.workshop import Made
     from dlrepair.model.build import Recipe
-    from dlrepair.model.built import BuildResult
+    from dlrepair.model.built import BuildResult, Used
     from dlrepair.model.toolchain import TensorFlow, Toolchain
 
 __all__ = ["BuildFailed", "Watcher", "build", "precompile", "signature"]
@@ -383,7 +383,7 @@ class _Build:
         return tuple(unit.source for part in self.parts for unit in part.units)
 
     def _done(self, facts: dict[str, Any], reason: str) -> BuildResult:
-        from dlrepair.model.built import BuildResult, Used
+        from dlrepair.model.built import BuildResult
 
         used = [path for part in self.parts for path in part.scan.texts]
         used += [path for part in self.parts for known in part.known if known is not None for path in known.headers]
@@ -393,7 +393,7 @@ class _Build:
         return BuildResult(
             True, reason, path, seconds=self._seconds(), hit=reason != "built", steps=tuple(self.steps),
             ops=tuple(facts.get("ops", ())), sources=self._sources(),
-            used=tuple(Used(one, signature(one)) for one in dict.fromkeys(used)), notes=tuple(self.notes),
+            used=self._used(used), notes=tuple(self.notes),
             compiler=facts.get("compiler", ""), tensorflow=facts.get("tensorflow", ""),
         )  # fmt: skip
 
@@ -402,14 +402,19 @@ class _Build:
 
         log = failed.output[4:] if failed.output.startswith("log:") else ""
         version = self.tensorflow.version if self.tensorflow is not None else ""
-        used = tuple(path for part in self.parts for path in part.scan.texts)
-        from dlrepair.model.built import Used
-
+        used = [path for part in self.parts for path in part.scan.texts]
         return BuildResult(
             False, failed.reason, first_error=failed.text, log=log, seconds=self._seconds(), steps=tuple(self.steps),
-            sources=tuple(self.recipe.sources), used=tuple(Used(one, signature(one)) for one in used),
+            sources=tuple(self.recipe.sources), used=self._used(used),
             notes=tuple(self.notes), tensorflow=version,
         )  # fmt: skip
+
+    def _used(self, paths: Sequence[str]) -> tuple[Used, ...]:
+        """The files with the signatures that they had when they were read: an edit meanwhile is a change."""
+        from dlrepair.model.built import Used
+
+        held = {path: seen for part in self.parts for path, seen in part.scan.signatures.items()}
+        return tuple(Used(one, held.get(one) or signature(one)) for one in dict.fromkeys(paths))
 
     def _seconds(self) -> float:
         return round(time.monotonic() - self.began, 3)

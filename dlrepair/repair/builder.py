@@ -42,8 +42,19 @@ def take(context: Context, step: Step) -> None:
         raise NotBuilt(_sentence(result))
     _vet(context, step, result)
     context.made[step.target] = result.path
-    context.inputs = tuple((one.path, one.signature) for one in result.used)
+    context.inputs = _inputs(result)
     context.words[step.target] = _words(context, step, result)
+
+
+def _inputs(result: BuildResult) -> tuple[tuple[str, str], ...]:
+    """What the library was made of, as a replay compares it; a file that has changed since never compares equal."""
+    from dlrepair.build.service import signature
+    from dlrepair.repair import surroundings
+
+    return tuple(
+        (one.path, surroundings.signature(one.path) if signature(one.path) == one.signature else "changed")
+        for one in result.used
+    )
 
 
 def _refuse_registered(context: Context, recipe: Recipe) -> None:
