@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-from dlrepair.search import archives, budget
+from dlrepair.search import archives, budget, data, mounts
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -62,6 +62,7 @@ class Reader:
         self.directories = 0
         self._cache: dict[str, Listing | None] = {}
         #: what was met on the way, in the order of reading: archives, libraries of other names, other environments
+        self._slow: dict[str, str] | None = None  #: mount points that are not entered
         self.archives: list[str] = []
         self.others: list[str] = []
         self.environments: list[str] = []
@@ -113,7 +114,7 @@ class Reader:
     def _sort_entries(self, entries: Iterator[os.DirEntry[str]], found: Listing) -> None:
         exact = self.names.table
         match = self.names.match
-        libraries = 0
+        libraries = plain = 0
         for count, entry in enumerate(entries, 1):
             name = entry.name
             rule = exact.get(name)
@@ -135,6 +136,11 @@ class Reader:
                     found.venv = True
             elif name == "pyvenv.cfg":
                 found.venv = True
+            elif count <= data.SAMPLE and data.is_data_name(name):
+                plain += 1
+            if count == data.SAMPLE == plain:
+                found.reason = "nothing but files of data"
+                return
             if count >= DATA_ENTRIES and not libraries:
                 found.reason = "more than {} entries and no library among them: data".format(DATA_ENTRIES)
                 found.subdirs = []
@@ -157,6 +163,10 @@ class Reader:
         Other environments (virtualenv, conda), version control and caches are not entered; a directory reached twice
         through links is read once. Bounded by depth, ``MAX_DIRECTORIES`` and the deadline.
         """
+        if self._slow is None:
+            self._slow = mounts.find_slow()
+        slow = mounts.why_slow(root, self._slow) if self._slow else ""
+        of_data: dict[str, int] = {}
         queue: list[tuple[str, int]] = [(root, 0)]
         late: list[tuple[str, int]] = []
         followed: set[tuple[int, int]] = set()
@@ -174,9 +184,20 @@ class Reader:
             if self.expired():
                 self.notes.append((root, "search budget used up: not walked to its end"))
                 return
+            if self._slow and not slow and level and self._is_slow(directory):
+                continue
+            parent = os.path.dirname(directory)
+            if of_data.get(parent, 0) >= data.SIBLINGS:  # asked for the very name, not opened
+                if os.path.lexists(os.path.join(directory, self.names.name)):
+                    yield os.path.join(directory, self.names.name), "exact", level
+                continue
             listing = self.listing(directory)
             if listing is None or (listing.venv and level):
                 continue
+            if "data" in listing.reason:
+                of_data[parent] = of_data.get(parent, 0) + 1
+                if of_data[parent] == data.SIBLINGS:
+                    self.notes.append((parent, "directories of data: the others are not read"))
             for name, rule in listing.matches:
                 yield os.path.join(directory, name), rule, level
             if level >= depth:
@@ -188,6 +209,13 @@ class Reader:
                 target = self._linked_directory(root, os.path.join(directory, name), followed)
                 if target:
                     late.append((target, level + 1))
+
+    def _is_slow(self, directory: str) -> bool:
+        """Tell whether another machine's file system begins here; said once, not entered, not asked anything."""
+        kind = (self._slow or {}).get(directory)
+        if kind is not None:
+            self.notes.append((directory, "a network file system ({}): not walked".format(kind)))
+        return kind is not None
 
     def _linked_directory(self, root: str, path: str, followed: set[tuple[int, int]]) -> str:
         """Return ``path`` if it links to a directory outside ``root`` that is not followed yet and not too wide."""

@@ -374,3 +374,27 @@ def test_far_roots_never_hold_a_whole_home(tmp_path: Any, monkeypatch: pytest.Mo
     found = index.far_roots(prefixes=(home, os.path.dirname(home), "/", "relative"))
     assert os.path.join(home, ".virtualenvs") in found
     assert not {home, os.path.dirname(home), "/", "relative"} & set(found)
+
+
+def test_a_project_is_walked_around_network_mounts_and_data(
+    root: str, tmp_path: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is read live keeps the same rules as the index."""
+    from dlrepair.search import walk
+
+    monkeypatch.setattr(data, "SIBLINGS", 4)
+    for number in range(3 * data.SIBLINGS):
+        for picture in range(data.SAMPLE + 10):
+            put(root, "train/n%04d/%d.jpeg" % (number, picture))
+    put(root, "nfs/libfoo.so")
+    hidden = put(root, "train/n0011/libfoo.so")
+    text = tmp_path / "mountinfo"
+    text.write_bytes(MOUNTINFO + b"50 27 0:50 / " + os.fsencode(root) + b"/nfs rw - nfs server:/x rw\n")
+    monkeypatch.setattr(mounts.find_slow, "__defaults__", (str(text),))
+    reader = walk.Reader(Names("libfoo.so", "ctypes"), time.monotonic() + 30.0, lambda path: False)
+    assert [path for path, _, _ in reader.walk(root)] == [hidden]
+    assert (os.path.join(root, "nfs"), "a network file system (nfs): not walked") in reader.notes
+    assert reader.directories == 2 + data.SIBLINGS
+    # whoever keeps the project itself on such a file system is served all the same
+    inside = walk.Reader(Names("libfoo.so", "ctypes"), time.monotonic() + 30.0, lambda path: False)
+    assert len(list(inside.walk(os.path.join(root, "nfs")))) == 1
