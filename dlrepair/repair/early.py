@@ -194,6 +194,7 @@ def _finalizers(context: Context) -> tuple[str, str] | None:
     if atexit is not None:
         known = sum(name in sys.modules for name in _CALLBACKS)
         known += bool(getattr(getattr(weakref, "finalize", None), "_registered_with_atexit", False))
+        known += hasattr(context.ask.state, "reported")  # dlrepair's own look back (``_entries``)
         if atexit._ncallbacks() > known:
             return "cleanup", "functions are registered with atexit, which would not run"
     return None

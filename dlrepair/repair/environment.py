@@ -85,5 +85,39 @@ def _unmet(context: Context, path: str) -> dict[str, list[str]]:
     return unmet
 
 
+#: bytes of static TLS that are asked for beyond what the library itself wants
+SPARE_TLS = 16384
+
+
+def _first_in_line(context: Context) -> EnvironmentFix | None:
+    """What finds no room for static TLS is loaded at the start, when ld.so still makes as much as is wanted."""
+    from dlrepair.model.environment import EnvironmentFix
+
+    path = context.diagnosis.failing_object
+    if context.diagnosis.cause != "static-tls" or not path.startswith("/") or ":" in path or " " in path:
+        return None
+    why = "static TLS is still to be had when {} is loaded first".format(os.path.basename(path))
+    return EnvironmentFix((("LD_PRELOAD", "prepend", path),), why, (path,), proof="load")
+
+
+def _more_room(context: Context) -> EnvironmentFix | None:
+    """More static TLS for libraries loaded later (glibc 2.33, elf/dl-tls.c, rtld.optional_static_tls)."""
+    from dlrepair.binary.elf import read_facts
+    from dlrepair.model.environment import EnvironmentFix
+
+    path = context.diagnosis.failing_object
+    if context.diagnosis.cause != "static-tls" or not path:
+        return None
+    facts = read_facts(path).elf
+    room = SPARE_TLS + (facts.tls_size if facts is not None else 0)
+    change = ("GLIBC_TUNABLES", "tunable", "glibc.rtld.optional_static_tls={}".format(room))
+    return EnvironmentFix((change,), "{} bytes of static TLS are enough".format(room), (path,), proof="load")
+
+
 #: asked in this order; each looks at the context and proposes one fix, or None
-DECIDERS: tuple[Callable[[Context], EnvironmentFix | None], ...] = (_right_version, _directory_of_dependencies)
+DECIDERS: tuple[Callable[[Context], EnvironmentFix | None], ...] = (
+    _right_version,
+    _directory_of_dependencies,
+    _first_in_line,
+    _more_room,
+)

@@ -151,7 +151,7 @@ def learn(context: Context, seen: GiveUp, found: str) -> tuple[str, str]:
         why = "{} makes up the path of {}".format(seen.variable, os.path.basename(found))
     if context.settings.reexec == "never":
         return "", "the setting reexec is never"
-    if not start.learn(context, EnvironmentFix((change,), why, (found,))):
+    if not start.learn(context, start.with_former(context, EnvironmentFix((change,), why, (found,)))):
         return "", "it could not be kept"
     return "{}={}".format(change[0], change[2]), ""
 

@@ -37,7 +37,7 @@ def take(context: Context, step: Step) -> None:
         before = learned.original()
     except (OSError, ValueError) as error:
         raise NotNow(str(error)) from None
-    fix = _with_former(context, fix)
+    fix = with_former(context, fix)
     wanted = learned.changed(before, fix.variables)
     if all(process.start_env(name) == wanted.get(name, "") for name, _, _ in fix.variables):
         raise NotNow("the process was started with that already")
@@ -63,7 +63,7 @@ def _rows(fix: EnvironmentFix) -> list[dict[str, str]]:
     return [{"name": name, "action": action, "value": value} for name, action, value in fix.variables]
 
 
-def _with_former(context: Context, fix: EnvironmentFix) -> EnvironmentFix:
+def with_former(context: Context, fix: EnvironmentFix) -> EnvironmentFix:
     """The fix together with what is in force in this process: a start of ours that something else had needed."""
     from dataclasses import replace
 

@@ -1,0 +1,38 @@
+"""The room for static TLS is used up by real libraries; only a new process can have more."""
+
+from __future__ import annotations
+
+import pytest
+from lab import Lab, World, check_repaired
+
+TLS = """
+static __thread volatile char room[SIZE] __attribute__((tls_model("initial-exec")));
+int NAME(int at) { room[at] = 1; return room[at] + (int)sizeof room; }
+"""
+
+SCRIPT = """\
+import ctypes
+import os
+
+here = os.path.dirname(os.path.abspath(__file__))
+first = ctypes.CDLL(here + "/libfirst.so")
+second = ctypes.CDLL(here + "/libsecond.so")
+print(first.first(1), second.second(1))
+"""
+
+
+def libraries(size: int):  # type: ignore[no-untyped-def]
+    def build(world: World) -> None:
+        for name in ("first", "second"):
+            world.library("lib%s.so" % name, TLS.replace("SIZE", str(size)).replace("NAME", name))
+
+    return build
+
+
+@pytest.mark.compile
+def test_static_tls_is_used_up(world: World, bare: str, hooked: str) -> None:
+    """Each alone fits; the working world has more room by glibc's own tunable, which the broken one lacks."""
+    lab = Lab("static-tls", SCRIPT, libraries(1200), lambda world: world.env.clear(),
+              r"cannot allocate memory in static TLS block", "static-tls", "reexec")  # fmt: skip
+    world.env["GLIBC_TUNABLES"] = "glibc.rtld.optional_static_tls=8192"
+    check_repaired(lab, world, bare, hooked)
