@@ -85,7 +85,7 @@ def test_wrong_usage(arguments: list[str], env: dict[str, str]) -> None:
 @pytest.mark.parametrize(
     "arguments, keys",
     [
-        (["status", "--json"], {"hook", "settings", "store", "journal", "problems", "builders"}),
+        (["status", "--json"], {"hook", "settings", "store", "journal", "problems", "builders", "learned"}),
         (["log", "--json"], {"events"}),
         (["explain", "truncated", "--json"], {"cause", "summary", "page"}),
         (["explain", "aaaa", "--json"], {"incident", "events"}),
