@@ -286,8 +286,7 @@ class Scan:
 
     def _sort(self, entries: Any, libraries: list[bytes], below: list[bytes]) -> str:
         """Sorts the entries of one directory; returns why the rest of it was not read, or ""."""
-        known, strange = 0, 0
-        count = 0
+        known = count = 0
         for entry in entries:
             count += 1
             name = entry.name
@@ -297,8 +296,7 @@ class Scan:
                 text = os.fsdecode(name)
                 if text not in SKIPPED and not text.endswith((".dist-info", ".egg-info")):
                     below.append(name)
-                strange += 1
-            elif count <= data.SAMPLE and data.is_data_name(os.fsdecode(name)):
+            elif known == count - 1 and count <= data.SAMPLE and data.is_data_name(os.fsdecode(name)):
                 known += 1
             if count == data.SAMPLE and known == count:
                 self.tally.files += count

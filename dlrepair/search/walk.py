@@ -126,7 +126,7 @@ class Reader:
                 found.matches.append((name, rule))
             elif name.endswith(archives.ENDINGS):
                 found.archives.append(name)
-            elif ".so" in name and name.endswith(".so"):
+            elif name.endswith(".so"):
                 found.others.append(name)
             elif entry.is_symlink():
                 found.links.append(name)
@@ -136,7 +136,7 @@ class Reader:
                     found.venv = True
             elif name == "pyvenv.cfg":
                 found.venv = True
-            elif count <= data.SAMPLE and data.is_data_name(name):
+            elif plain == count - 1 and count <= data.SAMPLE and data.is_data_name(name):
                 plain += 1
             if count == data.SAMPLE == plain:
                 found.reason = "nothing but files of data"
