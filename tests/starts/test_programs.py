@@ -182,7 +182,7 @@ PROGRAMS = [
     worker("pytest", "pytest", "-m", "pytest", "-q", "-p", "no:cacheprovider", "test_it.py", test_it=TEST),
     worker("pytest-xdist", "pytest", "-m", "pytest", "-q", "-p", "no:cacheprovider", "-n", "2", "test_it.py",
            test_it=TWO_TESTS),
-    worker("coverage", "debugger", "-m", "coverage", "run", "--data-file=/dev/null", "train.py",
+    worker("coverage", "debugger", "-m", "coverage", "run", "--data-file=../coverage.sqlite", "train.py",
            train="from task import task\nprint(task())\n"),
     worker("debugpy", "debugger", "-m", "debugpy", "--listen", "127.0.0.1:0", "train.py",
            train="from task import task\nprint(task())\n"),
