@@ -63,11 +63,11 @@ labs: $(MAIN)
 starts: $(MAIN)
 	@$(ENVS) need mpirun
 	@$(ENVS) make ways
-	$(PYTEST) tests/starts
+	$(PYTEST) $(BOTH) tests/starts
 
 tensorflow: $(MAIN)
 	@$(ENVS) make tf
-	$(PYTEST) tests/tensorflow
+	$(PYTEST) $(BOTH) tests/tensorflow
 
 demo: need
 	@$(PYTHON) examples/demo.py
