@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 
-from dlrepair.diagnose.frames import COUNTING, find_probe, kind_of, package_dir
+from dlrepair.diagnose.frames import COUNTING, asking_frames, find_probe, kind_of, package_dir
 from dlrepair.model.requests import Caller, Guard
 
 TYPE_CHECKING = False
@@ -61,11 +61,13 @@ def _may_be_handled(frame: FrameType | None) -> bool:
     from dlrepair.diagnose.codetable import find_handlers
 
     seen = set()
+    asking = asking_frames(frame)
     while frame is not None:
         place = (id(frame.f_code), frame.f_lasti)
         if place not in seen:
             seen.add(place)
-            handlers = find_handlers(frame.f_code, frame.f_lasti) if kind_of(frame) in COUNTING else []
+            counts = id(frame) in asking or kind_of(frame) in COUNTING
+            handlers = find_handlers(frame.f_code, frame.f_lasti) if counts else []
             if handlers is None or any(handler.kind != "cleanup" for handler in handlers):
                 return True
         frame = frame.f_back

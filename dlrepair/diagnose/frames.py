@@ -105,6 +105,25 @@ def kind_of(frame: FrameType) -> str:
     return kind_of_file(frame.f_code.co_filename)
 
 
+def asking_frames(frame: FrameType | None) -> frozenset[int]:
+    """Identities of the innermost frames where a package that runs other people's code loads for itself.
+
+    Ray looks whether there is a GPU, with a handler of its own: there its handlers decide as anybody's do.
+    """
+    found: list[int] = []
+    package = ""
+    while frame is not None:
+        kind = kind_of(frame)
+        if kind not in ("ours", "loader"):
+            directory = package_dir(frame.f_code.co_filename)
+            if kind != "plumbing" or not directory or directory != (package or directory):
+                break
+            package = directory
+            found.append(id(frame))
+        frame = frame.f_back
+    return frozenset(found)
+
+
 def package_dir(path: str) -> str:
     """Outermost directory of the package that ``path`` belongs to, or ""."""
     found = ""

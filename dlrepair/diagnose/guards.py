@@ -11,7 +11,7 @@ from dlrepair.diagnose.clauses import catches_named, find_handler, suppresses, t
 from dlrepair.diagnose.codetable import Handler, find_handlers, handler_types
 from dlrepair.diagnose.effects import NEAREST_LOOP, End, State, TooMuchCode
 from dlrepair.diagnose.flow import Flow
-from dlrepair.diagnose.frames import COUNTING, kind_of, release
+from dlrepair.diagnose.frames import COUNTING, asking_frames, kind_of, release
 from dlrepair.diagnose.loops import find_next, path_in_next
 from dlrepair.diagnose.places import LOOPS, Context, Place, call_of, last_line, locate, loop_around
 from dlrepair.diagnose.source import Block, find_block
@@ -37,6 +37,7 @@ def find_guard(frame: FrameType | None, cls: type) -> Guard:
 class _Walk:
     def __init__(self, frame: FrameType | None) -> None:
         self._first = frame
+        self._asking = asking_frames(frame)
         self._work: list[Callable[[], None]] = []
         self._verdicts: list[Guard] = []
         # by code and instruction, since a recursion passes the same place a thousand times; by the code's
@@ -63,10 +64,13 @@ class _Walk:
 
     # -- frames
 
+    def _kind(self, frame: FrameType) -> str:
+        return "user" if id(frame) in self._asking else kind_of(frame)
+
     def _fly(self, frame: FrameType | None, flight: Flight, via: Guard | None) -> None:
         """An exception leaves everything inside ``frame``'s current statement: who outside takes it?"""
         while frame is not None:
-            kind = kind_of(frame)
+            kind = self._kind(frame)
             if kind in COUNTING and self._enter(frame, flight, via):
                 return
             if kind == "loader" and frame.f_code.co_name == "__getattr__":
@@ -118,7 +122,7 @@ class _Walk:
     def _without_source(self, frame: FrameType, flight: Flight) -> bool:
         code = frame.f_code
         names = Names(frame)
-        own = kind_of(frame) == "user"
+        own = self._kind(frame) == "user"
         for handler in self._handlers_around(frame) or ():
             if handler.kind != "except":
                 continue
@@ -137,7 +141,7 @@ class _Walk:
     def _propagate(self, context: Context, level: int, flight: Flight, via: Guard | None) -> bool:
         """The exception leaves the statement at ``level``: the handlers of what encloses it, innermost first."""
         names = Names(context.frame)
-        own = kind_of(context.frame) == "user"
+        own = self._kind(context.frame) == "user"
         while level >= 1:
             owner = context.chain[level - 1].node
             if context.chain[level].field == "body":
@@ -296,7 +300,7 @@ class _Walk:
         code = context.frame.f_code
         frame = context.frame.f_back
         empty = truth(end.value) is False or type(end.value) is tuple
-        if code.co_flags & _NO_RETURN or frame is None or not empty or kind_of(frame) not in COUNTING:
+        if code.co_flags & _NO_RETURN or frame is None or not empty or self._kind(frame) not in COUNTING:
             return self._swallowed(end.state, guard)
         caller = self._context(frame)
         if caller is None:

@@ -305,3 +305,22 @@ def test_distutils_on_the_stack(tmp_path: Any) -> None:
         "setuptools.call(lambda: ctypes.CDLL('/nowhere/a.so'))\n".format(str(packages.parent))
     )
     assert kinds(start(PYTHONS[list(PYTHONS)[-1]], tmp_path, ["configure.py"])) == ["probe"]
+
+
+@pytest.mark.parametrize("asks", ["itself", "for-others"])
+def test_a_package_that_runs_other_code_counts_where_it_loads_for_itself(
+    python: str, tmp_path: Any, asks: str
+) -> None:
+    """Ray asks whether there is a GPU, and takes the failure itself; what its tasks load is none of its business."""
+    package = tmp_path / "site-packages" / "ray"
+    package.mkdir(parents=True)
+    (package / "__init__.py").write_text(
+        "import ctypes\ndef look(function=None):\n    try:\n"
+        "        return function() if function else ctypes.CDLL('/nowhere/f.so')\n"
+        "    except OSError:\n        return None\n"
+    )
+    call = "look()" if asks == "itself" else "look(lambda: ctypes.CDLL('/nowhere/f.so'))"
+    (tmp_path / "train.py").write_text(
+        "import sys, ctypes\nsys.path.insert(0, {!r})\nfrom ray import look\n{}\n".format(str(package.parent), call)
+    )
+    assert kinds(start(python, tmp_path, ["train.py"])) == ["optional" if asks == "itself" else "none"]
