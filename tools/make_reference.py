@@ -46,7 +46,8 @@ _MEANINGS = {
     "reason": "why, in one word or one clause",
     "detail": "why, as a sentence with the fact",
     "facts": "what was read from the file",
-    "strategy": "`substitute`, `preload`, `alias`, `patched`, `relocated`, `rebuild` or `reexec`",
+    "strategy": "`substitute`, `preload`, `alias`, `patched`, `relocated`, `rebuild` or `reexec`;"
+    " where nothing came of it also `search` (the budget) or `remembered` (its surroundings changed)",
     "ms": "milliseconds from the failure to the repaired load",
     "next_step": "what you can do",
     "error": "what went wrong",

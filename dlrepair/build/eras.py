@@ -2,7 +2,8 @@
 
 A step says by which words of the compiler it is called for, or from which release on it is known to be needed, and what
 it does: it rewrites code (never comments or literals, never lines), forwards a header to where it lies now, or
-adds a flag. Each was met with a real op, and means the same in the release that it is applied for.
+adds a flag. Each follows from a real op or from the headers of two releases, and means the same in the release that it
+is applied for.
 """
 
 from __future__ import annotations
