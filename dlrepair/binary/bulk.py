@@ -269,7 +269,8 @@ def _wanted(elf: ElfFile) -> Table:
     ]
     if not rows:
         return table
-    strings, first = _strings_from(elf, min(rows)[0], max(rows)[0])
+    places = [row[0] for row in rows]
+    strings, first = _strings_from(elf, min(places), max(places))
     plain, find = table.plain, strings.index
     for name_at, version in rows:
         name = strings[name_at - first : find(b"\0", name_at - first)]

@@ -27,6 +27,10 @@ MAX_RECIPES = 20
 #: Where two recipes are equally good: what is most likely kept up to date comes first.
 _KINDS = ("shell", "make", "cmake", "jit", "setup.py", "bazel", "readme", "comment", "none")
 
+#: What ends the reading of one recipe and nothing else. ValueError: up to Python 3.7 ``os.path.exists`` raises it for a
+#: name that the locale's encoding cannot express.
+_UNREADABLE = (Exhausted, RecursionError, OSError, ValueError)
+
 
 def find_recipes(
     wanted: str,
@@ -61,12 +65,12 @@ def find_recipes(
         budget.depth = 0
         try:
             READERS[kind](reading, path)
-        except (Exhausted, RecursionError):
+        except _UNREADABLE:
             continue
     budget.share(STEPS_A_FILE)
     try:
         recipes = _fitting(Project(reading), wanted, ops)
-    except (Exhausted, RecursionError):
+    except _UNREADABLE:
         recipes = []
     recipes += find_by_name(wanted, starts, found.sources, ops, recipes)
     return _ranked(recipes, wanted, ops, cuda)[:MAX_RECIPES]

@@ -233,7 +233,8 @@ def _system(evaluator: Expressions, args: list[Any], named: dict[str, Any]) -> A
 def _which(evaluator: Expressions, args: list[Any], named: dict[str, Any]) -> Any:
     import shutil
 
-    return shutil.which(text_of(args[0])) if args else None
+    name = text_of(args[0]) if args else ""
+    return shutil.which(name) if name and is_known(name) else None
 
 
 def _first(evaluator: Expressions, args: list[Any], named: dict[str, Any]) -> Any:
