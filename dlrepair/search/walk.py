@@ -31,6 +31,12 @@ MAX_OTHERS = 400
 #: This many entries without one library make a directory one of data.
 DATA_ENTRIES = 2000
 
+#: What no name in a directory of sources holds: without any of these, and of none of the wanted names that have no
+#: such part, only directories and links matter.
+_MARKS = (".so", "pyvenv.cfg", *archives.ENDINGS)
+#: Endings of files that are kept in mind, and so are no data.
+_NO_DATA = (".so", *archives.ENDINGS)
+
 
 class Listing:
     """What one directory holds that matters: names that match, directories to enter."""
@@ -61,6 +67,7 @@ class Reader:
         self.notes: list[tuple[str, str]] = []
         self.directories = 0
         self._cache: dict[str, Listing | None] = {}
+        self._unmarked = frozenset(name for name in names.table if not any(mark in name for mark in _MARKS))
         #: what was met on the way, in the order of reading: archives, libraries of other names, other environments
         self._slow: dict[str, str] | None = None  #: mount points that are not entered
         self.archives: list[str] = []
@@ -112,33 +119,19 @@ class Reader:
         return found
 
     def _sort_entries(self, entries: Iterator[os.DirEntry[str]], found: Listing) -> None:
-        exact = self.names.table
-        match = self.names.match
-        libraries = plain = 0
-        for count, entry in enumerate(entries, 1):
-            name = entry.name
-            rule = exact.get(name)
-            if rule is None and ".so" in name:
-                libraries += 1
-                rule = match(name)
-            if rule is not None:
-                libraries += 1
-                found.matches.append((name, rule))
-            elif name.endswith(archives.ENDINGS):
-                found.archives.append(name)
-            elif name.endswith(".so"):
-                found.others.append(name)
-            elif entry.is_symlink():
-                found.links.append(name)
-            elif entry.is_dir(follow_symlinks=False):
-                found.subdirs.append(name)
-                if name == "conda-meta":
-                    found.venv = True
-            elif name == "pyvenv.cfg":
-                found.venv = True
-            elif plain == count - 1 and count <= data.SAMPLE and data.is_data_name(name):
-                plain += 1
-            if count == data.SAMPLE == plain:
+        """Take the entries by the hundred: most hundreds hold sources only, which one look at all names tells."""
+        from itertools import islice
+
+        count = libraries = 0
+        while True:
+            room = data.SAMPLE if count >= DATA_ENTRIES else min(data.SAMPLE, DATA_ENTRIES - count)
+            chunk: list[os.DirEntry[str]] = []
+            try:
+                chunk.extend(islice(entries, room))
+            finally:  # what was read before an error counts
+                libraries += self._sort_chunk(chunk, found)
+            count += len(chunk)
+            if count == data.SAMPLE and not (found.subdirs or found.links) and self._is_of_data(chunk):
                 found.reason = "nothing but files of data"
                 return
             if count >= DATA_ENTRIES and not libraries:
@@ -146,9 +139,65 @@ class Reader:
                 found.subdirs = []
                 found.links = []
                 return
-            if not count & 511 and self.expired():
+            if len(chunk) < room:
+                return
+            if self.expired():
                 found.reason = "search budget used up"
                 return
+
+    def _sort_chunk(self, chunk: list[os.DirEntry[str]], found: Listing) -> int:
+        """Sort entries into ``found``; how many of them may be libraries."""
+        names = [entry.name for entry in chunk]
+        text = "/".join(names)
+        for mark in _MARKS:
+            if mark in text:
+                return self._sort_each(chunk, found)
+        if self._unmarked and not self._unmarked.isdisjoint(names):
+            return self._sort_each(chunk, found)
+        for entry in chunk:
+            if not entry.is_file(follow_symlinks=False):
+                self._sort_other(entry, found)
+        return 0
+
+    def _sort_each(self, chunk: list[os.DirEntry[str]], found: Listing) -> int:
+        exact = self.names.table
+        libraries = 0
+        for entry in chunk:
+            name = entry.name
+            rule = exact.get(name)
+            if rule is None and ".so" in name:
+                libraries += 1
+                rule = self.names.match(name)
+            if rule is not None:
+                libraries += 1
+                found.matches.append((name, rule))
+            elif name.endswith(archives.ENDINGS):
+                found.archives.append(name)
+            elif name.endswith(".so"):
+                found.others.append(name)
+            elif not entry.is_file(follow_symlinks=False):
+                self._sort_other(entry, found)
+            elif name == "pyvenv.cfg":
+                found.venv = True
+        return libraries
+
+    @staticmethod
+    def _sort_other(entry: os.DirEntry[str], found: Listing) -> None:
+        """Sort an entry that is no regular file."""
+        if entry.is_symlink():
+            found.links.append(entry.name)
+        elif entry.is_dir(follow_symlinks=False):
+            found.subdirs.append(entry.name)
+            if entry.name == "conda-meta":
+                found.venv = True
+
+    def _is_of_data(self, chunk: list[os.DirEntry[str]]) -> bool:
+        """Tell whether entries, none of them a directory or a link, are all named like files of data."""
+        exact, match = self.names.table, self.names.match
+        return all(
+            data.is_data_name(name) and name not in exact and not name.endswith(_NO_DATA) and not match(name)
+            for name in (entry.name for entry in chunk)
+        )
 
     def _try_names(self, directory: str, found: Listing) -> None:
         """Look the wanted names up where the directory was not read to its end."""
@@ -186,8 +235,7 @@ class Reader:
                 return
             if self._slow and not slow and level and self._is_slow(directory):
                 continue
-            parent = os.path.dirname(directory)
-            if of_data.get(parent, 0) >= data.SIBLINGS:  # asked for the very name, not opened
+            if of_data and of_data.get(os.path.dirname(directory), 0) >= data.SIBLINGS:  # asked, not opened
                 if os.path.lexists(os.path.join(directory, self.names.name)):
                     yield os.path.join(directory, self.names.name), "exact", level
                 continue
@@ -195,6 +243,7 @@ class Reader:
             if listing is None or (listing.venv and level):
                 continue
             if "data" in listing.reason:
+                parent = os.path.dirname(directory)
                 of_data[parent] = of_data.get(parent, 0) + 1
                 if of_data[parent] == data.SIBLINGS:
                     self.notes.append((parent, "directories of data: the others are not read"))
@@ -202,9 +251,10 @@ class Reader:
                 yield os.path.join(directory, name), rule, level
             if level >= depth:
                 continue
+            below = directory if directory.endswith("/") else directory + "/"
             for name in listing.subdirs:
                 if name not in SKIPPED and not name.endswith((".dist-info", ".egg-info")):
-                    (late if name.lower() in LATE else queue).append((os.path.join(directory, name), level + 1))
+                    (late if name.lower() in LATE else queue).append((below + name, level + 1))
             for name in listing.links:
                 target = self._linked_directory(root, os.path.join(directory, name), followed)
                 if target:
