@@ -53,6 +53,8 @@ _SEARCHERS = {
     "tensorflow.python.framework.load_library": ("tensorflow-path", "load_library"),
 }
 
+#: what every TensorFlow imports after ctypes and before its native code; its directory holds ``build_info.py`` too
+_CHECKS = ("tensorflow.python.platform.self_check", "tensorflow_core.python.platform.self_check")
 
 
 def _prepare(state: "Stage0") -> "None":
@@ -324,6 +326,8 @@ def _arm_searchers(state: "Stage0") -> "None":
         @staticmethod
         def find_spec(name: "str", path: "Any" = None, target: "Any" = None) -> "Any":
             if name not in _SEARCHERS:
+                if name in _CHECKS:
+                    _see_gpu(state, path)
                 return None
             for finder in sys.meta_path:
                 find = None if finder is Watch else getattr(finder, "find_spec", None)
@@ -334,6 +338,22 @@ def _arm_searchers(state: "Stage0") -> "None":
             return None
 
     sys.meta_path.insert(0, Watch)
+
+
+def _see_gpu(state: "Stage0", path: "Any") -> "None":
+    """Where there is an NVIDIA device, lets the hooks see to what TensorFlow's own loader will look for."""
+    try:
+        for name in os.listdir("/dev"):
+            if name == "dxg" or name == "nvidiactl" or (name[:6] == "nvidia" and name[6:7].isdigit()):
+                break
+        else:
+            return
+        package = os.path.dirname(os.path.dirname(os.path.abspath(next(iter(path)))))
+        import dlrepair.hooks.gpu  # noqa: F401
+
+        sys.modules["dlrepair.hooks.gpu"].prepare(state, package)
+    except Exception:  # the package has gone since, or /dev cannot be read
+        return
 
 
 def _after_exec(state: "Stage0", loader: "Any") -> "None":

@@ -1,0 +1,162 @@
+"""CUDA's libraries for TensorFlow's own loader, which opens them by leaf name from C++ and raises nothing.
+
+``tsl/platform/default/dso_loader.cc`` (1.x: ``tensorflow/stream_executor/platform/default``) makes each name of the
+versions that the release was built for, calls dlopen and goes on without a GPU where that fails. An object that is
+mapped under the SONAME satisfies it (glibc elf/dl-load.c, _dl_map_object), so it is opened first, by absolute path.
+"""
+
+from __future__ import annotations
+
+import os
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from dlrepair.model.candidate import Candidate, Wanted
+    from dlrepair.repair.context import Context
+
+#: the driver's own library: it belongs to the kernel module, and a copy from elsewhere never serves
+DRIVER = "libcuda.so.1"
+
+#: library -> (lowest CUDA release, version in the SONAME; "" is the release itself) in the order of releases
+_SONAMES = {
+    "cudart": (((0, 0), ""), ((11, 0), "11.0"), ((12, 0), "12"), ((13, 0), "13")),
+    "cublasLt": (((10, 1), "10"), ((11, 0), "11"), ((12, 0), "12"), ((13, 0), "13")),
+    "cublas": (((0, 0), ""), ((10, 1), "10"), ((11, 0), "11"), ((12, 0), "12"), ((13, 0), "13")),
+    "cufft": (((0, 0), ""), ((10, 1), "10"), ((12, 0), "11"), ((13, 0), "12")),
+    "curand": (((0, 0), ""), ((10, 1), "10")),
+    "cusparse": (((0, 0), ""), ((10, 1), "10"), ((11, 0), "11"), ((12, 0), "12")),
+    "cusolver": (((0, 0), ""), ((10, 1), "10"), ((11, 1), "11"), ((13, 0), "12")),
+}
+
+#: TensorFlow releases whose ``build_info`` names no versions -> (CUDA, cuDNN) of the published packages
+#: (tensorflow.org/install/source, "Tested build configurations")
+_PUBLISHED = {
+    "1.13": ("10.0", "7"), "1.14": ("10.0", "7"), "1.15": ("10.0", "7"),
+    "2.0": ("10.0", "7"), "2.1": ("10.1", "7"), "2.2": ("10.1", "7"),
+}  # fmt: skip
+
+
+def wanted_names(package: str) -> tuple[str, ...]:
+    """Leaf names that the TensorFlow in directory ``package`` opens; none where it is no CUDA build, or none is known.
+
+    Read from its ``python/platform/build_info.py``, which ``tf.sysconfig.get_build_info()`` shows.
+    """
+    import re
+
+    try:
+        with open(os.path.join(package, "python", "platform", "build_info.py"), encoding="utf-8") as stream:
+            text = stream.read(65536)
+    except (OSError, ValueError):
+        return ()
+    if not re.search(r"\bis_cuda_build\b['\"]?\s*[,:=]\s*True\b", text):
+        return ()
+
+    def value(key: str) -> str:
+        found = re.search(r"\b" + key + r"(?:_number)?['\"]?\s*[,:=]\s*['\"](\d+(?:\.\d+)*)['\"]", text)
+        return found.group(1) if found else ""
+
+    cuda, cudnn = value("cuda_version"), value("cudnn_version")
+    if not cuda or not cudnn:
+        cuda, cudnn = _PUBLISHED.get(_release(package), ("", ""))
+    return _names(cuda, cudnn) if cuda and cudnn else ()
+
+
+def _release(package: str) -> str:
+    """``1.15`` of the TensorFlow whose package list lies beside ``package``, or ""."""
+    try:
+        beside = os.listdir(os.path.dirname(package))
+    except OSError:
+        return ""
+    for name in beside:
+        title, _, rest = name.partition("-")
+        if title in ("tensorflow", "tensorflow_gpu") and name.endswith((".dist-info", ".egg-info")):
+            return ".".join(rest.split(".")[:2])
+    return ""
+
+
+def _names(cuda: str, cudnn: str) -> tuple[str, ...]:
+    parts = [int(part) for part in cuda.split(".")] + [0]
+    release = (parts[0], parts[1])
+    names = []
+    for library, steps in _SONAMES.items():
+        fitting = [version for since, version in steps if release >= since]
+        if fitting:
+            names.append("lib{}.so.{}".format(library, fitting[-1] or "{}.{}".format(*release)))
+    return (*names, "libcudnn.so." + cudnn.split(".")[0])
+
+
+def lacking(names: tuple[str, ...], package: str, view: Any) -> list[str]:
+    """Those of ``names`` that neither this process has mapped nor ld.so finds for one of TensorFlow's libraries."""
+    from dlrepair.binary import scope
+
+    callers = _callers(package)
+    return [name for name in names if not any(scope.locate(name, process=view, caller=one).path for one in callers)]
+
+
+def _callers(package: str) -> list[str]:
+    """TensorFlow's libraries that may hold its loader: their RPATH or RUNPATH serves its dlopen (dlopen(3))."""
+    found = []
+    for directory in (package, os.path.join(package, "python")):
+        try:
+            names = sorted(os.listdir(directory))
+        except OSError:
+            continue
+        starts = ("libtensorflow_cc.so", "libtensorflow_framework.so", "_pywrap_tensorflow_internal.")
+        found += [os.path.join(directory, name) for name in names if name.startswith(starts)]
+    return found or [""]
+
+
+def supply(context: Context, names: list[str]) -> tuple[list[str], list[str]]:
+    """(paths that were opened, names for which nothing fits); candidates and failures are journalled."""
+    from dlrepair.binary import process
+    from dlrepair.model.candidate import Wanted
+    from dlrepair.repair import choice
+
+    opened: list[str] = []
+    missing = []
+    for name in names:
+        if process.mapped_soname(name):
+            continue  # another one of them needed it
+        context.view = process.ProcessView.current()
+        want = Wanted(name, "dependency", loader="tensorflow", exact_name=True)
+        context.searched[want] = [_candidates(context, want)]
+        for candidate, verdict in choice.accepted(context, want):
+            if os.path.basename(candidate.path) == name and _open(context, (*verdict.preload, candidate.path)):
+                opened.append(candidate.path)
+                break
+        else:
+            missing.append(name)
+    return opened, missing
+
+
+def _candidates(context: Context, want: Wanted) -> list[Candidate]:
+    """Files of that very name in this Python's packages and prefixes, conda's packages and CUDA toolkits."""
+    from dlrepair.model.candidate import Candidate
+    from dlrepair.search import far, names, proposals, roots, walk
+
+    def excluded(path: str) -> bool:
+        return roots.is_excluded(path, tuple(context.settings.exclude))
+
+    known = names.Names(want.name, want.loader, want.role, want.exact_name)
+    reader = walk.Reader(known, context.deadline, excluded)
+    asked = far.Far(known, reader, "", want.role, [])
+    found: dict[str, Candidate] = {}
+    for source in (far.in_site_packages, far.in_library_path, far.in_conda, far.in_cuda):
+        for path, rule, kind, step in source(asked):
+            if path not in found and not excluded(path):
+                found[path] = Candidate(path, kind, rule, proposals.DISTANCE[kind] + step)
+    context.search_notes(reader.notes)
+    return list(found.values())
+
+
+def _open(context: Context, paths: tuple[str, ...]) -> bool:
+    for path in paths:
+        context.emit("repair-tried", strategy="preload", path=path)
+        try:
+            context.ask.dlopen(path, os.RTLD_NOW | os.RTLD_LOCAL)
+        except OSError as error:
+            context.emit("repair-failed", strategy="preload", path=path, reason=str(error))
+            return False
+    return True
