@@ -92,6 +92,7 @@ def doctor(*options: str) -> Callable[[list[str]], None]:
 
     def run(_paths: list[str]) -> None:
         env = dict(os.environ, PYTHONPATH=ROOT, DLREPAIR_STORE=STORE)
+        env.pop("PYTHONDONTWRITEBYTECODE", None)  # an installed package has its bytecode, and so it is measured
         subprocess.call([sys.executable, "-m", "dlrepair", "doctor", *options], env=env, stdout=subprocess.DEVNULL)
 
     return run
@@ -201,7 +202,7 @@ def main() -> None:
     note = "Where ld.so would find everything that each file needs."
     note += " Not installed: %s." % ", ".join(absent) if absent else ""
     lines += table("Searching", note, compare(search, paths, arguments.rounds))
-    doctor("--fresh")(paths)  # nothing is kept of what changed within the last two seconds
+    doctor("--fresh")(paths)  # writes the bytecode; nothing is kept of what changed within the last two seconds
     preflights = {
         OURS: (doctor(), 0), "dlrepair, nothing remembered": (doctor("--fresh"), 0),
         "ldd": (each(["ldd"]), 0), "ldd -r": (each(["ldd", "-r"]), 0),

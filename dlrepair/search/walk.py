@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from itertools import islice
 
 from dlrepair.search import archives, budget, data, mounts
 
@@ -108,8 +109,9 @@ class Reader:
                 found.reason = error.strerror or str(error)
         found.subdirs.sort()
         found.links.sort()
-        self.archives += [os.path.join(directory, name) for name in sorted(found.archives)]
-        if len(self.others) < MAX_OTHERS:
+        if found.archives:
+            self.archives += [os.path.join(directory, name) for name in sorted(found.archives)]
+        if found.others and len(self.others) < MAX_OTHERS:
             self.others += [os.path.join(directory, name) for name in sorted(found.others)]
         if found.venv:
             self.environments.append(directory)
@@ -120,8 +122,6 @@ class Reader:
 
     def _sort_entries(self, entries: Iterator[os.DirEntry[str]], found: Listing) -> None:
         """Take the entries by the hundred: most hundreds hold sources only, which one look at all names tells."""
-        from itertools import islice
-
         count = libraries = 0
         while True:
             room = data.SAMPLE if count >= DATA_ENTRIES else min(data.SAMPLE, DATA_ENTRIES - count)
