@@ -18,10 +18,14 @@ def test_every_site_finds_its_library(tmp_path: object, bare: str, hooked: str) 
             replayed.append((number, site, label))
     assert len(replayed) > 200
     before = replay.run(bare)
+    after = replay.run(hooked)
     lost = [
-        (one, said) for one, earlier, said in zip(replayed, before, replay.run(hooked))
+        (one, said) for one, earlier, said in zip(replayed, before, after)
         if sites.failed(earlier) and said != 42
     ]  # fmt: skip
+    if lost:  # a trial load has five seconds, which a machine may not give: what is lost twice is lost
+        again = dict(zip((one for one, _, _ in replayed), replay.run(hooked)))
+        lost = [(one, said) for one, said in lost if again[one[0]] != 42]
     assert sum(sites.failed(answer) for answer in before) > 200
     assert not lost, lost
     assert not os.path.exists(os.path.join(str(tmp_path), "home", ".cache")), "outside the store"
