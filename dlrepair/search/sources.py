@@ -58,11 +58,27 @@ def from_needing_library(search: Search) -> Iterator[Candidate]:
         # auditwheel puts what a package needs into <package>.libs beside it
         beside = search.reader.listing(parent)
         places += [os.path.join(parent, name) for name in beside.subdirs if name.endswith(".libs")] if beside else []
+    for place in _run_path(search):
+        yield from search.in_directory(place, "needed-by", base)
     for at, place in enumerate(places):
         yield from search.in_directory(place, "needed-by", base + min(at, 3))
     for tree in search.build_trees(os.path.dirname(os.path.abspath(search.needed_by))):
         yield from search.in_tree(tree, "needed-by", base + 4, TREE_DEPTH)
     yield from _run_path_tails(search, base + 5)
+
+
+def _run_path(search: Search) -> Iterator[str]:
+    """The needing library's own run path, which ld.so did not come to if it took a wrong copy before (ld.so(8))."""
+    from dlrepair.binary import elf
+
+    facts = elf.read_facts(search.needed_by).elf if search.needed_by and search.wanted.exclude else None
+    if facts is None:
+        return
+    origin = os.path.dirname(os.path.abspath(search.needed_by))
+    for entry in (facts.runpath or facts.rpath or "").split(":"):
+        place = entry.replace("${ORIGIN}", origin).replace("$ORIGIN", origin)
+        if os.path.isabs(place) and "$" not in place:
+            yield os.path.normpath(place)
 
 
 def _run_path_tails(search: Search, distance: int) -> Iterator[Candidate]:
