@@ -132,6 +132,7 @@ def on_failure(
             return answer
         if refused is not None and not _guard.only_watching():
             report = ask.refusal(refused)
+            state.reported = [*state.reported[-99:], id(report)]
     except Exception as problem:
         _internal_error(problem)
     if report is not None:

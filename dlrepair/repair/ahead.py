@@ -26,7 +26,7 @@ def find_targets(path: str) -> list[tuple[str, Recipe]]:
     if os.path.isdir(path):
         return _below(path, "")
     if path.endswith(SOURCES):
-        return _of_source(path)
+        return _of_source(path, _outputs(os.path.dirname(path)))
     if os.path.isfile(path) and ".so" not in os.path.basename(path) and not path.endswith((".dylib", ".dll")):
         return _below(os.path.dirname(path), path)
     found = _recipes(path)
@@ -51,31 +51,46 @@ def root_of(folder: str) -> str:
     return roots.project_root(folder) or (here if below else folder)
 
 
-def _of_source(path: str) -> list[tuple[str, Recipe]]:
-    """The library that is made of a source: by a recipe that names it, else of that source alone."""
-    wanted = os.path.join(os.path.dirname(path), os.path.basename(path).split(".")[0] + ".so")
+def _outputs(folder: str) -> list[tuple[str, Recipe]]:
+    from dlrepair.build.recipes import find_outputs
+
+    root = root_of(folder)
+    return find_outputs(root, root=root)
+
+
+def _of_source(path: str, outputs: list[tuple[str, Recipe]]) -> list[tuple[str, Recipe]]:
+    """The libraries that are made of a source: by recipes that name it, else of that source alone."""
+    made = [one for one in outputs if path in one[1].sources]
+    if made:
+        return made
+    folder = os.path.dirname(path)
+    wanted = os.path.join(folder, os.path.basename(path).split(".")[0] + ".so")
     for recipe in _recipes(wanted):
         if path in recipe.sources or path in recipe.cuda_sources:
-            return [(os.path.join(os.path.dirname(wanted), os.path.basename(recipe.output)), recipe)]
+            return [(os.path.join(folder, os.path.basename(recipe.output)), recipe)]
     if not os.path.isfile(path):
         return []
     from dlrepair.model.build import Recipe
 
-    folder = os.path.dirname(path)
     return [(wanted, Recipe(os.path.basename(wanted), (path,), include_dirs=(folder,), directory=folder))]
 
 
 def _below(directory: str, recipe_file: str) -> list[tuple[str, Recipe]]:
-    """Every library whose ops are registered by a source below ``directory``; of one recipe only, if it is given."""
+    """Every library of which a source registers ops, and every one that a build file makes; of one recipe, if given."""
     found: list[tuple[str, Recipe]] = []
     covered: set[str] = set()
+    outputs = _outputs(directory)
     for source in _op_sources(directory):
         if source in covered:
             continue
-        for wanted, recipe in _of_source(source):
+        for wanted, recipe in _of_source(source, outputs):
             covered.update(recipe.sources)
             if (not recipe_file or recipe.file == recipe_file) and recipe not in [one for _, one in found]:
                 found.append((wanted, recipe))
+    for wanted, recipe in outputs:
+        inside = (recipe.file + os.sep).startswith(directory.rstrip(os.sep) + os.sep)
+        if (recipe.file == recipe_file if recipe_file else inside) and not covered.issuperset(recipe.sources):
+            found.append((wanted, recipe))
     return found
 
 

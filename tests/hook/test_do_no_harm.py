@@ -123,6 +123,15 @@ def test_a_truncated_library_is_reported_instead_of_killing(tmp_path):
     assert [line["cause"] for line in hooked.events("diagnosed")] == ["truncated"], hooked
 
 
+def test_a_truncated_library_is_reported_once(tmp_path):
+    path = compile_library(tmp_path / "libcut.so", "char big[1 << 20] = {1}; int answer(void) { return big[0]; }")
+    with open(path, "r+b") as handle:
+        handle.truncate(os.path.getsize(path) // 4)
+    hooked = run(tmp_path, "import ctypes\nctypes.CDLL({!r})\n".format(path))
+    assert hooked.status == 1 and len(hooked.events("load-failed")) == 1, hooked
+    assert hooked.err.count("dlrepair[") == 1 and hooked.err.splitlines()[-1].startswith("OSError: "), hooked
+
+
 WORKING = """
 import ctypes, ctypes.util, sys
 library = ctypes.CDLL({path!r})

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import ctypes
+import json
 import os
 import subprocess
+import sys
 
 import pytest
+from buildkit import ROOT
 from interpreters import bare_env
 from lab import Lab, Run, World, check_left_alone, check_repaired, run_script
 
@@ -143,3 +147,19 @@ def test_the_command(world: World, hooked: str) -> None:
     assert done.returncode == 1 and "compile-error" in done.stdout and "sum.cc:1:" in done.stdout, done.stdout
     assert command(hooked, world, "build", "lib/other.so").returncode == 1
     assert command(hooked, world, "build", "nowhere").returncode == 2
+
+
+@pytest.mark.parametrize("named", [".", "Makefile", "src/sum.cc", "lib/libsum.so", "lib"])
+def test_build_takes_whatever_names_the_library(named: str, world: World) -> None:
+    sources(world)
+    os.makedirs(world.path("lib"))
+    done = subprocess.run(
+        [sys.executable, "-m", "dlrepair", "build", "--json", named], cwd=world.path("."), stdout=subprocess.PIPE,
+        text=True, env=dict(bare_env(), HOME=world.path("../home"), PYTHONPATH=ROOT),
+    )  # fmt: skip
+    builds = json.loads(done.stdout)["builds"] if done.stdout else []
+    if named == "lib":  # no build file and no source lies there
+        assert (done.returncode, builds) == (1, []), done
+        return
+    assert done.returncode == 0 and [one["wanted"] for one in builds] == [world.path("lib/libsum.so")], done
+    assert ctypes.CDLL(builds[0]["path"]).sum(2, 3) == 5

@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from dlrepair.build.recipes.find import find_recipes
+from dlrepair.build.recipes.find import find_outputs, find_recipes
 
-__all__ = ["find_recipes"]
+__all__ = ["find_outputs", "find_recipes"]

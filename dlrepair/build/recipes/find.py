@@ -10,7 +10,7 @@ from dlrepair.build.recipes.assemble import Project
 from dlrepair.build.recipes.content import facts_of
 from dlrepair.build.recipes.readers import READERS
 from dlrepair.build.recipes.sources import find_by_name
-from dlrepair.build.recipes.text import Budget, Exhausted, Reading
+from dlrepair.build.recipes.text import Budget, Exhausted, Reading, inside
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -58,7 +58,49 @@ def find_recipes(
     starts = _starts(wanted, anchors, root)
     found = scan.scan(starts, root, budget)
     reading = Reading(root, budget, stem=names.stem(wanted))
-    for kind, path in _ordered(found.recipes, wanted, starts):
+    _read(reading, _ordered(found.recipes, wanted))
+    try:
+        recipes = _fitting(Project(reading), wanted, ops)
+    except _UNREADABLE:
+        recipes = []
+    recipes += find_by_name(wanted, starts, found.sources, ops, recipes)
+    return _ranked(recipes, wanted, ops, cuda)[:MAX_RECIPES]
+
+
+def find_outputs(directory: str, *, root: str, deadline: float | None = None) -> list[tuple[str, Recipe]]:
+    """Return (path, recipe) of each shared library that a build file below ``directory`` makes of sources that exist.
+
+    The arguments are those of :func:`find_recipes`; of several recipes for one path the first by kind is taken.
+    """
+    budget = Budget(deadline)
+    root, directory = (os.path.normpath(os.path.abspath(one)) for one in (root, directory))
+    reading = Reading(root, budget, stem="")
+    files = [one for one in scan.scan([directory], root, budget).recipes if inside(one[1], directory)]
+    _read(reading, _ordered(files, os.path.join(directory, "*")))
+    outputs: dict[str, Recipe] = {}
+    try:
+        project = Project(reading)
+        for call, path in project.links():
+            recipe = project.recipe(call, path)
+            if is_library(path) and recipe.sources and not recipe.missing:
+                known = outputs.setdefault(path, recipe)
+                if _KINDS.index(recipe.kind) < _KINDS.index(known.kind):
+                    outputs[path] = recipe
+    except _UNREADABLE:
+        pass
+    return sorted(outputs.items(), key=lambda pair: pair[0])
+
+
+def is_library(path: str) -> bool:
+    """Whether a path is a shared library's by its name (``libx.so``, ``libx.so.1``, ``x.dylib``)."""
+    name = os.path.basename(path)
+    return name.endswith((".so", ".dylib")) or ".so." in name
+
+
+def _read(reading: Reading, files: Sequence[tuple[str, str]]) -> None:
+    """Reads build files into ``reading``; one that cannot be followed ends nothing but itself."""
+    budget = reading.budget
+    for kind, path in files:
         if budget.over:
             break
         budget.share(STEPS_A_FILE)
@@ -68,12 +110,6 @@ def find_recipes(
         except _UNREADABLE:
             continue
     budget.share(STEPS_A_FILE)
-    try:
-        recipes = _fitting(Project(reading), wanted, ops)
-    except _UNREADABLE:
-        recipes = []
-    recipes += find_by_name(wanted, starts, found.sources, ops, recipes)
-    return _ranked(recipes, wanted, ops, cuda)[:MAX_RECIPES]
 
 
 def _starts(wanted: str, anchors: Sequence[str], root: str) -> list[str]:
@@ -92,7 +128,7 @@ def _starts(wanted: str, anchors: Sequence[str], root: str) -> list[str]:
     return [start for start in found if os.path.isdir(start)]
 
 
-def _ordered(files: Sequence[tuple[str, str]], wanted: str, starts: Sequence[str]) -> list[tuple[str, str]]:
+def _ordered(files: Sequence[tuple[str, str]], wanted: str) -> list[tuple[str, str]]:
     """Return the files worth reading as recipes, those that name the library first, then the nearest."""
     core = names.core(wanted)
     keyed = []
