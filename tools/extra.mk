@@ -1,7 +1,7 @@
 # Runs on demand: neither is part of make test.
 #
 #   make bench-trees       search and index in trees of up to a million files, beside find, fd and plocate
-#   make stress-index      kill -9 at random moments of indexing, vetting and remembering, three hundred times
+#   make stress-index      kill -9 at any step of indexing, unpacking and remembering, three hundred times
 #   make fuzz              a million damaged inputs to every reader (coverage-guided where atheris is installed)
 #   make bench-diagnosis   reading, searching and preflight beside other tools, on this machine's files
 
@@ -50,7 +50,7 @@ bench-trees: $(MAIN)
 	$(MAIN) benchmarks/trees.py --output docs/reference/benchmarks-search.md
 
 stress-index: $(MAIN)
-	KILL_ROUNDS=$(or $(ROUNDS),300) $(PYTEST) tests/labs/test_index.py -k killed
+	KILL_ROUNDS=$(or $(ROUNDS),300) $(PYTEST) -s tests/labs/test_killed.py
 
 bench-starts: $(MAIN)
 	$(MAIN) benchmarks/starts.py --output docs/reference/benchmarks-starts.md

@@ -1,13 +1,10 @@
-"""A library that lies far away, in a tree that nobody walks at every failure: many processes, kills, damage."""
+"""A library that lies far away, in a tree that nobody walks at every failure: many processes, damage."""
 
 from __future__ import annotations
 
 import json
 import os
-import random
-import signal
 import subprocess
-import time
 from typing import Any
 
 import pytest
@@ -79,43 +76,6 @@ def test_sixty_four_processes_fail_at_once(far: World, hooked: str) -> None:
     problems = [line for line in journal if line["event"] == "internal-error" or "lock" in line.get("detail", "")]
     assert problems == []
     assert len(scans(journal)) == 1
-
-
-@pytest.mark.compile
-@pytest.mark.parametrize("seed", [1])
-def test_killed_at_any_moment(far: World, hooked: str, seed: int) -> None:
-    """kill -9 while indexing, vetting or remembering: the next run works, and nothing wrong was loaded."""
-    rounds = int(os.environ.get("KILL_ROUNDS", "8"))
-    assert kill_rounds(far, hooked, rounds, seed) == rounds
-
-
-def kill_rounds(world: World, python: str, rounds: int, seed: int) -> int:
-    """Number of rounds after which the next run worked: each kills a run at a random moment of its whole time."""
-    chance = random.Random(seed)
-    began = time.monotonic()
-    whole = run(world, python)
-    length = time.monotonic() - began
-    assert whole.out == "roi_pool says 44\n", whole.story()
-    worked = 0
-    for number in range(rounds):
-        if number % 3 == 0:
-            clear(world)
-        process = start(world, python, DLREPAIR_BUDGET_MS="60000")
-        time.sleep(chance.uniform(0.02, length))
-        os.killpg(process.pid, signal.SIGKILL)
-        out = process.communicate()[0]
-        assert out in ("", "roi_pool says 44\n"), out
-        after = run(world, python)
-        assert after.out == "roi_pool says 44\n", after.story()
-        worked += 1
-    return worked
-
-
-def clear(world: World) -> None:
-    """Empties the store by hand, as ``rm -rf`` of the cache directory does."""
-    import shutil
-
-    shutil.rmtree(os.path.join(world.top, "home/cache"), ignore_errors=True)
 
 
 @pytest.mark.compile
