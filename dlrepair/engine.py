@@ -207,12 +207,18 @@ class _Incident:
         writer.emit(event, self.incident, **fields)
 
     def run(self) -> tuple[tuple[Any] | None, str | None, tuple[str, ...], str]:
-        from dlrepair.binary import process
-        from dlrepair.diagnose import rules
-        from dlrepair.repair import ladder, replay
-        from dlrepair.repair.context import Context
+        from dlrepair.repair import replay
 
         guard = self._guard()
+        if guard.kind in ("none", "reraise") and self.settings.mode == "repair":
+            replayed = replay.replay_rebuild(self.ask, self.script, self.settings)
+            if replayed is not None:
+                return _close_replayed(self.ask, replayed, self.settings, self.began)
+        from dlrepair.binary import process
+        from dlrepair.diagnose import rules
+        from dlrepair.repair import ladder
+        from dlrepair.repair.context import Context
+
         request = self._request()
         self._journal_request(request, guard)
         if guard.kind == "probe":

@@ -24,7 +24,7 @@ class Watching:
 
     def __init__(
         self, project: str, words: Sequence[str] = (), *, python: str = sys.executable, before: Sequence[str] = (),
-        **environment: str,
+        program: Sequence[str] = ("-m", "dlrepair"), **environment: str,
     ) -> None:  # fmt: skip
         env = bare_env(HOME=os.environ["HOME"], PYTHONPATH=ROOT, **environment)
         for name in ("XDG_STATE_HOME", "XDG_CACHE_HOME", "XDG_CONFIG_HOME"):
@@ -33,7 +33,7 @@ class Watching:
         self.errors = os.path.join(project, os.pardir, "watch-%s.err" % os.urandom(3).hex())
         with open(self.errors, "wb") as errors:
             self.process = subprocess.Popen(
-                [*before, python, "-B", "-m", "dlrepair", "watch", "--json", *words], cwd=project, env=env,
+                [*before, python, "-B", *program, "watch", "--json", *words], cwd=project, env=env,
                 stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=errors, start_new_session=True,
             )  # fmt: skip
         assert self.process.stdout is not None

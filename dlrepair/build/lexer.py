@@ -38,6 +38,20 @@ def without_comments(text: str) -> str:
     much white space stands between two words of code has no meaning. A newline within a comment becomes ``\\x01``,
     since it does not end a directive. What follows the last line of code has no line number that anybody could ask for.
     """
+    return _reduced(text, _plain, "\x01", "\x02").rstrip(" \t\r\n\x01\x02") + "\n"
+
+
+def without_lines(text: str) -> str:
+    """``without_comments``, and without the lines that are empty then.
+
+    Two texts that give the same have the same tokens and the same directives in the same order: what a compiler makes
+    of them differs in line numbers only.
+    """
+    return _reduced(text, _close, "", "").strip(" \t\r\n") + "\n"
+
+
+def _reduced(text: str, plain: Callable[[str], str], block: str, line: str) -> str:
+    """``text`` with ``plain`` applied to its code; a newline in a comment becomes ``block`` or ``line``."""
     out: list[str] = []
     code: list[str] = []
     at = 0
@@ -48,20 +62,30 @@ def without_comments(text: str) -> str:
         code.append(text[at : match.start()])
         at = match.end()
         if comment is None:
-            out += [_plain("".join(code)), match.group("keep")]
+            out += [plain("".join(code)), match.group("keep")]
             code = []
         else:
-            code += [" ", ("\x02" if comment.startswith("//") else "\x01") * comment.count("\n")]
+            code += [" ", (line if comment.startswith("//") else block) * comment.count("\n")]
     code.append(text[at:])
-    out.append(_plain("".join(code)))
-    return "".join(out).rstrip(" \t\r\n\x01\x02") + "\n"
+    out.append(plain("".join(code)))
+    return "".join(out)
 
 
 def _plain(code: str) -> str:
-    """Code between two literals with one space for each run of white space, and none where a line begins or ends."""
+    """Code between two literals with one space for each run of white space, and none where a line begins or ends.
+
+    A line that a backslash continues does not end: the white space that the next one begins with parts two words.
+    """
     import re
 
-    return re.sub(r" ?\n ?", "\n", re.sub(r"[ \t\r\f\v]+", " ", code))
+    return re.sub(r" ?(?<!\\)(?<!\\ )\n ?", "\n", re.sub(r"[ \t\r\f\v]+", " ", code))
+
+
+def _close(code: str) -> str:
+    """``_plain``, and without empty lines. One after a backslash is not empty: it ends what the backslash continued."""
+    import re
+
+    return re.sub(r"(?<!\\)(?<!\\ )\n[ \n]*", "\n", _plain(code))
 
 
 def map_code(text: str, change: Callable[[str], str]) -> str:

@@ -14,12 +14,15 @@ from dlrepair.store import builds
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any, Sequence
+    from typing import Any, Mapping, Sequence, Tuple
 
     from dlrepair.build.commands import Unit
     from dlrepair.model.toolchain import Compiler, Toolchain
 
-_FORMAT = "object 1"
+    #: bytes, mtime in ns, digest
+    Row = Tuple[int, int, str]
+
+_FORMAT = "object 2"
 OBJECT = "object.o"
 
 
@@ -55,12 +58,19 @@ def toolchain_key(toolchain: Toolchain) -> list[str]:
 
 def first_key(unit: Unit, text: str, toolchain: Toolchain) -> str:
     """The first key of one source with this text."""
-    from dlrepair.build import commands, lexer
+    from dlrepair.build import lexer
+
+    return key_of_text(unit, lexer.without_comments(text), toolchain)
+
+
+def key_of_text(unit: Unit, reduced: str, toolchain: Toolchain) -> str:
+    """The key of one source of which ``reduced`` is all that counts."""
+    from dlrepair.build import commands
 
     # without the compiler itself, which is in the toolchain's part
     words = commands.neutral(unit.argv[1:], unit.directory, toolchain)
     name = os.path.relpath(unit.source, unit.directory) if unit.mapped else unit.source
-    return store.key_of(*toolchain_key(toolchain), name, unit.language, lexer.without_comments(text), *words)
+    return store.key_of(*toolchain_key(toolchain), name, unit.language, reduced, *words)
 
 
 class Places:
@@ -95,14 +105,22 @@ def header_digest(path: str, own: bool) -> str:
     return store.key_of(lexer.without_comments(includes.read_text(path)))
 
 
-def manifest_of(headers: Sequence[str], places: Places, own: Sequence[str], steps: Sequence[str]) -> dict[str, Any]:
-    """A manifest for headers as they are now. Raises OSError and ValueError."""
+def manifest_of(
+    headers: Sequence[str], places: Places, own: Sequence[str], steps: Sequence[str], known: Mapping[str, Row]
+) -> dict[str, Any]:
+    """A manifest for headers as they are now. Raises OSError and ValueError.
+
+    ``known``: path -> bytes, mtime in ns and digest of some that are not the project's.
+    """
     rows = []
     mine = set(own)
     for path in headers:
         info = os.stat(path)
         local = path in mine
-        rows.append([places.name(path, local), info.st_size, info.st_mtime_ns, header_digest(path, local), local])
+        held = None if local else known.get(path)
+        same = held is not None and held[:2] == (info.st_size, info.st_mtime_ns)
+        digest = held[2] if held is not None and same else header_digest(path, local)
+        rows.append([places.name(path, local), info.st_size, info.st_mtime_ns, digest, local])
     return {"v": 1, "headers": rows, "steps": list(steps)}
 
 
@@ -118,30 +136,42 @@ def holds(manifest: dict[str, Any], places: Places) -> list[str] | None:
     """Paths of the project's headers, where all headers of the manifest are as they were; None where one is not."""
     own = []
     try:
-        for name, size, mtime, digest, local in manifest["headers"]:
-            path = places.path(name)
+        for name, _, _, digest, local in manifest["headers"]:
             if local:
+                path = places.path(name)
                 if header_digest(path, True) != digest:
                     return None
                 own.append(path)
-                continue
-            info = os.stat(path)
-            if info.st_size != size or (info.st_mtime_ns != mtime and header_digest(path, False) != digest):
-                return None
     except (OSError, ValueError, KeyError, TypeError):
         return None
-    return own
+    return own if others_hold(manifest["headers"], places) else None
+
+
+def others_hold(rows: Sequence[Sequence[Any]], places: Places) -> bool:
+    """Whether the headers of a manifest that are not the project's are as they were."""
+    try:
+        for name, size, mtime, digest, local in rows:
+            if local:
+                continue
+            path = places.path(name)
+            info = os.stat(path)
+            if info.st_size != size or (info.st_mtime_ns != mtime and header_digest(path, False) != digest):
+                return False
+    except (OSError, ValueError, TypeError):
+        return False
+    return True
 
 
 class Known:
     """An object that is known to have been made of what is there now."""
 
-    __slots__ = ("headers", "key", "steps")
+    __slots__ = ("headers", "key", "rows", "steps")
 
-    def __init__(self, key: str, headers: list[str], steps: tuple[str, ...]) -> None:
+    def __init__(self, key: str, headers: list[str], steps: tuple[str, ...], rows: list[list[Any]]) -> None:
         self.key = key
         self.headers = headers  #: of the project
         self.steps = steps
+        self.rows = rows  #: of the manifest: every header
 
 
 def find(first: str, places: Places, shared: str = "") -> Known | None:
@@ -155,7 +185,7 @@ def find(first: str, places: Places, shared: str = "") -> Known | None:
                 continue
             if base:
                 builds.add_manifest(first, object_key(first, manifest), manifest)
-            return Known(object_key(first, manifest), headers, tuple(manifest["steps"]))
+            return Known(object_key(first, manifest), headers, tuple(manifest["steps"]), manifest["headers"])
     return None
 
 

@@ -9,7 +9,7 @@ from dlrepair.build import commands, compiler, includes, objects
 from dlrepair.build.includes import signature
 
 __all__ = [
-    "BuildFailed", "Part", "Watcher", "all_helpers", "log_of", "place_of", "sentence", "signature",
+    "BuildFailed", "Changed", "Part", "Watcher", "all_helpers", "log_of", "place_of", "sentence", "signature",
     "without_tensorflow",
 ]  # fmt: skip
 
@@ -31,6 +31,10 @@ class BuildFailed(Exception):
         self.reason = reason
         self.text = text
         self.output = output
+
+
+class Changed(Exception):
+    """A file of the project was saved again while it was compiled: its path."""
 
 
 class Watcher:

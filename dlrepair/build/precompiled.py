@@ -2,6 +2,9 @@
 
 gcc's rules (Using Precompiled Headers, in its manual): the same compiler binary, the same code generation flags, and
 the first thing in the translation unit. Whoever edits an op again and again has it made in the background.
+
+gcc does not look whether the headers in it are still what they were, nor does it name them when the source's
+dependencies are written: both is done here, with a list that lies beside it.
 """
 
 from __future__ import annotations
@@ -19,6 +22,7 @@ if TYPE_CHECKING:
     from dlrepair.model.toolchain import Toolchain
 
 HEADER = "tensorflow_op.h"
+_LIST = "headers.json"
 #: what nearly every op includes
 _INCLUDES = (
     "tensorflow/core/framework/op.h",
@@ -83,26 +87,59 @@ def key_of(toolchain: Toolchain, unit: Unit) -> str:
     from dlrepair.build import objects
 
     flags = [word for word in unit.argv[1:] if not word.startswith(("-fmacro-prefix-map",))]
-    return store.key_of("precompiled 1", *objects.toolchain_key(toolchain), *flags)
+    return store.key_of("precompiled 2", *objects.toolchain_key(toolchain), *flags)
 
 
-def find(toolchain: Toolchain, unit: Unit) -> str | None:
-    """Path of the header whose precompiled form lies beside it; None where there is none for these flags."""
-    if toolchain.tensorflow is None or toolchain.compiler.family != "gcc" or unit.language != "c++":
+class Precompiled:
+    """A header whose precompiled form lies beside it, and what that was made of."""
+
+    __slots__ = ("path", "rows")
+
+    def __init__(self, path: str, rows: dict[str, tuple[int, int, str]]) -> None:
+        self.path = path
+        self.rows = rows  #: path of each header in it -> bytes, mtime in ns, digest
+
+
+def find(toolchain: Toolchain, unit: Unit) -> Precompiled | None:
+    """The precompiled header for these flags; None where there is none, or one of its headers has changed since."""
+    if not _may_be(toolchain, unit):
         return None
     facts = builds.find(key_of(toolchain, unit), verify=False)  # 400 MB: its sizes are compared
-    return os.path.join(facts["directory"], HEADER) if facts is not None else None
+    rows = _rows(facts["directory"]) if facts is not None else None
+    if facts is None or rows is None:
+        return None
+    try:
+        for path, (size, mtime, digest) in rows.items():
+            info = os.stat(path)
+            if info.st_size != size or (info.st_mtime_ns != mtime and builds.digest_of(path) != digest):
+                return None
+    except OSError:
+        return None
+    return Precompiled(os.path.join(facts["directory"], HEADER), rows)
 
 
-def make(toolchain: Toolchain, unit: Unit) -> str | None:
-    """Path of the header, precompiled now unless it is there; None where it cannot be.
+def _may_be(toolchain: Toolchain, unit: Unit) -> bool:
+    return toolchain.tensorflow is not None and toolchain.compiler.family == "gcc" and unit.language == "c++"
+
+
+def _rows(directory: str) -> dict[str, tuple[int, int, str]] | None:
+    import json
+
+    try:
+        with open(os.path.join(directory, _LIST), "rb") as stream:
+            return {path: (size, mtime, digest) for path, size, mtime, digest in json.loads(stream.read())}
+    except (OSError, ValueError, TypeError):
+        return None
+
+
+def make(toolchain: Toolchain, unit: Unit) -> Precompiled | None:
+    """The header, precompiled now unless it is there; None where it cannot be.
 
     Takes half a minute and 400 MB of the store: call it in the background. One maker at a time.
     """
     from dlrepair.build import compiler, lock
 
-    tensorflow = toolchain.tensorflow
-    if tensorflow is None or toolchain.compiler.family != "gcc" or unit.language != "c++":
+    if not _may_be(toolchain, unit):
         return None
     held = find(toolchain, unit)
     if held is not None:
@@ -115,8 +152,10 @@ def make(toolchain: Toolchain, unit: Unit) -> str | None:
         return None
 
 
-def _make(toolchain: Toolchain, unit: Unit, key: str) -> str | None:
-    from dlrepair.build import compiler
+def _make(toolchain: Toolchain, unit: Unit, key: str) -> Precompiled | None:
+    import json
+
+    from dlrepair.build import compiler, objects
 
     tensorflow = toolchain.tensorflow
     assert tensorflow is not None
@@ -132,11 +171,21 @@ def _make(toolchain: Toolchain, unit: Unit, key: str) -> str | None:
                 if os.path.exists(os.path.join(tensorflow.include, name)):
                     stream.write('#include "{}"\n'.format(name))
         argv = [word for word in unit.argv if not word.startswith("-fmacro-prefix-map")]
-        ran = compiler.run([*argv, "-x", "c++-header", header, "-o", header + ".gch"], temporary=directory)
-        if ran.reason:
+        names = os.path.join(directory, "names")
+        argv += ["-MD", "-MF", names, "-x", "c++-header", header, "-o", header + ".gch"]
+        if compiler.run(argv, temporary=directory).reason:
             return None
-        kept = builds.publish(out, key, {"tensorflow": tensorflow.version}, os.path.dirname(directory))
+        rows = []
+        for path in sorted({os.path.normpath(one) for one in objects.read_dependencies(names)} - {header}):
+            info = os.stat(path)
+            rows.append([path, info.st_size, info.st_mtime_ns, builds.digest_of(path)])
+        with open(os.path.join(out, _LIST), "w") as stream:
+            json.dump(rows, stream)
+        stale = builds.find(key, verify=False)
+        if stale is not None:  # its headers have changed: the lock is ours
+            store.remove(stale["directory"])
+        builds.publish(out, key, {"tensorflow": tensorflow.version}, os.path.dirname(directory))
         builds.tidy()
-        return os.path.join(kept, HEADER) if kept is not None else None
+        return find(toolchain, unit)
     finally:
         store.remove(directory)

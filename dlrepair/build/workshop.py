@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from dlrepair.build.compiler import Ran
     from dlrepair.build.eras import EraStep
     from dlrepair.build.includes import Scan
+    from dlrepair.build.precompiled import Precompiled
     from dlrepair.model.toolchain import Toolchain
 
 #: how often one source is compiled before the ladder is at its end
@@ -52,7 +53,7 @@ class Workshop:
         self.tick = tick
         self.mirror = os.path.join(directory, "copy")
         self.forward = os.path.join(directory, "forward")
-        self.precompiled = ""  #: header to be included first, where its precompiled form is valid
+        self.precompiled: Precompiled | None = None  #: to be included first, where it is valid
         self._forwarded: set[str] = set()
         self._aliases = eras.aliases(scan.texts.values())
         if toolchain.tensorflow is not None:
@@ -99,8 +100,9 @@ class Workshop:
             argv += [flag for flag in step.flags if unit.language == "c++" or not flag.startswith("-f")]
         if self._forwarded:
             argv += ["-idirafter", self.forward] if unit.language != "cuda" else ["-I" + self.forward]
-        if self.precompiled and not made.plain and unit.language == "c++" and self._may_precompile(unit):
-            argv += ["-include", self.precompiled, "-Winvalid-pch"]
+        first = self.precompiled
+        if first is not None and not made.plain and unit.language == "c++" and self._may_precompile(unit):
+            argv += ["-include", first.path, "-Winvalid-pch"]
         made.object = os.path.join(self.directory, "{}.o".format(at))
         argv += ["-MD", "-MF", made.object + ".d", "-c", source, "-o", made.object]
         made.argv = tuple(argv)
@@ -148,6 +150,8 @@ class Workshop:
                 path = path[len(self.mirror) :]
             if not path.startswith(self.directory + os.sep) and path != made.unit.source:
                 own.append(path)
+        if self.precompiled is not None and self.precompiled.path in made.argv:  # gcc does not name what is in it
+            own = [path for path in own if not path.startswith(self.precompiled.path)] + list(self.precompiled.rows)
         made.dependencies = sorted(set(own))
 
     def _climb(self, made: Made, ran: Ran) -> bool:

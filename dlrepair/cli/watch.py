@@ -11,6 +11,7 @@ from dlrepair.cli import loadsites, output
 
 if TYPE_CHECKING:
     from dlrepair.model.build import Recipe
+    from dlrepair.watch.listener import Listener
     from dlrepair.watch.targets import Target
 
 NAME = "watch"
@@ -55,7 +56,7 @@ def execute(arguments: argparse.Namespace) -> int:
     paths = arguments.paths or [_project(here)]
     for path in paths:
         _check(path)
-    listener: session.Listener = (
+    listener: Listener = (
         watching.Json(sys.stdout)  # type: ignore[assignment]
         if arguments.json
         else watching.Lines(sys.stderr if words else sys.stdout, here)
@@ -138,10 +139,10 @@ def _asked_by(script: str) -> list[str]:
 
 
 def _asked_below(directory: str) -> list[str]:
-    from dlrepair.watch import targets
+    from dlrepair.watch import tree
 
     found: list[str] = []
-    for place, names in targets.walk(directory):
+    for place, names in tree.walk(directory):
         for name in names:
             if name.endswith(".py"):
                 found += _asked_by(os.path.join(place, name))

@@ -20,7 +20,9 @@ class BuildResult:
     ``reason`` is a slug: ``built``, ``found`` (in the store), ``shared`` (in the shared store), ``compile-error``,
     ``link-error``, ``time-limit``, ``memory-limit``, ``disk-full``, ``no-compiler``, ``no-tensorflow``,
     ``untrusted``, ``no-sources``, ``waited`` (another builder did not come to an end), ``failed-before``,
-    ``does-not-fit`` (built, but its symbols or ops are not what they must be), ``no-store`` or ``interrupted``.
+    ``changed`` (a source was saved again each time while it was compiled), ``lines-moved`` (an earlier build, whose
+    sources differ from the present ones in line numbers only), ``does-not-fit`` (built, but its symbols or ops are
+    not what they must be), ``no-store`` or ``interrupted``.
     """
 
     ok: bool

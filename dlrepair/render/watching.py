@@ -28,7 +28,7 @@ class Lines:
         self._drawn = 0.0
 
     def happened(self, event: str, **fields: Any) -> None:
-        """One event of ``dlrepair.watch.session``."""
+        """One event of ``dlrepair.watch.listener``."""
         words = getattr(self, "_" + event.replace("-", "_"), None)
         if words is not None:
             words(**fields)
@@ -38,17 +38,20 @@ class Lines:
     def _watching(self, targets: Any, command: list[str], trouble: str) -> None:
         if not targets:
             self._say("nothing to watch yet: no source that registers an op, and no recipe of a library that is loaded")
+        self._watching_more(targets)
+        if trouble:
+            self._polling(trouble)
+        if not command:
+            self._say("a program that has loaded an op keeps it: start it again after a rebuild, or let")
+            self._say("`dlrepair watch -- COMMAND` do that", bare=True)
+
+    def _watching_more(self, targets: Any) -> None:
         for target in targets:
             recipe = target.recipe
             why = "{} line {}".format(self._path(recipe.file), recipe.line) if recipe.file else "no recipe: by its name"
             names = [self._path(one) for one in (*recipe.sources, *recipe.cuda_sources)]
             shown = ", ".join(names[:4]) + (" and {} more".format(len(names) - 4) if len(names) > 4 else "")
             self._say("watching {} and its headers for {} ({})".format(shown, self._path(target.wanted), why))
-        if trouble:
-            self._polling(trouble)
-        if not command:
-            self._say("a program that has loaded an op keeps it: start it again after a rebuild, or let")
-            self._say("`dlrepair watch -- COMMAND` do that", bare=True)
 
     def _polling(self, reason: str) -> None:
         self._say(self._paint("{}: looking twice a second instead".format(text.clean(reason, 300)), "yellow"))
@@ -63,19 +66,25 @@ class Lines:
             line = "{}: {} for {:.0f} s".format(target.name, doing, now - (self._began or now))
             self._write("\r\x1b[K" + text.clean(line, _width(self.stream) - 1))
 
-    def _built(self, target: Any, result: Any, seconds: float, changed: list[str], stale: bool) -> None:
+    def _built(
+        self, target: Any, result: Any, seconds: float, changed: list[str], stale: bool, lines_only: bool
+    ) -> None:
+        if lines_only:
+            self._say("{}: its line numbers are right after {}".format(target.name, _seconds(seconds)))
+            return
         how = "in the store" if result.hit else "built"
         line = "{}: {} after {}".format(target.name, self._paint(how, "green"), _seconds(seconds))
         self._say(line + self._because(changed) + self._steps(result))
         for note in result.notes:
             self._say("  " + text.clean(note, 500), bare=True)
 
-    def _unchanged(self, target: Any, result: Any, seconds: float, changed: list[str], stale: bool) -> None:
-        self._say(
-            "{}: {} after {}{}".format(
-                target.name, self._paint("the same library", "green"), _seconds(seconds), self._because(changed)
-            )
-        )
+    def _unchanged(
+        self, target: Any, result: Any, seconds: float, changed: list[str], stale: bool, lines_only: bool
+    ) -> None:
+        same = self._paint("the same library", "green")
+        self._say("{}: {} after {}{}".format(target.name, same, _seconds(seconds), self._because(changed)))
+        if result.reason == "lines-moved":
+            self._say("  the line numbers in its messages follow", bare=True)
 
     def _failed(self, target: Any, result: Any, seconds: float, last_good: str) -> None:
         what = {"compile-error": "does not compile", "link-error": "does not link", "failed-before": "does not compile",
@@ -156,7 +165,7 @@ class Json:
         self.stream = stream
 
     def happened(self, event: str, **fields: Any) -> None:
-        """One event of ``dlrepair.watch.session``."""
+        """One event of ``dlrepair.watch.listener``."""
         import json
 
         if event == "ticking":

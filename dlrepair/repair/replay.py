@@ -44,6 +44,11 @@ def key_of(ask: Any, script: str) -> str:
     The whole stack counts: what encloses the call decides whether it may be repaired at all,
     and a replay does not look at that again.
     """
+    return store.key_of(*_what(ask, script), *_stack(ask.frame))
+
+
+def _what(ask: Any, script: str) -> list[str]:
+    """What is asked for, in which interpreter, under which search path."""
     requested = ask.requested
     if "/" in requested:
         requested = os.path.abspath(requested)
@@ -59,8 +64,7 @@ def key_of(ask: Any, script: str) -> str:
             module = sys.modules.get(name)
             if module is not None:
                 parts.append(signature(getattr(module, "__file__", "") or ""))
-    parts += _stack(ask.frame)
-    return store.key_of(*parts)
+    return parts
 
 
 def _stack(frame: Any) -> list[str]:
@@ -95,15 +99,37 @@ def _path_key(path: str) -> str:
     )
 
 
+def _place_key(ask: Any, script: str) -> str:
+    """What a rebuild is found by when the script has been edited: what is asked for, by a file of which directory."""
+    code = getattr(ask.frame, "f_code", None)
+    place = os.path.dirname(os.path.abspath(code.co_filename)) if code is not None else ""
+    return store.key_of("place", *_what(ask, os.path.dirname(script)), place)
+
+
 def replay(ask: Any, script: str, settings: Settings) -> tuple[dict[str, str], tuple[Any]] | None:
     """(record, (result,)) if the remembered repair still holds and works; forgets it otherwise."""
     global refusal
     refusal = ""
     key = key_of(ask, script)
-    record = store.recall(key)
-    if record is None:  # ``dlrepair fix`` does not know who will ask
+    if store.recall(key) is None:  # ``dlrepair fix`` does not know who will ask
         key = _path_key(ask.requested)
-        record = store.recall(key)
+    return _replayed(ask, script, settings, key)
+
+
+def replay_rebuild(ask: Any, script: str, settings: Settings) -> tuple[dict[str, str], tuple[Any]] | None:
+    """Like ``replay``, for a library that was rebuilt for this directory: by whom does not matter.
+
+    What encloses the call is not in the key: the caller has to have looked at that. Remembered for this one then.
+    """
+    found = _replayed(ask, script, settings, _place_key(ask, script))
+    if found is not None:
+        store.remember(key_of(ask, script), found[0])
+    return found
+
+
+def _replayed(ask: Any, script: str, settings: Settings, key: str) -> tuple[dict[str, str], tuple[Any]] | None:
+    global refusal
+    record = store.recall(key)
     if record is None:
         return None
     steps = _steps(record)
@@ -213,6 +239,8 @@ def remember(
     record = _record(ask.requested, plan, outcome, made, inputs, before)
     if record is not None:
         store.remember(key_of(ask, script), record)
+        if plan.strategy == "rebuild":
+            store.remember(_place_key(ask, script), record)
 
 
 def remember_for_path(

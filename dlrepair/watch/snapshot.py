@@ -38,6 +38,11 @@ def is_of_interest(name: str) -> bool:
     return name.endswith(SOURCES + HEADERS + RECIPES) or name in RECIPE_NAMES
 
 
+def is_structural(name: str) -> bool:
+    """Whether a file of that name may decide what there is to build: a source or a recipe."""
+    return is_of_interest(name) and (name.endswith(SOURCES + RECIPES) or name in RECIPE_NAMES)
+
+
 def signature(path: str) -> Signature | None:
     """The signature of a regular file, links followed; None where there is none."""
     try:

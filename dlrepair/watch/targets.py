@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 
+from dlrepair.build.moved import Last
 from dlrepair.watch import snapshot
+from dlrepair.watch.tree import walk
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -12,13 +14,6 @@ if TYPE_CHECKING:
 
     from dlrepair.model.build import Recipe
 
-#: directories that hold no sources of the project's own
-_SKIPPED = frozenset((
-    ".git", ".hg", ".svn", "__pycache__", "node_modules", ".venv", "venv", ".tox", ".nox", "site-packages",
-    ".mypy_cache", ".pytest_cache", ".idea", ".vscode", ".envs",
-))  # fmt: skip
-#: of one walk: more is no project in which ops are edited
-MAX_DIRECTORIES = 3000
 #: bytes of a source that are searched for the ops that it registers
 MAX_SOURCE = 2 << 20
 
@@ -30,6 +25,7 @@ class Target:
         self.wanted = wanted
         self.recipe = recipe
         self.used: tuple[str, ...] = ()  #: sources and headers of the last build
+        self.last = Last()
 
     @property
     def name(self) -> str:
@@ -96,24 +92,20 @@ def parents(directory: str, root: str) -> list[str]:
     return found
 
 
-def walk(top: str) -> Iterator[tuple[str, list[str]]]:
-    """(directory, names of its files) of a project, links not followed, at most ``MAX_DIRECTORIES`` of them."""
-    for number, (directory, directories, names) in enumerate(os.walk(top)):
-        directories[:] = sorted(one for one in directories if one not in _SKIPPED and not one.endswith(".egg-info"))
-        if number >= MAX_DIRECTORIES:
-            return
-        yield directory, sorted(names)
-
-
 def op_sources(top: str) -> Iterator[str]:
     """C++ sources below ``top`` that register an op."""
     for directory, names in walk(top):
         for name in names:
             if name.endswith(snapshot.SOURCES) and snapshot.is_of_interest(name):
                 path = os.path.join(directory, name)
-                try:
-                    with open(path, "rb") as stream:
-                        if b"REGISTER_OP(" in stream.read(MAX_SOURCE):
-                            yield path
-                except OSError:
-                    continue
+                if registers_op(path):
+                    yield path
+
+
+def registers_op(path: str) -> bool:
+    """Whether a source seems to register an op."""
+    try:
+        with open(path, "rb") as stream:
+            return b"REGISTER_OP(" in stream.read(MAX_SOURCE)
+    except OSError:
+        return False

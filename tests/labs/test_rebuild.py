@@ -83,6 +83,25 @@ def test_remembered_until_a_source_changes(world: World, hooked: str) -> None:
     assert back.out == "the sum is 5\n" and len(back.events("build-started")) == 2, back.story()
 
 
+def test_remembered_for_the_directory_when_the_script_is_edited(world: World, hooked: str) -> None:
+    sources(world)
+    world.write(world.script, SCRIPT)
+    assert run_hooked(world, hooked).out == "the sum is 5\n"
+    world.write(world.script, SCRIPT + "print('more')\n")
+    edited = run_hooked(world, hooked)
+    assert edited.out == "the sum is 5\nmore\n", edited.story()
+    assert edited.events("load-repaired")[-1].get("remembered"), edited.story()
+    assert len(edited.events("diagnosed")) == 1, edited.story()  # in the first run
+    head, load = SCRIPT.splitlines()[:2], SCRIPT.splitlines()[2]
+    world.write(world.script, "\n".join(head) + "\n" + GUARDED["optional"].replace("LOAD", load))
+    guarded = run_hooked(world, hooked)
+    assert guarded.out == "without\n", guarded.story()
+    world.write(world.script, SCRIPT)
+    world.write("include/sum.h", "#define EXTRA 100\n")
+    other = run_hooked(world, hooked)
+    assert other.out == "the sum is 105\n" and len(other.events("build-started")) == 2, other.story()
+
+
 GUARDED = {
     "alternative": 'try:\n    LOAD\nexcept OSError:\n    ctypes.CDLL("libm.so.6"); print("libm")\n',
     "optional": 'try:\n    LOAD\nexcept OSError:\n    print("without")\n',

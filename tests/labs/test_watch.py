@@ -167,6 +167,87 @@ def test_what_changes_nothing_builds_nothing(project: str) -> None:
         assert "building" not in watching.names(at)
 
 
+def test_moved_lines_are_answered_at_once_and_made_right_afterwards(project: str) -> None:
+    source, header = os.path.join(project, "libvalue.cc"), os.path.join(project, "value.h")
+    with Watching(project, ["libvalue.so", "--", sys.executable, "-B", "use.py"]) as watching:
+        watching.wait_line("value 1")
+        first = watching.wait("built", after=0)["result"]["path"]
+        watching.settle(0.3)
+        for path, text in ((source, "// a line more\n\n" + SOURCE), (header, "/* and\n here */\n#define VALUE 1\n")):
+            at = len(watching.events)
+            write(path, text)
+            event = watching.wait("unchanged", after=at)
+            assert (event["result"]["reason"], event["result"]["path"]) == ("lines-moved", first)
+            assert event["result"]["notes"] == [
+                "line numbers in messages are those of the previous build until the exact build replaces it"
+            ]
+            assert "building" not in watching.names(at)[: watching.names(at).index("unchanged")]
+            exact = watching.wait("built", after=at)
+            assert exact["lines_only"] and exact["result"]["path"] != first
+            assert value_of(exact["result"]["path"]) == 1
+            first = exact["result"]["path"]
+        watching.settle(0.5)
+        assert watching.names().count("command-started") == 1  # what it has loaded does the same
+        at = len(watching.events)
+        write(header, "#define VALUE 2\n")
+        event = watching.wait("built", after=at)
+        assert not event["lines_only"] and "unchanged" not in watching.names(at)
+        watching.wait_line("value 2")
+    words = [line["reason"] for line in journal() if line["event"] == "build-finished"]
+    assert words == ["built", "lines-moved", "built", "lines-moved", "built", "built"]
+
+
+def test_a_save_comes_before_the_line_numbers(project: str) -> None:
+    source, header = os.path.join(project, "libvalue.cc"), os.path.join(project, "value.h")
+    slow = SOURCE + ENDLESS.replace("800", "18")  # some seconds
+    write(source, slow)
+    with Watching(project, ["libvalue.so"]) as watching:
+        watching.wait("built", after=0)
+        for number in range(7):  # more than the times that a build of code is given up
+            at = len(watching.events)
+            write(source, "// line\n" * (number + 1) + slow)
+            watching.wait("unchanged", after=at)
+            watching.wait("building", after=at)
+            assert "built" not in watching.names(at), watching.story()
+        at = len(watching.events)
+        write(header, "#define VALUE 5\n")
+        assert value_of(watching.wait("built", after=at)["result"]["path"]) == 5
+        assert watching.end() == 130
+
+
+@pytest.mark.parametrize("where", ["libvalue.cc", "value.h"])
+def test_a_line_that_the_project_asks_for_is_compiled_first(project: str, where: str) -> None:
+    path = os.path.join(project, where)
+    text = read(path) + "#undef EXTRA\n#define EXTRA __LINE__\n" if where == "value.h" else SOURCE.replace(
+        "EXTRA", "__LINE__")  # fmt: skip
+    write(path, text)
+    with Watching(project, ["libvalue.so"]) as watching:
+        before = value_of(watching.wait("built", after=0)["result"]["path"])
+        at = len(watching.events)
+        write(os.path.join(project, "libvalue.cc"), "// one more\n" + read(os.path.join(project, "libvalue.cc")))
+        assert value_of(watching.wait("built", after=at)["result"]["path"]) == before + 1
+        assert "unchanged" not in watching.names(at)
+
+
+def test_new_directories_and_sources_in_them(project: str) -> None:
+    with Watching(project, ["."]) as watching:
+        assert watching.wait("watching", after=0)["targets"] == []
+        watching.settle(0.3)
+        at = len(watching.events)
+        deep = os.path.join(project, "ops", "deep")
+        os.makedirs(deep)
+        shutil.copy(os.path.join(project, "value.h"), deep)
+        write(os.path.join(deep, "libmore.cc"), SOURCE)
+        write(os.path.join(deep, "build.sh"), "g++ -shared -fPIC -DEXTRA=6 libmore.cc -o libmore.so\n")
+        write(os.path.join(deep, "use.py"), "import tensorflow as tf\ntf.load_op_library('./libmore.so')\n")
+        event = watching.wait("watching-more", after=at)
+        assert [os.path.relpath(one["library"], project) for one in event["targets"]] == ["ops/deep/libmore.so"]
+        assert value_of(watching.wait("built", after=at)["result"]["path"]) == 7
+        at = len(watching.events)
+        write(os.path.join(deep, "value.h"), "#define VALUE 3\n")
+        assert value_of(watching.wait("built", after=at)["result"]["path"]) == 9
+
+
 def test_recipe_and_new_files_count(project: str) -> None:
     with Watching(project, ["libvalue.so"]) as watching:
         watching.wait("built", after=0)
