@@ -298,7 +298,25 @@ def build(wanted: str, recipe: Recipe) -> tuple[BuildResult, Verdict | None]:
         return result, None
     view = _view(request, result.path)
     want = Wanted(os.path.basename(wanted), "substitute", wanted, request.loader, request.op_loader)
-    return result, vet.vet(Candidate(result.path, "rebuild"), want, request, settings=settings, process=view)
+    verdict = vet.vet(Candidate(result.path, "rebuild"), want, request, settings=settings, process=view)
+    if verdict.accepted and not verdict.preload and not os.path.lexists(wanted):
+        _remember_built(request, recipe, result, incident, view)
+    return result, verdict
+
+
+def _remember_built(
+    request: LoadRequest, recipe: Recipe, result: BuildResult, incident: str, view: ProcessView
+) -> None:
+    """The first load that asks for this path, and finds nothing there, has no need to search."""
+    from dlrepair.model.plan import Outcome, Plan, Step
+    from dlrepair.repair import builder, rebuild, replay
+
+    source = (recipe.sources or recipe.cuda_sources)[0]
+    plan = Plan(rebuild.KIND, (Step("load", source),), "it was built ahead", rebuild.summary_of(recipe, request))
+    outcome = Outcome(True, "file-missing", incident, rebuild.KIND, result.path)
+    before = replay.Before(view, _Rehearsal(request, view))
+    inputs = builder.inputs_of(result)
+    replay.remember_built(request.requested, request.loader, plan, outcome, {source: result.path}, inputs, before)
 
 
 def install_hook() -> bool:

@@ -26,6 +26,8 @@ class Lines:
         self.moving = os.environ.get("TERM", "") != "dumb" and _is_terminal(stream)
         self._began = 0.0
         self._drawn = 0.0
+        self._command = False
+        self._told: set[str] = set()  #: libraries of which it was said who gets them
 
     def happened(self, event: str, **fields: Any) -> None:
         """One event of ``dlrepair.watch.listener``."""
@@ -36,14 +38,13 @@ class Lines:
     # --- words
 
     def _watching(self, targets: Any, command: list[str], trouble: str) -> None:
+        self._command = bool(command)
         if not targets:
-            self._say("nothing to watch yet: no source that registers an op, and no recipe of a library that is loaded")
+            self._say("nothing to watch yet: no source here registers an op, and no script loads one with a recipe")
+            self._say("  `dlrepair watch PATH` names the library, source, script or directory", bare=True)
         self._watching_more(targets)
         if trouble:
             self._polling(trouble)
-        if not command:
-            self._say("a program that has loaded an op keeps it: start it again after a rebuild, or let")
-            self._say("`dlrepair watch -- COMMAND` do that", bare=True)
 
     def _watching_more(self, targets: Any) -> None:
         for target in targets:
@@ -77,6 +78,18 @@ class Lines:
         self._say(line + self._because(changed) + self._steps(result))
         for note in result.notes:
             self._say("  " + text.clean(note, 500), bare=True)
+        if not self._command and target.wanted not in self._told:
+            self._told.add(target.wanted)
+            self._say_who(target, stale)
+
+    def _say_who(self, target: Any, stale: bool) -> None:
+        """Who gets the build, where no command is started with it."""
+        path = self._path(target.wanted)
+        if stale:
+            self._say("  an older {} lies there: a script that can load it goes on with that".format(path), bare=True)
+        else:
+            self._say("  a script that asks for {} is given it by the hook (`dlrepair status`)".format(path), bare=True)
+        self._say("  a program that has loaded an op keeps it: `dlrepair watch -- COMMAND` starts it again", bare=True)
 
     def _unchanged(
         self, target: Any, result: Any, seconds: float, changed: list[str], stale: bool, lines_only: bool

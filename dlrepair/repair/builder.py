@@ -42,11 +42,11 @@ def take(context: Context, step: Step) -> None:
         raise NotBuilt(_sentence(result))
     _vet(context, step, result)
     context.made[step.target] = result.path
-    context.inputs = _inputs(result)
+    context.inputs = inputs_of(result)
     context.words[step.target] = _words(context, step, result)
 
 
-def _inputs(result: BuildResult) -> tuple[tuple[str, str], ...]:
+def inputs_of(result: BuildResult) -> tuple[tuple[str, str], ...]:
     """What the library was made of, as a replay compares it; a file that has changed since never compares equal."""
     from dlrepair.build.service import signature
     from dlrepair.repair import surroundings

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
     from dlrepair.model.build import Recipe
     from dlrepair.model.plan import Plan
+    from dlrepair.model.requests import LoadRequest
     from dlrepair.repair.context import Context
 
 KIND = "rebuild"
@@ -65,7 +66,7 @@ def plan(context: Context) -> Iterator[Plan]:
         context.recipes[source] = recipe
         steps = (Step("build", context.target or context.request.requested, source, _options(recipe)),
                  Step("load", source))  # fmt: skip
-        yield Plan(KIND, steps, _why(recipe, context), _summary(recipe, context))
+        yield Plan(KIND, steps, _why(recipe, context), summary_of(recipe, context.request))
         if len(tried) >= MOST:
             return
 
@@ -144,20 +145,21 @@ def _why(recipe: Recipe, context: Context) -> str:
     return "its sources lie in {}".format(shown(os.path.dirname(recipe.sources[0]), context.request))
 
 
-def _summary(recipe: Recipe, context: Context) -> str:
+def summary_of(recipe: Recipe, request: LoadRequest) -> str:
+    """What a person reads of a rebuild by this recipe."""
     from dlrepair.repair.words import shown
 
     sources = recipe.sources or recipe.cuda_sources
-    text = "rebuilt from {}".format(shown(sources[0], context.request))
+    text = "rebuilt from {}".format(shown(sources[0], request))
     if len(sources) > 1:
         text += " and {} more".format(len(sources) - 1)
-    return text + _target(recipe, context)
+    return text + _target(recipe, request)
 
 
-def _target(recipe: Recipe, context: Context) -> str:
+def _target(recipe: Recipe, request: LoadRequest) -> str:
     from dlrepair.build import toolchain
 
-    if not (recipe.links_tensorflow or context.request.op_loader):
+    if not (recipe.links_tensorflow or request.op_loader):
         return ""
     try:
         return " for TensorFlow {}".format(toolchain.find_tensorflow().version)

@@ -116,15 +116,22 @@ def replay(ask: Any, script: str, settings: Settings) -> tuple[dict[str, str], t
     return _replayed(ask, script, settings, key)
 
 
+def _built_key(path: str, loader: str) -> str:
+    """What ``dlrepair build`` has made for a path at which nothing lies."""
+    return store.key_of(FORMAT, "built", loader, os.path.abspath(path), sys.executable or "", sys.version)
+
+
 def replay_rebuild(ask: Any, script: str, settings: Settings) -> tuple[dict[str, str], tuple[Any]] | None:
-    """Like ``replay``, for a library that was rebuilt for this directory: by whom does not matter.
+    """Like ``replay``, for a library that was rebuilt for this directory, or ahead: for whom does not matter.
 
     What encloses the call is not in the key: the caller has to have looked at that. Remembered for this one then.
     """
-    found = _replayed(ask, script, settings, _place_key(ask, script))
-    if found is not None:
-        store.remember(key_of(ask, script), found[0])
-    return found
+    for key in (_place_key(ask, script), _built_key(ask.requested, ask.loader)):
+        found = _replayed(ask, script, settings, key)
+        if found is not None:
+            store.remember(key_of(ask, script), found[0])
+            return found
+    return None
 
 
 def _replayed(ask: Any, script: str, settings: Settings, key: str) -> tuple[dict[str, str], tuple[Any]] | None:
@@ -241,6 +248,15 @@ def remember(
         store.remember(key_of(ask, script), record)
         if plan.strategy == "rebuild":
             store.remember(_place_key(ask, script), record)
+
+
+def remember_built(
+    path: str, loader: str, plan: Plan, outcome: Outcome, made: dict[str, str], inputs: Inputs, before: Before
+) -> None:
+    """Writes the record of a library that was built for ``path`` ahead of the run, and loads."""
+    record = _record(path, plan, outcome, made, inputs, before) if len(inputs) <= MAX_INPUTS else None
+    if record is not None:
+        store.remember(_built_key(path, loader), record)
 
 
 def remember_for_path(

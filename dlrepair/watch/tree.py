@@ -7,6 +7,7 @@ again. The kernel is not asked to watch them all: a look takes milliseconds, and
 from __future__ import annotations
 
 import os
+import time
 
 from dlrepair.watch import snapshot
 
@@ -23,6 +24,8 @@ SKIPPED = frozenset((
 MAX_DIRECTORIES = 3000
 #: files below one directory that are looked at again and again
 MAX_FILES = 5000
+#: a directory that changed so short a time ago may change once more within the same time stamp, ns
+_RACY = 100_000_000
 
 
 def is_walked(name: str) -> bool:
@@ -84,4 +87,5 @@ class Tree:
                         files.append(entry.path)
         except OSError:
             return None
-        return stamp, sorted(below, reverse=True), sorted(files)
+        racy = abs(time.time_ns() - stamp) < _RACY
+        return -1 if racy else stamp, sorted(below, reverse=True), sorted(files)

@@ -141,6 +141,22 @@ def command(hooked: str, world: World, *words: str) -> subprocess.CompletedProce
     )  # fmt: skip
 
 
+def test_built_ahead_is_found_at_once_but_not_where_the_script_deals_with_it(world: World, hooked: str) -> None:
+    sources(world)
+    done = command(hooked, world, "build", "lib/libsum.so")
+    assert done.returncode == 0, done.stderr
+    head, load = SCRIPT.splitlines()[:2], SCRIPT.splitlines()[2]
+    world.write(world.script, "\n".join(head) + "\n" + GUARDED["optional"].replace("LOAD", load))
+    assert run_hooked(world, hooked).out == "without\n"
+    world.write(world.script, SCRIPT)
+    run = run_hooked(world, hooked)
+    assert run.out == "the sum is 5\n" and "rebuilt from src/sum.cc" in run.err, run.story()
+    assert run.events("load-repaired")[-1].get("remembered"), run.story()
+    world.write("include/sum.h", "#define EXTRA 100\n")
+    edited = run_hooked(world, hooked)
+    assert edited.out == "the sum is 105\n", edited.story()
+
+
 def test_check_only_says_so_and_fix_builds(world: World, hooked: str) -> None:
     sources(world)
     world.write(world.script, SCRIPT)

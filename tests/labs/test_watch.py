@@ -655,8 +655,8 @@ def test_colours_only_on_terminals(project: str, monkeypatch: pytest.MonkeyPatch
         stdout=subprocess.PIPE, text=True,
     )  # fmt: skip
     assert process.stdout is not None
-    lines = []
-    while not any("libvalue.so: " in line for line in lines):
+    lines: list[str] = []
+    while "keeps it" not in "".join(lines):
         lines.append(process.stdout.readline())
         assert lines[-1]
     process.send_signal(signal.SIGINT)
@@ -665,6 +665,7 @@ def test_colours_only_on_terminals(project: str, monkeypatch: pytest.MonkeyPatch
     text = "".join(lines) + rest
     assert "\x1b" not in text
     assert "watching libvalue.cc and its headers for libvalue.so (build.sh line 1)" in text
+    assert "a script that asks for libvalue.so is given it by the hook" in text
     assert "a program that has loaded an op keeps it" in text
 
 
