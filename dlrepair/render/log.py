@@ -172,16 +172,61 @@ def grouped(events: Iterable[dict[str, object]]) -> list[list[dict[str, object]]
     return list(groups.values())
 
 
+def families(groups: list[list[dict[str, object]]]) -> list[list[list[dict[str, object]]]]:
+    """Incidents that are one story: processes of one run that asked for the same and ended the same way.
+
+    The ranks of an MPI job share a run. The first of each family is the one that has the most to tell. By the time of
+    the last event.
+    """
+    found: dict[object, list[list[dict[str, object]]]] = {}
+    for group in groups:
+        begin, end = group[0], group[-1]
+        asked = (_text(begin, "loader"), _text(begin, "requested"))
+        told = tuple(_text(end, name) for name in ("event", "cause", "strategy", "path", "reason"))
+        key: object = (_text(begin, "run"), asked, told)
+        pids = [str(one[0].get("pid")) for one in found.get(key, [])]
+        if begin.get("event") != "load-failed" or str(begin.get("pid")) in pids:
+            key = _text(begin, "incident")
+        members = found.pop(key, [])
+        members.insert(0 if members and len(group) > len(members[0]) else len(members), group)
+        found[key] = members
+    return list(found.values())
+
+
+def folded(group: list[dict[str, object]]) -> list[tuple[dict[str, object], int]]:
+    """(event, how many other processes say the same) of an incident's events, in their order."""
+    found: dict[tuple[str, str], tuple[dict[str, object], set[str]]] = {}
+    for event in group:
+        said = (_text(event, "event"), sentence(event))
+        pid = str(event.get("pid"))
+        if said in found and pid in found[said][1]:
+            said = (said[0], "{} {}".format(len(found), said[1]))  # the same process says it again
+        found.setdefault(said, (event, set()))[1].add(pid)
+    return [(event, len(pids) - 1) for event, pids in found.values()]
+
+
 def lines(events: Iterable[dict[str, object]], colour: bool = False) -> Iterator[str]:
-    """A heading for each incident, its events below it."""
+    """A heading for each story, its events below it; how many other processes of the run it is the story of."""
     first = True
-    for group in grouped(events):
+    for family in families(grouped(events)):
         if not first:
             yield ""
         first = False
-        yield _header(group[0], colour)
-        for event in group:
-            yield event_line(event, colour)
+        yield _header(family[0][0], colour)
+        for event, others in folded(family[0]):
+            more = " (and {} other process{} the same)".format(others, "" if others == 1 else "es") if others else ""
+            yield event_line(event, colour) + more
+        if len(family) > 1:
+            yield _others([group[0] for group in family[1:]])
+
+
+def _others(heads: list[dict[str, object]]) -> str:
+    """``  and 7 other processes of this run the same: pid 312, 313, …``."""
+    from dlrepair.render import text
+
+    word = "process" if len(heads) == 1 else "processes"
+    pids = ", ".join(str(head.get("pid")) for head in heads[:16]) + (", …" if len(heads) > 16 else "")
+    return "  " + text.escape("and {} other {} of this run the same: pid {}".format(len(heads), word, pids))
 
 
 def stream_lines(events: Iterable[dict[str, object]], colour: bool = False) -> Iterator[str]:

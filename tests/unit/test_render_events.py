@@ -134,6 +134,33 @@ def test_incidents_are_grouped_newest_last():
     assert lines[2] == ""
 
 
+def rank(pid, *events):
+    """One rank's events of a job whose ranks share the run."""
+    return [dict(one, pid=pid, incident="{:08x}".format(pid)) for one in events]
+
+
+def test_the_ranks_of_a_job_are_one_story():
+    failed = event("load-failed", "", requested="/w/libx.so", loader="ctypes", dlerror="gone")
+    done = event("load-repaired", "", cause="file-missing", strategy="substitute", path="/w/b/libx.so", ms=3.0)
+    tried = event("repair-tried", "", strategy="substitute", why="it fits")
+    other = event("load-unrepaired", "", cause="file-missing", next_step="")
+    events = rank(11, failed, done) + rank(12, failed, tried, done) + rank(13, failed, done) + rank(14, failed, other)
+    lines = list(log.lines(events))
+    assert [line for line in lines if line.startswith("incident")] == [
+        "incident 0000000c  2026-11-23  pid 12", "incident 0000000e  2026-11-23  pid 14",
+    ]  # fmt: skip
+    assert lines[4] == "  and 2 other processes of this run the same: pid 11, 13" and lines[5] == ""
+    assert len(list(log.lines(rank(11, failed, done) + rank(11, failed, done)))) == 5  # one process says it twice
+    apart = rank(11, failed, done) + [dict(one, run="r2") for one in rank(12, failed, done)]
+    assert sum(line.startswith("incident") for line in log.lines(apart)) == 2
+
+
+def test_ranks_that_start_with_what_was_learned_are_one_line():
+    applied = event("learned", "aaaa", program="/w/run.py", applied=True, environment=[])
+    lines = list(log.lines([dict(applied, pid=pid) for pid in (1, 2, 3)] + [dict(applied, pid=1)]))
+    assert [line.endswith(" (and 2 other processes the same)") for line in lines] == [False, True, False]
+
+
 def test_following_repeats_the_heading_when_the_incident_changes():
     mixed = [event("learned", "a"), event("learned", "a"), event("learned", "b"), event("learned", "a")]
     heads = [line.split()[1] for line in log.stream_lines(iter(mixed)) if line.startswith("incident")]
