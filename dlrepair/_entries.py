@@ -53,6 +53,9 @@ _SEARCHERS = {
     "tensorflow.python.framework.load_library": ("tensorflow-path", "load_library"),
 }
 
+#: modules in which an exception that nobody catches may end: ``_endings`` follows it
+_FOLLOWED = ("threading", "multiprocessing.util", "IPython.core.events")
+
 #: what every TensorFlow imports after ctypes and before its native code; its directory holds ``build_info.py`` too
 _CHECKS = ("tensorflow.python.platform.self_check", "tensorflow_core.python.platform.self_check")
 
@@ -71,21 +74,21 @@ def _prepare(state: "Stage0") -> "None":
 
 
 def _look_back(state: "Stage0", pid: "int") -> "None":
-    """At exit: an exception that nobody caught may be about a library that was never asked for.
+    """At exit: an exception that nobody caught may be about a library that was never asked for."""
+    if getattr(sys, "last_value", None) is not None:
+        endings = _endings()
+        if endings is not None:
+            endings.at_exit(state, pid)
 
-    Only what ended the program: its traceback begins with the outermost frame, and no prompt is waiting.
-    """
+
+def _endings() -> "Any":
+    """The module that follows uncaught exceptions, or None."""
     try:
-        error, trace = getattr(sys, "last_value", None), getattr(sys, "last_traceback", None)
-        if error is None or trace is None or trace.tb_frame.f_back is not None or os.getpid() != pid:
-            return
-        if hasattr(sys, "ps1") or sys.flags.interactive or not isinstance(error, Exception):
-            return
-        import dlrepair.hooks.postmortem  # noqa: F401
+        import dlrepair._endings  # noqa: F401
 
-        sys.modules["dlrepair.hooks.postmortem"].look(state, error, trace)
+        return sys.modules["dlrepair._endings"]
     except Exception:  # the package has gone since
-        return
+        return None
 
 
 def _is_beyond(path: "Any", sizes: "str") -> "bool":
@@ -313,10 +316,10 @@ def _wrap_execution(state: "Stage0", entry: "str") -> "None":
 
 
 def _arm_searchers(state: "Stage0") -> "None":
-    """Watches for the few Python modules that search for libraries themselves."""
+    """Watches for the few Python modules that search for libraries themselves, or where exceptions end."""
     if any(hasattr(finder, "__dlrepair__") for finder in sys.meta_path):
         return
-    for name in _SEARCHERS:
+    for name in (*_SEARCHERS, *_FOLLOWED):
         if name in sys.modules:
             _arm_searcher(state, sys.modules[name])
 
@@ -325,7 +328,7 @@ def _arm_searchers(state: "Stage0") -> "None":
 
         @staticmethod
         def find_spec(name: "str", path: "Any" = None, target: "Any" = None) -> "Any":
-            if name not in _SEARCHERS:
+            if name not in _SEARCHERS and name not in _FOLLOWED:
                 if name in _CHECKS:
                     _see_gpu(state, path)
                 return None
@@ -357,7 +360,7 @@ def _see_gpu(state: "Stage0", path: "Any") -> "None":
 
 
 def _after_exec(state: "Stage0", loader: "Any") -> "None":
-    """Wraps the module's function once its code has run, and leaves the loader as it was."""
+    """Sees to the module once its code has run, and leaves the loader as it was."""
     try:
         execute = loader.exec_module
 
@@ -373,6 +376,11 @@ def _after_exec(state: "Stage0", loader: "Any") -> "None":
 
 def _arm_searcher(state: "Stage0", module: "Any") -> "None":
     try:
+        if module.__name__ in _FOLLOWED:
+            endings = _endings()
+            if endings is not None:
+                endings.follow(state, module)
+            return
         loader, entry = _SEARCHERS[module.__name__]
         function = getattr(module, entry)
         if not hasattr(function, "__dlrepair__"):

@@ -1,7 +1,8 @@
 """After an uncaught exception: a program that looked for a library, found none, and never came to load it.
 
-Called at exit, when the interpreter has shown the traceback in its own way: ``sys.excepthook`` is nobody's but the
-user's. ``sys.last_value`` is what the interpreter left there (PyErr_PrintEx, Python/pythonrun.c).
+Called when the traceback has been shown (``_endings``): at exit with ``sys.last_value``, which is what the interpreter
+left there (PyErr_PrintEx, Python/pythonrun.c), or at the end of a thread, of a worker or of a cell. Whatever of these
+ends with the same library is told once.
 """
 
 from __future__ import annotations
@@ -15,6 +16,8 @@ if TYPE_CHECKING:
 #: causes and contexts of an exception that are looked at
 CHAIN = 16
 
+_told: set[tuple[str, str, str]] = set()
+
 
 def look(state: Any, error: Any, trace: Any) -> None:
     """Diagnoses and learns where the exception is about a library that no hook has seen. Raises nothing."""
@@ -25,10 +28,17 @@ def look(state: Any, error: Any, trace: Any) -> None:
                 return
             one, count = one.__cause__ or one.__context__, count + 1
         from dlrepair.diagnose import giveups
+        from dlrepair.hooks import _guard
 
         seen = giveups.find(error, trace)
-        if seen is not None:
+        if seen is None or (seen.path, seen.variable, seen.module) in _told or _guard.busy():
+            return
+        _told.add((seen.path, seen.variable, seen.module))
+        _guard.disabled(True)
+        try:
             _report(state, error, seen)
+        finally:
+            _guard.disabled(False)
     except Exception as problem:
         from dlrepair.hooks import _internal_error
 

@@ -139,7 +139,8 @@ print(library.answer(), library._name, ctypes.CDLL({path!r})._handle == library.
 print(ctypes.cdll.LoadLibrary({path!r}).answer(), ctypes.PyDLL(None)._name)
 import _json
 print(_json.__name__, _json.__spec__.loader.__class__.__name__)
-print(sorted(name for name in sys.modules if name.startswith("dlrepair.") and name != "dlrepair._entries"))
+ours = {{name for name in sys.modules if name.startswith("dlrepair.")}}
+print(sorted(ours - {{"dlrepair._entries", "dlrepair._endings"}}))
 """
 
 

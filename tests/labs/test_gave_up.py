@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import re
+import sys
 
 import pytest
 from lab import Run, World, run_script
@@ -215,6 +217,92 @@ def test_every_way_to_run_it(way: str, world: World, bare: str, hooked: str) -> 
         pytest.fail("the environment has no pytest")
     assert told is (way in ("-m", "-c", "observe")), seen.story()
     assert bool(seen.events("learned")) is (way in ("-m", "-c")), seen.story()
+
+
+GIVES_UP = """\
+import ctypes, os
+
+def load():
+    lib = os.path.join(os.environ.get("ROI_HOME", "/opt/roi"), "build", "libroi.so")
+    if not os.path.exists(lib):
+        raise FileNotFoundError(lib)
+    return ctypes.CDLL(lib).roi_pool(6, 7)
+"""
+#: where the exception ends: name -> script
+ENDS = {
+    "thread": """\
+import threading
+from task import load
+
+def work():
+    print("roi_pool says", load())
+
+threads = [threading.Thread(target=work, name="worker") for _ in range(3)]
+for thread in threads:
+    thread.start()
+    thread.join()
+print("the program goes on")
+""",
+    "thread-of-a-subclass": """\
+import threading
+import task
+
+class Mine(threading.Thread):
+    def run(self):
+        print("roi_pool says", task.load())
+
+def hook(args):
+    import sys
+    print("my own hook:", args.exc_type.__name__, args.thread.name, file=sys.stderr)
+
+threading.excepthook = hook
+thread = Mine(name="worker")
+thread.start()
+thread.join()
+""",
+    "fork": """\
+import multiprocessing, sys
+from task import load
+
+def work():
+    print("roi_pool says", load())
+    sys.stdout.flush()
+
+if __name__ == "__main__":
+    process = multiprocessing.get_context("@WAY@").Process(target=work, name="worker")
+    process.start()
+    process.join()
+    sys.exit(process.exitcode)
+""",
+}
+ENDS["spawn"] = ENDS["fork"].replace("@WAY@", "spawn")
+ENDS["forkserver"] = ENDS["fork"].replace("@WAY@", "forkserver")
+ENDS["fork"] = ENDS["fork"].replace("@WAY@", "fork")
+
+
+@pytest.mark.compile
+@pytest.mark.skipif(sys.version_info < (3, 8), reason="threading.excepthook came with 3.8")
+@pytest.mark.parametrize("end", ENDS)
+def test_where_an_exception_ends(end: str, world: World, bare: str, hooked: str) -> None:
+    """In a thread or a worker: told once, after the traceback or the user's own hook, and learned for the program."""
+    world.library("build/libroi.so", ROI)
+    world.write("task.py", GIVES_UP)
+    world.write("train.py", ENDS[end])
+    broken = run(world, bare, "home-bare")
+    assert "FileNotFoundError" in broken.err and "roi_pool says" not in broken.out, broken.story()
+    first = run(world, hooked, "home")
+    assert (first.status, first.out) == (broken.status, broken.out), first.story()
+    assert plain(users(first.err)) == plain(broken.err), first.story()
+    assert first.err.count("dlrepair[file-missing]: ") == 1, first.story()
+    assert first.err.index("FileNotFoundError") < first.err.index("dlrepair[file-missing]"), first.story()
+    assert "help: Run it again: ROI_HOME={} is learned".format(world.root) in first.err, first.story()
+    again = run(world, hooked, "home")
+    assert again.out.startswith("roi_pool says 44\n") and again.status == 0 and not again.err, again.story()
+
+
+def plain(text: str) -> str:
+    """A traceback without the numbers of threads and processes."""
+    return re.sub(r"0x[0-9a-f]+|Process \S+:", "", text)
 
 
 def test_what_the_static_reading_gives() -> None:
