@@ -62,7 +62,7 @@ labs: $(MAIN)
 
 starts: $(MAIN)
 	@$(ENVS) need mpirun
-	@$(ENVS) make ways
+	@$(ENVS) make ways joblib
 	$(PYTEST) $(BOTH) tests/starts
 
 tensorflow: $(MAIN)

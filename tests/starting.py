@@ -52,10 +52,10 @@ print("second says", work("main"), sorted(name for name in os.environ if name.st
 HERE = "os.path.dirname(os.path.abspath(__file__))"
 
 
-def ways_python() -> str:
-    """Python of the environment ``ways``, made if it is missing."""
+def ways_python(name: str = "ways") -> str:
+    """Python of an environment, made if it is missing."""
     done = subprocess.run(
-        [sys.executable, os.path.join(ROOT, "tools", "envs.py"), "path", "ways"], env=bare_env(), check=True,
+        [sys.executable, os.path.join(ROOT, "tools", "envs.py"), "path", name], env=bare_env(), check=True,
         stdout=subprocess.PIPE,
     )  # fmt: skip
     return done.stdout.decode().strip()

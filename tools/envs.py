@@ -40,6 +40,7 @@ SPECS = {
     "tf221": ((11, 12, 13, 10), "tf221.txt", "tests with TensorFlow 2.21"),
     "tf115": ((7,), "tf115.txt", "tests with TensorFlow 1.15"),
     "ways": ((11, 12, 13), "ways.txt", "tests of every way that Python starts"),
+    "joblib": ((11, 12, 13), "joblib.txt", "tests of joblib's workers"),
 }
 
 #: The same, for runs on demand (``make test-matrix``): made only when asked for by name, or by ``matrix`` for all.

@@ -12,17 +12,27 @@ EXAMPLE = """\
 example:
   dlrepair cache ls
   dlrepair cache gc          removes what leads nowhere or exceeds the bounds
+  dlrepair cache forget train.py
+                             removes what was learned for the starts of one program
   dlrepair cache clear       everything in it can be made again"""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("action", choices=("ls", "gc", "clear"), help="what to do")
+    parser.add_argument("action", choices=("ls", "gc", "clear", "forget"), help="what to do")
+    parser.add_argument("program", nargs="?", help="with forget: the program as `ls` or `status` names it, or its path")
     parser.add_argument("--json", action="store_true", help="answer with one JSON document")
 
 
 def execute(arguments: argparse.Namespace) -> int:
     from dlrepair import settings, store, trust
 
+    if (arguments.program is not None) is not (arguments.action == "forget"):
+        raise output.CommandError(
+            "forget needs a program" if arguments.action == "forget" else "only forget takes a program",
+            "dlrepair cache forget train.py",
+        )
+    if arguments.action == "forget":
+        return _forget(arguments.program, arguments.json)
     store.use(settings.load(check=trust.check).store)
     if arguments.action == "ls":
         return _list(arguments.json)
@@ -39,13 +49,31 @@ def execute(arguments: argparse.Namespace) -> int:
     return output.FINE
 
 
+def _forget(program: str, as_json: bool) -> int:
+    import os
+
+    from dlrepair.learned import keep
+
+    gone = keep.forget(program, os.path.abspath(program))
+    if as_json:
+        output.say_json({"removed": [{"program": shown, "record": path} for shown, path in gone]})
+        return output.FINE if gone else output.FOUND
+    for shown, _ in gone:
+        output.say("forgotten: {}".format(output.escape(shown)))
+    if not gone:
+        output.say("nothing is learned for {}".format(output.escape(program)))
+        output.say("help: dlrepair status")
+    return output.FINE if gone else output.FOUND
+
+
 def _list(as_json: bool) -> int:
-    from dlrepair import learned, store
+    from dlrepair import store
+    from dlrepair.learned import records
 
     entries = list(store.entries())
     entries += [
         ("learned", path, record.program.shown if record else "", size, mtime)
-        for path, record, size, mtime in learned.records()
+        for path, record, size, mtime in records.records()
     ]
     if as_json:
         keys = ("part", "path", "target", "bytes", "modified")

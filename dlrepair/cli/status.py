@@ -62,30 +62,40 @@ def _say_learned(held: dict[str, Any]) -> None:
     count = output.counted(len(rows), "program")
     output.say("{:9}{} ({})".format("learned", output.escape(held["path"] or "nowhere"), count))
     for row in rows:
-        words = "{} with {}".format(row["program"], " ".join(
+        place = " in {}".format(row["directory"]) if row["directory"] else ""
+        words = "{}{} with {}".format(row["program"], place, " ".join(
             "{}{}{}".format(one["name"], " without " if one["action"] == "remove" else "=", one["value"])
             for one in row["environment"]
         ))  # fmt: skip
         output.say("  starts {}".format(output.escape(words)))
         if row["stale"]:
             output.say("    " + output.paint("not applied: ", "yellow") + output.escape(row["stale"]) + " has changed")
+        elif row["forbidden"]:
+            output.say("    " + output.paint("not applied: ", "yellow") + output.escape(row["forbidden"]))
     if rows:
-        output.say("  help: dlrepair cache clear")
+        output.say("  help: dlrepair cache forget {}".format(output.escape(_quoted(rows[-1]["program"]))))
+
+
+def _quoted(text: str) -> str:
+    import shlex
+
+    return shlex.quote(text)
 
 
 def _learned() -> dict[str, Any]:
     """What starts with another environment, of this interpreter's environment and of others."""
     from dlrepair import learned
+    from dlrepair.learned import records, start
 
     rows = []
-    for path, record, _, _ in learned.records():
+    for path, record, _, _ in records.records():
         if record is not None:
             rows.append({
                 "program": record.program.shown, "directory": record.cwd or None, "prefix": record.prefix,
                 "cause": record.cause, "requested": record.requested, "incident": record.incident, "why": record.why,
                 "environment": [dict(zip(("name", "action", "value"), one)) for one in record.variables],
                 "files": [path for seen, path in record.files if not seen.startswith("d")],
-                "stale": record.stale(), "record": path,
+                "stale": record.stale(), "forbidden": start.forbidden(record), "record": path,
             })  # fmt: skip
     return {"path": learned.directory(), "programs": rows}
 

@@ -195,6 +195,10 @@ class Source:
                 yield from tree.body if tree is not None else ()
             first = after
 
+    def is_all_of(self, code: CodeType) -> bool:
+        """Whether compiling this text gives ``code``, a whole module's, constants included."""
+        return bool(_compile(self.text, 0) == code)
+
     def runs(self, code: CodeType) -> bool:
         """Whether compiling this text gives the bytecode of ``code``."""
         compiled = _compile(self.text, 0)
@@ -305,7 +309,8 @@ def _find_source(frame: FrameType) -> Source | None:
         if b"\0" in text[:4096] or (not path.endswith((".py", ".pyw")) and _is_bytecode(text)):
             return None
         start = process_start()
-        return _checked(path, signature, text, code, not (start and status.st_mtime < start))
+        touched = max(status.st_mtime, status.st_ctime)  # an old file that was moved there has a new ctime only
+        return _checked(path, signature, text, code, not (start and touched < start))
     if cached is not None:
         return _checked(name, (len(cached), hash(cached)), cached, code, False)
     return None

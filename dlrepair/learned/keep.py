@@ -7,11 +7,15 @@ import sys
 import time
 
 from dlrepair import learned
-from dlrepair.settings import dirs
+from dlrepair.learned import records
+from dlrepair.settings import dirs, files
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Iterable
+
+    from dlrepair.learned.program import Program
+    from dlrepair.settings import Settings
 
 _STALE = 3600.0  # seconds after which a temporary file has lost its writer
 
@@ -35,24 +39,35 @@ def evidence(files: Iterable[str], folders: Iterable[str]) -> tuple[tuple[str, s
     """
     found: dict[str, str] = {}
     for path in (os.path.realpath("/proc/self/exe"), *files):
-        found.setdefault(path, learned.signature(path))
+        found.setdefault(path, records.signature(path))
     for folder in folders:
         while True:
-            found.setdefault(folder, learned.place(folder))
+            found.setdefault(folder, records.place(folder))
             if folder == os.path.dirname(folder):
                 break
             folder = os.path.dirname(folder)
     return tuple((seen, path) for path, seen in found.items())
 
 
-def keep(program: learned.Program, record: learned.Record) -> str:
+def settings_evidence(held: Settings, start: str) -> tuple[tuple[str, str], ...]:
+    """(signature, path) of each file that decides whether a record may be applied, those included that do not exist.
+
+    () where the environment had a say: the settings are then read at each start.
+    """
+    if any(held.provenance[key].startswith("environment") for key in ("mode", "reexec")):
+        return ()
+    found = [os.path.join(dirs.config_home(), "dlrepair", "config.toml")] if dirs.config_home() else []
+    return tuple((records.signature(path), path) for path in [*found, *files.candidates(start)])
+
+
+def keep(program: Program, record: records.Record) -> str:
     """Keeps ``record`` for ``program`` in place of an older one; "" or why it could not be kept."""
     record.kind, record.what, record.cwd, record.prefix = program.kind, program.what, program.cwd, sys.prefix
     place, problem = base(create=True)
     if problem:
         return problem
-    data = learned.encode(record)
-    if len(data) > learned.MAX_RECORD:
+    data = records.encode(record)
+    if len(data) > records.MAX_RECORD:
         return "the record would be too long"
     path = os.path.join(place, program.key())
     temporary = os.path.join(os.path.dirname(path), ".tmp-{}-{}".format(os.getpid(), os.urandom(6).hex()))
@@ -84,8 +99,8 @@ def keep(program: learned.Program, record: learned.Record) -> str:
 
 def _trim(place: str) -> None:
     """Drops the oldest records beyond MAX_RECORDS."""
-    found = sorted((mtime, path) for path, _, _, mtime in learned.records())
-    for _, path in found[: max(0, len(found) - learned.MAX_RECORDS)]:
+    found = sorted((mtime, path) for path, _, _, mtime in records.records())
+    for _, path in found[: max(0, len(found) - records.MAX_RECORDS)]:
         _unlink(path)
 
 
@@ -104,7 +119,7 @@ def _unlink(path: str) -> bool:
 def clear(useless_only: bool = False) -> tuple[int, int]:
     """(files, bytes) removed: all records, or those that would no longer be applied."""
     files = total = 0
-    for path, record, size, mtime in list(learned.records()):
+    for path, record, size, mtime in list(records.records()):
         if useless_only:
             if os.path.basename(path).startswith(".tmp-"):
                 useless = time.time() - mtime > _STALE
@@ -117,12 +132,22 @@ def clear(useless_only: bool = False) -> tuple[int, int]:
     return files, total
 
 
-def _is_gone(record: learned.Record) -> bool:
+def forget(*names: str) -> list[tuple[str, str]]:
+    """(program, path) of each record removed: those of a program that has one of the names, or that path."""
+    gone = []
+    for path, record, _, _ in list(records.records()):
+        shown, what = (record.program.shown, record.what) if record is not None else (path, path)
+        if any(name in (path, shown, what) for name in names) and _unlink(path):
+            gone.append((shown, path))
+    return gone
+
+
+def _is_gone(record: records.Record) -> bool:
     """Whether the environment or the program itself no longer exists."""
     return not os.path.isdir(record.prefix) or (record.kind == "file" and not os.path.exists(record.what))
 
 
 def size() -> tuple[int, int]:
     """(records, bytes)."""
-    sizes = [one[2] for one in learned.records()]
+    sizes = [one[2] for one in records.records()]
     return len(sizes), sum(sizes)

@@ -59,6 +59,8 @@ class Context:
         self._registered: frozenset[str] | None = None
         self.written: int | None = None  #: bytes that the program itself had written before; None: not known
         self.advice = ""  #: what to do next, where a strategy knows better than the diagnosis
+        self.refused = ""  #: what spoke against a new process: nothing else in this incident will do
+        self.idle = ""  #: the other threads of the process, where nothing would be lost with them
         self.incident = ""
         self.began = time.perf_counter()
         self.fixes: dict[str, EnvironmentFix] = {}  #: what a step of a plan names -> the fix itself

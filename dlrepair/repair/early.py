@@ -30,11 +30,6 @@ _HOSTS = (
     ("uwsgi", "server", "uWSGI"),
 )
 
-#: modules of the standard library that register a harmless atexit callback when they are imported
-_CALLBACKS = ["logging", "multiprocessing.util"]
-if sys.version_info < (3, 9):
-    _CALLBACKS += ["concurrent.futures.thread", "concurrent.futures.process"]
-
 
 def find_refusal(context: Context) -> tuple[str, str]:
     """(slug, sentence) of the first condition that speaks against a second start now, or ("", "")."""
@@ -52,15 +47,17 @@ def _setting(context: Context) -> tuple[str, str] | None:
 
 
 def _system(context: Context) -> tuple[str, str] | None:
-    from dlrepair import learned
+    from dlrepair.learned import start
 
-    why = learned.cannot_exec()
+    why = start.cannot_exec()
     sentences = {
         "frozen": "the program is frozen: its interpreter cannot be started by itself",
         "embedded": "Python is embedded in another program, or that cannot be told",
         "set-user-id": "the kernel started it in secure mode, where ld.so ignores LD_*",
-        "subinterpreter": "this is not the main thread of the main interpreter",
+        "subinterpreter": "this is a subinterpreter, and the main one would not know",
     }
+    if why == "subinterpreter" and not os.readlink("/proc/thread-self").endswith("/{}".format(os.getpid())):
+        return "threads", "the load stands in another thread than the main one"
     return (why, sentences[why]) if why else None
 
 
@@ -73,12 +70,12 @@ def _once(context: Context) -> tuple[str, str] | None:
 
 
 def _worker(context: Context) -> tuple[str, str] | None:
-    from dlrepair import learned
+    from dlrepair.learned import program
 
     state = context.ask.state
     if os.getpid() != getattr(state, "pid", -1):
         return "forked", "this is a forked child of process {}".format(getattr(state, "pid", "?"))
-    if learned.is_worker(learned.command_line()):
+    if program.is_worker(program.command_line()):
         return "worker", "this is a worker of multiprocessing"
     process = sys.modules.get("multiprocessing.process")
     if getattr(process, "_parent_process", None) is not None:
@@ -130,23 +127,29 @@ def _stdin(context: Context) -> tuple[str, str] | None:
 
 
 def _program_kind() -> str:
-    from dlrepair import learned
+    from dlrepair.learned import program
 
-    return learned.parse(learned.command_line())[0]
+    return program.parse(program.command_line())[0]
 
 
 def _threads(context: Context) -> tuple[str, str] | None:
     threading = sys.modules.get("threading")
     if threading is not None and threading.active_count() > 1:
         return "threads", "{} Python threads run".format(threading.active_count())
-    try:
-        count = len(os.listdir("/proc/self/task"))
-    except OSError:
-        return "threads", "whether other threads run cannot be told"
-    if count > 1:
-        return "threads", "{} threads run, some of them of a library".format(count)
     if len(sys._current_frames()) > 1:
         return "threads", "{} Python threads run".format(len(sys._current_frames()))
+    try:
+        others = sorted(int(name) for name in os.listdir("/proc/self/task"))
+        others.remove(os.getpid())
+    except (OSError, ValueError):
+        return "threads", "whether other threads run cannot be told"
+    if others:
+        from dlrepair.repair import idle
+
+        context.idle = idle.find_owner(others)
+        if not context.idle:
+            return "threads", "{} threads run, some of them of a library".format(len(others) + 1)
+        context.idle = "{} idle workers of {}".format(len(others), context.idle)
     return None
 
 
@@ -190,13 +193,12 @@ def _finalizers(context: Context) -> tuple[str, str] | None:
     registry = getattr(getattr(weakref, "finalize", None), "_registry", None)
     if registry:
         return "cleanup", "{} objects wait to be cleaned up (TemporaryDirectory is one)".format(len(registry))
-    atexit = sys.modules.get("atexit")
-    if atexit is not None:
-        known = sum(name in sys.modules for name in _CALLBACKS)
-        known += bool(getattr(getattr(weakref, "finalize", None), "_registered_with_atexit", False))
-        known += hasattr(context.ask.state, "reported")  # dlrepair's own look back (``_entries``)
-        if atexit._ncallbacks() > known:
-            return "cleanup", "functions are registered with atexit, which would not run"
+    if "atexit" in sys.modules:
+        from dlrepair.repair import traces
+
+        name = traces.find_callback()
+        if name:
+            return "cleanup", "{} is registered with atexit, and would not run".format(name)
     return None
 
 
@@ -204,7 +206,9 @@ def _written(context: Context) -> tuple[str, str] | None:
     """What this process has written, less what dlrepair and the import system did: output would come twice."""
     if context.written is None:
         return "output", "whether it has written anything cannot be told"
-    before = context.written - _bytecode(getattr(context.ask.state, "home", ""))
+    from dlrepair.repair import traces
+
+    before = context.written - _bytecode(getattr(context.ask.state, "home", "")) - traces.known_bytes()
     if before > 0:
         return "output", "{} bytes have been written already".format(before)
     return None

@@ -82,6 +82,7 @@ def look(context: Context, seen: GiveUp) -> Outcome | None:
     """How the incident ends; None where the exception turns out to be about no library at all."""
     from dlrepair.diagnose.rule import quote
     from dlrepair.model.plan import Outcome
+    from dlrepair.repair import start
 
     found = find(context, seen)
     if not found and seen.module:
@@ -90,7 +91,7 @@ def look(context: Context, seen: GiveUp) -> Outcome | None:
     if found:
         shown, why = ("", "mode is observe") if context.settings.mode != "repair" else learn(context, seen, found)
         if shown:
-            step = "Run it again: {} is learned, and is in force from its start.".format(shown)
+            step = start.again("{} is learned".format(shown))
             summary = "{} would serve".format(found)
         else:
             summary = "{} would serve; nothing is learned for the next start: {}".format(found, why)

@@ -92,13 +92,29 @@ def find_refusal(frame: FrameType | None, offset: int | None) -> tuple[str, str]
 def _source_refusal(frame: FrameType, offset: int | None) -> tuple[str, str] | None:
     stmts = _statements(frame, offset)
     if not stmts:
-        return "source", "the main program's source cannot be read"
+        return "source", "the main program's source cannot be read, or is no longer the one that runs"
+    if _has_changed(frame):
+        return "source", "the main program's file has changed since it was started"
     problem = Reader(frame.f_globals).before(stmts, frame.f_lineno)
     if problem is None:
         return None
     line, words = problem
     name = os.path.basename(frame.f_code.co_filename)
     return "effects", "the program has done more than import and define: {}:{} {}".format(name, line, words)
+
+
+def _has_changed(frame: FrameType) -> bool:
+    """Whether the main program's file was touched after the start, and holds another program now."""
+    from dlrepair.diagnose import source
+
+    path = source.find_file(frame)
+    if not path:
+        return False  # no file of its own: the text is a part of the command line, of an archive or of the input
+    status = os.stat(path)
+    if max(status.st_mtime, status.st_ctime) < source.process_start():
+        return False
+    block = source.find_block(frame, whole=True)
+    return block is None or not block.source.is_all_of(frame.f_code)
 
 
 def _statements(frame: FrameType, offset: int | None) -> list[Any]:

@@ -18,7 +18,9 @@ KIND = "reexec"
 
 
 def applies(context: Context) -> bool:
-    """Whether what fails is no choice of the program's, and no other process has been started for it."""
+    """Whether what fails is no choice of the program's, and nothing has spoken against a new process so far."""
+    if context.refused:
+        return False
     return not context.exact and not context.last_resort and context.settings.reexec != "never"
 
 
@@ -34,6 +36,8 @@ def plan(context: Context) -> Iterator[Plan]:
     for fix in _fixes(context):
         shown = describe(fix)
         context.fixes[shown] = fix
+        if context.refused:  # what speaks against one start speaks against all of them
+            return
         yield Plan(
             KIND, (Step("reexec", context.request.requested, shown),), fix.why, "started again with " + shown,
         )  # fmt: skip
@@ -50,11 +54,12 @@ def _fixes(context: Context) -> Iterator[EnvironmentFix]:
 def _learned_meanwhile(context: Context) -> tuple[EnvironmentFix, ...]:
     """What another process of the same program has learned since this one started: a rank, or a worker."""
     from dlrepair import learned
+    from dlrepair.learned import start
     from dlrepair.model.environment import EnvironmentFix
 
     if context.rehearsed:
         return ()
-    found = learned.record_for(context.ask.state.cwd)
+    found = start.record_for(context.ask.state.cwd)
     if found is None or found[1].stale():
         return ()
     record = found[1]
@@ -65,6 +70,6 @@ def _learned_meanwhile(context: Context) -> tuple[EnvironmentFix, ...]:
 
 def describe(fix: EnvironmentFix) -> str:
     """The changes as a person would write them in front of a command."""
-    from dlrepair import learned
+    from dlrepair.learned import environ
 
-    return learned.describe(fix.variables)
+    return environ.describe(fix.variables)

@@ -28,20 +28,25 @@ def take(context: Context, step: Step) -> None:
 
     Returns only where no program is running, and what would be done is all that was asked for.
     """
-    from dlrepair import learned
     from dlrepair.binary import process
+    from dlrepair.learned import environ
     from dlrepair.repair import early, prove
 
     fix = context.fixes[step.target]
     try:
-        before = learned.original()
+        before = environ.original()
     except (OSError, ValueError) as error:
         raise NotNow(str(error)) from None
     fix = with_former(context, fix)
-    wanted = learned.changed(before, fix.variables)
+    wanted = environ.changed(before, fix.variables)
     if all(process.start_env(name) == wanted.get(name, "") for name, _, _ in fix.variables):
         raise NotNow("the process was started with that already")
     problem = prove.find_problem(context, fix, wanted)
+    if problem and hopeless() == "frozen":  # nothing could be asked: no Python of this program starts by itself
+        slug, condition = early.find_refusal(context)
+        context.emit("reexec", strategy=KIND, refused=slug, condition=condition, environment=_rows(fix))
+        context.advice = "Try it with {}.".format(environ.describe(fix.variables))
+        raise NotNow("not started again now: {}".format(condition))
     if problem:
         raise NotNow("it does not load there either: {}".format(problem))
     if context.rehearsed:
@@ -49,14 +54,32 @@ def take(context: Context, step: Step) -> None:
             return
         context.advice = "Run the program: it is then started with {}.".format(step.target)
         raise NotNow("which program is to be started is known when it runs")
-    kept = learn(context, fix)
     slug, condition = early.find_refusal(context)
+    kept = learn(context, fix)
     if slug:
         context.emit("reexec", strategy=KIND, refused=slug, condition=condition, environment=_rows(fix))
+        context.refused = slug
         if kept:
-            context.advice = "Run it again: the repair is learned, and is in force from its start."
+            context.advice = again("the repair is learned")
+        elif hopeless():
+            context.advice = "Start it with {}.".format(environ.describe(fix.variables))
         raise NotNow("not started again now: {}".format(condition))
     _start(context, fix, before)
+
+
+def again(what: str) -> str:
+    """What a person does next, where the next start is given what it needs."""
+    kernel = "ipykernel" in sys.modules
+    start = "Restart the kernel" if kernel else "Run it again"
+    return "{}: {}, and is in force from its start.".format(start, what)
+
+
+def hopeless() -> str:
+    """``embedded`` or ``frozen`` where no start can be changed by stage 0: its command line is another program's."""
+    from dlrepair.learned import start
+
+    why = start.cannot_exec()
+    return why if why in ("embedded", "frozen") else ""
 
 
 def _rows(fix: EnvironmentFix) -> list[dict[str, str]]:
@@ -68,9 +91,10 @@ def with_former(context: Context, fix: EnvironmentFix) -> EnvironmentFix:
     from dataclasses import replace
 
     from dlrepair import learned
+    from dlrepair.learned import records
 
     started = learned.started()
-    former = learned.find(started[1]) if len(started) > 1 and started[1] else None
+    former = records.find(started[1]) if len(started) > 1 and started[1] else None
     if former is None or former.stale():
         return fix
     variables = tuple(one for one in former.variables if one not in fix.variables) + fix.variables
@@ -80,18 +104,22 @@ def with_former(context: Context, fix: EnvironmentFix) -> EnvironmentFix:
 
 def learn(context: Context, fix: EnvironmentFix) -> bool:
     """Whether the fix was kept for the next start."""
-    from dlrepair import learned
-    from dlrepair.learned import keep
+    from dlrepair.learned import keep, records
+    from dlrepair.learned.program import program as find_program
 
-    program = learned.program(context.ask.state.cwd)
+    program = find_program(context.ask.state.cwd)
     problem, shown = "the program cannot be told from /proc", ""
-    if program is not None:
+    if hopeless():
+        problem = "the program starts without asking: Python is {} in it".format(hopeless())
+    elif program is not None:
         shown = program.shown
         variables = fix.variables
         folders = tuple(value for _, action, value in variables if action == "prepend" and os.path.isdir(value))
+        place = os.path.dirname(context.request.script) or context.ask.state.cwd
         problem = keep.keep(
             program,
-            learned.Record(
+            records.Record(
+                place=place, settings=keep.settings_evidence(context.settings, place),
                 variables=variables, files=keep.evidence(fix.files, folders), cause=context.diagnosis.cause,
                 requested=context.request.requested, incident=context.incident, why=fix.why,
             ),
@@ -105,16 +133,21 @@ def learn(context: Context, fix: EnvironmentFix) -> bool:
 
 def _start(context: Context, fix: EnvironmentFix, before: dict[str, str]) -> NoReturn:
     """Puts back what the process had at its start, and becomes a new one. Raises OSError where the kernel refuses."""
-    from dlrepair import learned
     from dlrepair.journal import writer
+    from dlrepair.learned import environ as changes
+    from dlrepair.learned import start
+    from dlrepair.learned.program import command_line
+    from dlrepair.learned.program import program as find_program
     from dlrepair.model.plan import Outcome
     from dlrepair.repair import reexec
 
-    program = learned.program(context.ask.state.cwd)
+    program = find_program(context.ask.state.cwd)
     key = "" if program is None else program.key()
-    environ = learned.start_environment(KIND, key, writer.run_id(), fix.variables, before) or before
-    command = learned.command_line()
-    context.emit("reexec", strategy=KIND, refused=None, command=command, environment=_rows(fix))
+    environ = changes.start_environment(KIND, key, writer.run_id(), fix.variables, before) or before
+    command = command_line()
+    context.emit(
+        "reexec", strategy=KIND, refused=None, command=command, environment=_rows(fix), threads=context.idle or None
+    )
     if context.leave is not None:
         done = "started again with " + reexec.describe(fix)
         context.leave(Outcome(True, context.diagnosis.cause, context.incident, KIND, context.request.requested,
@@ -122,7 +155,7 @@ def _start(context: Context, fix: EnvironmentFix, before: dict[str, str]) -> NoR
     state = context.ask.state
     undo = _put_back(state)
     try:
-        learned.posix().execve(sys.executable, command, environ)
+        start.posix().execve(sys.executable, command, environ)
     except OSError:
         undo()
         raise

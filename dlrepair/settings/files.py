@@ -12,7 +12,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-__all__ = ["basic_check", "find_project", "read", "toml_parser"]
+__all__ = ["basic_check", "candidates", "find_project", "read", "toml_parser"]
 
 _MAX_FILE = 1024 * 1024
 _MAX_LEVELS = 64
@@ -84,6 +84,17 @@ def find_project(start: str) -> tuple[str, bytes | str | None]:
             break
         directory = parent
     return "", None
+
+
+def candidates(start: str) -> list[str]:
+    """Every path at or above ``start`` where ``find_project`` looks, nearest first."""
+    found: list[str] = []
+    for _ in range(_MAX_LEVELS):
+        found += [os.path.join(start, name) for name in ("dlrepair.toml", "pyproject.toml")]
+        if start == os.path.dirname(start):
+            break
+        start = os.path.dirname(start)
+    return found
 
 
 def basic_check(path: str) -> str | None:

@@ -46,6 +46,34 @@ def started(name: str, text: str, start=script, **files: str) -> Way:
     return Way(name, start, "", program(text, **files))
 
 
+IN_THREAD = TOP + """\
+import threading
+
+done = []
+
+
+def work():
+    first = ctypes.CDLL(os.path.join(HERE, "libfirst.so"))
+    done.append(ctypes.CDLL(os.path.join(HERE, "libsecond.so")))
+
+
+thread = threading.Thread(target=work)
+thread.start()
+thread.join()
+second = done[0]
+""" + WORK
+IN_HANDLER = TOP + """\
+import sys
+
+
+def stop(kind, value, trace):
+    print("my own hook:", kind.__name__)
+    sys.stdout.flush()
+    os._exit(5)
+
+
+sys.excepthook = stop
+""" + LOADS + WORK
 IN_MAIN = TOP + "def main():\n    global first, second\n" + indented(LOADS) + "main()\n" + WORK
 IN_TRY = TOP + "try:\n" + indented(LOADS) + "except OSError:\n    print('swallowed')\n    raise SystemExit(3)\n" + WORK
 IN_WITH = TOP + "with open(os.devnull) as null:\n" + indented(LOADS) + WORK
@@ -83,6 +111,7 @@ if child:
 CONDITIONS = [
     refused("in-a-function", "function", IN_MAIN),
     refused("in-try", "guarded", IN_TRY),
+    refused("in-a-thread", "threads", IN_THREAD, same_output=False),
     refused("in-with", "effects", IN_WITH),
     refused("in-a-loop", "effects", IN_LOOP),
     refused("after-an-effect", "effects", TOP + EFFECT + LOADS + WORK),
@@ -127,6 +156,7 @@ class Thing:
 
 
 """ + LOADS + WORK),
+    refused("with-an-excepthook", "effects", IN_HANDLER),
     started("under-name-main", TOP + "if __name__ == '__main__':\n" + indented(LOADS + WORK)),
     started("in-a-function-of-an-import", "import os\nfrom helper import HERE, second\n" + WORK,
             helper=TOP + "def load(name):\n    return ctypes.CDLL(os.path.join(HERE, name))\n"
@@ -217,6 +247,45 @@ def test_a_signal_ends_it_as_ever(project: Project, bare: str, hooked: str) -> N
     assert [line["refused"] for line in did.events("reexec")] == [None] and did.effects == ["main"], did.story()
 
 
+HANDLER = """
+import signal
+import sys
+import time
+
+
+def stop(number, frame):
+    try:
+        raise ValueError(number)
+    except ValueError:
+        sys.exit(7)
+
+
+signal.signal(signal.SIGTERM, stop)
+print("ready", flush=True)
+time.sleep(60)
+"""
+
+
+@pytest.mark.compile
+def test_a_handler_that_exits(project: Project, hooked: str) -> None:
+    """SystemExit out of a handler of a handled error, in the new process: the status is the program's own."""
+    project.build("conflict")
+    project.write("train.py", project.program + HANDLER)
+    project.break_("conflict")
+
+    def stop(process: subprocess.Popen[bytes]) -> None:
+        assert process.stdout is not None
+        for line in process.stdout:
+            if line == b"ready\n":
+                process.send_signal(signal.SIGTERM)
+                break
+
+    for started_again in ([None], []):
+        did = project.run([hooked, "train.py"], wait=stop)
+        assert (did.status, did.effects) == (7, ["main"]) and "Traceback" not in did.err, did.story()
+        assert [line["refused"] for line in did.events("reexec")] == started_again, did.story()
+
+
 @pytest.mark.compile
 def test_exit_status_is_the_programs_own(project: Project, hooked: str) -> None:
     project.build("conflict")
@@ -240,22 +309,3 @@ def test_never_means_neither_now_nor_later(project: Project, bare: str, hooked: 
     for off in ({"DLREPAIR": "off"}, {"DLREPAIR_MODE": "off"}):
         did = project.run([hooked, "train.py"], **off)
         assert did.status == 1 and not did.journal, did.story()
-
-
-@pytest.mark.compile
-def test_at_most_once(project: Project, hooked: str) -> None:
-    """A second library that only another new process could load: it is learned, and no third process starts now."""
-    project.build("conflict")
-    for folder in ("deep", "lib/deeper"):
-        project.world.library(folder + "/libother.so.1", "int other(void) { return 5; }\n")
-    third = "extern int other(void);\nint third(void) { return other(); }\n"
-    project.world.library("libthird.so", third, needs=["deep/libother.so.1"])
-    project.world.library("libzeroth.so", "int zeroth(void) { return 0; }\n", soname="libother.so.1")
-    project.write("train.py", HEAD + "other = ctypes.CDLL(os.path.join(HERE, 'libzeroth.so'))\n"
-                  "third = ctypes.CDLL(os.path.join(HERE, 'libthird.so'))\n" + WORK)  # fmt: skip
-    project.break_("conflict")
-    did = project.run([hooked, "train.py"])
-    assert did.status == 1 and "libthird.so: undefined symbol: other" in did.err and not did.effects, did.story()
-    assert [line["refused"] for line in did.events("reexec")][:1] == [None], did.story()
-    assert all(line["refused"] == "restarted" for line in did.events("reexec")[1:]), did.story()
-    assert len({line["pid"] for line in did.journal}) == 1 and len({line["run"] for line in did.journal}) == 1

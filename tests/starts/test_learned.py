@@ -53,11 +53,12 @@ def applied(did: Did) -> bool:
     return any(line.get("applied") for line in did.events("learned"))
 
 
-def command(project: Project, python: str, *arguments: str) -> Any:
+def command(project: Project, python: str, *arguments: str, cwd: str | None = None) -> Any:
     env = {"HOME": project.home, "PATH": os.environ["PATH"]}
     done = subprocess.run(
-        [os.path.join(os.path.dirname(python), "dlrepair"), *arguments], env=env, stdout=subprocess.PIPE
-    )
+        [os.path.join(os.path.dirname(python), "dlrepair"), *arguments], env=env, cwd=cwd,
+        stdout=subprocess.PIPE,
+    )  # fmt: skip
     return json.loads(done.stdout) if "--json" in arguments else done.stdout.decode()
 
 
@@ -209,6 +210,64 @@ def test_status_and_cache(broken: Project, hooked: str) -> None:
     assert did.status == 1 and not applied(did), did.story()
 
 
+SWITCHES = [
+    ("config", 'reexec = "never"\n'),
+    ("config", 'mode = "observe"\n'),
+    ("pyproject", '[tool.dlrepair]\nmode = "off"\n'),
+    ("environment", "DLREPAIR_MODE=observe"),
+]
+
+
+@pytest.mark.parametrize("where, text", SWITCHES)
+def test_a_setting_stops_what_was_learned_before(where: str, text: str, broken: Project, hooked: str) -> None:
+    """Written after it was learned, it holds from the next start on; taken away, the record is in force again."""
+    learn(broken, hooked)
+    path = {"config": os.path.join(broken.home, ".config", "dlrepair", "config.toml"),
+            "pyproject": broken.path("pyproject.toml")}.get(where, "")
+    env = {}
+    if path:
+        os.makedirs(os.path.dirname(path), exist_ok=True)
+        with open(path, "w") as file:
+            file.write(text)
+    else:
+        name, _, value = text.partition("=")
+        env[name] = value
+    did = broken.run([hooked, "train.py"], **env)
+    assert did.status == 1 and not applied(did) and not did.events("reexec"), did.story()
+    if path:
+        assert " is {} (".format(text.split('"')[1]) in command(broken, hooked, "status", cwd=broken.root)
+        with open(path, "w") as file:
+            file.write(text.replace("reexec", "# reexec").replace("mode", "# mode"))
+    did = broken.run([hooked, "train.py"])
+    assert did.status == 0 and applied(did), did.story()
+
+
+def test_a_setting_of_the_environment_ends_with_it(broken: Project, hooked: str) -> None:
+    """Learned while a variable allowed what the file forbids: the file has the last word when the variable is gone."""
+    path = os.path.join(broken.home, ".config", "dlrepair", "config.toml")
+    os.makedirs(os.path.dirname(path))
+    with open(path, "w") as file:
+        file.write('reexec = "never"\n')
+    assert broken.run([hooked, "train.py"], DLREPAIR_REEXEC="auto").events("learned")
+    assert applied(broken.run([hooked, "train.py"], DLREPAIR_REEXEC="auto"))
+    did = broken.run([hooked, "train.py"])
+    assert did.status == 1 and not applied(did), did.story()
+
+
+def test_one_program_is_forgotten(broken: Project, hooked: str) -> None:
+    learn(broken, hooked)
+    broken.write("other.py", LATE)
+    assert broken.run([hooked, "other.py"]).status == 1 and len(records(broken)) == 2
+    shown = command(broken, hooked, "status")
+    assert "help: dlrepair cache forget {}\n".format(broken.path("train.py")) in shown, shown
+    assert command(broken, hooked, "cache", "forget", "train.py", cwd=broken.root) == "forgotten: {}\n".format(
+        broken.path("train.py"))  # fmt: skip
+    assert not applied(broken.run([hooked, "train.py"])) and applied(broken.run([hooked, "other.py"]))
+    (row,) = command(broken, hooked, "cache", "forget", broken.path("other.py"), "--json")["removed"]
+    assert row["program"] == broken.path("other.py") and not os.path.exists(row["record"])
+    assert "nothing is learned for other.py" in command(broken, hooked, "cache", "forget", "other.py")
+
+
 def early(project: Project) -> None:
     project.build("conflict")
     project.break_("conflict")
@@ -225,6 +284,18 @@ def test_no_home(project: Project, hooked: str) -> None:
     did = project.run(wrapped, env=env)
     assert did.status == 0 and did.effects == ["main"], did.story()
     assert did.out == "second says 42 []\n", did.story()
+
+
+def test_an_empty_environment_and_no_user(project: Project, bare: str, hooked: str) -> None:
+    """``env -i`` under a number without a name, as in many containers: no HOME, and nobody to ask for it."""
+    early(project)
+    nobody = ["unshare", "--user", "--map-user=54321", "--map-group=54321", "env", "-i"]
+    assert project.run([*nobody, bare, "train.py"]).status == 1
+    for _ in range(2):
+        did = project.run([*nobody, hooked, "train.py"])
+        assert (did.status, did.out, did.effects) == (0, "second says 42 []\n", ["main"]), did.story()
+        assert did.err.count("started again with LD_LIBRARY_PATH=") == 1 and not did.journal, did.story()
+    assert not os.path.exists(os.path.join(project.home, ".local"))
 
 
 def test_read_only_file_system(project: Project, hooked: str) -> None:

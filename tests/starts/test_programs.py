@@ -7,9 +7,10 @@ import signal
 import subprocess
 import sys
 import time
+from typing import Callable
 
 import pytest
-from starting import HERE, LIBRARIES, Did, Project, Way, check
+from starting import HERE, LIBRARIES, Did, Project, Way, check, ways_python
 
 TASK = """\
 import ctypes
@@ -104,6 +105,18 @@ def application(environ, start_response):
 """
 
 
+#: loaded by the master, before it forks its workers
+SERVER_EARLY = LIBRARIES.replace("@HERE@", HERE) + """\
+
+
+def application(environ, start_response):
+    with open(os.path.join(HERE, "effects"), "a") as file:
+        file.write("answer\\n")
+    start_response("200 OK", [("Content-Type", "text/plain")])
+    return [str(second.second()).encode()]
+"""
+
+
 def files(**texts: str):
     def prepare(project: Project) -> None:
         project.write("task.py", TASK)
@@ -129,8 +142,10 @@ def serve(preload: bool):
         command = [python, "-m", "gunicorn", "--workers", "2", "--bind", "unix:" + socket, "server:application"]
         command += ["--preload"] if preload else []
         def ask(process: subprocess.Popen[bytes]) -> None:
-            answer = ""
+            answer = project.answer = ""
             for _ in range(200):
+                if process.poll() is not None:
+                    return
                 done = subprocess.run(
                     [sys.executable, "-c", ASK, socket], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
                 )
@@ -200,10 +215,97 @@ def test_worker(way: Way, kind: str, project: Project, bare: str, hooked: str) -
 
 
 @pytest.mark.compile
+def test_gunicorn_that_preloads(project: Project, ways_bare: str, ways: str) -> None:
+    """The master loads the library before it forks: refused there, learned, and its workers have it."""
+    way = Way("gunicorn-preload", serve(True), "server", files(server=SERVER_EARLY))
+    check(way, "conflict", project, ways_bare, ways)
+
+
+JOBLIB = """\
+from joblib import Parallel, delayed
+from task import task
+
+if __name__ == "__main__":
+    print(Parallel(n_jobs=2)(delayed(task)(name) for name in "abcd"))
+"""
+
+
+@pytest.mark.compile
+def test_joblib(project: Project, hooked_python: Callable[[str], str]) -> None:
+    """loky's workers are started by a command line of their own, and take what their parent has."""
+    python = ways_python("joblib")
+    way = worker("joblib", "worker", "train.py", train=JOBLIB)
+    check(way, "conflict", project, python, hooked_python(python))
+
+
+@pytest.mark.compile
 @pytest.mark.parametrize("kind", ["moved", "conflict"])
 @pytest.mark.parametrize("way", PROGRAMS, ids=repr)
 def test_program(way: Way, kind: str, project: Project, ways_bare: str, ways: str) -> None:
     check(way, kind, project, ways_bare, ways)
+
+
+GIVES_UP = """\
+import ctypes, os
+
+def load():
+    lib = os.path.join(os.environ.get("ROI_HOME", "/opt/roi"), "build", "libroi.so")
+    if not os.path.exists(lib):
+        raise FileNotFoundError(lib)
+    return ctypes.CDLL(lib).roi()
+"""
+#: runs two cells, and shows all that a person sees of each
+SHOWN = """\
+import sys
+from jupyter_client.manager import start_new_kernel
+
+def show(message):
+    content = message["content"]
+    if message["msg_type"] == "stream":
+        print(content["name"], content["text"], end="")
+    elif message["msg_type"] == "error":
+        print("error", content["ename"])
+
+manager, client = start_new_kernel(kernel_name="python3", startup_timeout=60)
+try:
+    for cell in ("from task import load", "print('says', load())", "print('says', load())"):
+        client.execute_interactive(cell, timeout=60, allow_stdin=False, output_hook=show)
+finally:
+    client.stop_channels()
+    manager.shutdown_kernel(now=True)
+"""
+
+
+@pytest.mark.compile
+@pytest.mark.parametrize("way", ["kernel", "ipython"])
+def test_a_cell_that_gives_up(way: str, project: Project, ways_bare: str, ways: str) -> None:
+    """An error in a notebook or at IPython's prompt: shown by IPython, told once, learned for the next start."""
+    project.world.library("build/libroi.so", "int roi(void) { return 42; }\n")
+    project.write("task.py", GIVES_UP)
+    project.write("kernel.py", SHOWN)
+
+    def start(python: str) -> Did:
+        if way == "kernel":
+            return project.run([python, "kernel.py"])
+        lines = b"from task import load\nprint('says', load())\nprint('says', load())\n"
+        command = [python, "-m", "IPython", "--no-banner", "--simple-prompt", "--colors=nocolor"]
+        return project.run(command, stdin=lines)
+
+    def shown(did: Did) -> list[str]:
+        kept = [line for line in (did.out + did.err).splitlines() if "FileNotFoundError" in line or "says 42" in line]
+        return [line[line.index("FileNot") :] if "FileNot" in line else line for line in kept]
+
+    broken = start(ways_bare)
+    assert len([line for line in shown(broken) if "FileNotFoundError" in line]) >= 2, broken.story()
+    first = start(ways)
+    assert not first.events("internal-error") and shown(first) == shown(broken), first.story() + broken.story()
+    told = first.out + first.err
+    assert told.count("dlrepair[file-missing]: ") == 1, first.story()
+    again = "Restart the kernel" if way == "kernel" else "Run it again"
+    assert "help: {}: ROI_HOME={} is learned".format(again, project.root) in told, first.story()
+    second = start(ways)
+    assert len([line for line in shown(second) if "says 42" in line]) == 2, second.story()
+    assert "FileNotFoundError" not in second.out + second.err, second.story()
 
 
 RANK = """\

@@ -156,6 +156,7 @@ WAYS = [
     Way("prompt", prompt, "interactive", same_output=False),
     Way("cron", empty_environment),
     Way("umask-777", with_umask("0777")),
+    Way("umask-077", with_umask("077")),
     Way("umask-000", with_umask("000")),
     Way("first-process", first_process),
     Way("tree", words("top.py"), prepare=tree),

@@ -33,7 +33,7 @@ def test_bash_offers(tmp_path: object) -> None:
     assert _complete(tmp_path, "un") == ["uninstall"]
     assert set(_complete(tmp_path, "--")) == {"--help", "--version", "--debug"}
     assert set(_complete(tmp_path, "log", "--")) == {"--help", "--follow", "--incident", "--since", "--json"}
-    assert set(_complete(tmp_path, "cache", "")) == {"ls", "gc", "clear"}
+    assert set(_complete(tmp_path, "cache", "")) == {"ls", "gc", "clear", "forget"}
     assert _complete(tmp_path, "check", "--loader", "t") == ["tf"]
     assert "file-missing" in _complete(tmp_path, "explain", "file")
     assert set(_complete(tmp_path, "completion", "")) == {"bash", "zsh", "fish"}
