@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from dlrepair.model.diagnosis import Diagnosis
     from dlrepair.model.plan import Outcome
     from dlrepair.model.requests import LoadRequest
+    from dlrepair.model.script import Script
     from dlrepair.settings import Settings
 
 #: search time of one previewed load, in milliseconds; ``repair`` searches without a bound that a person would meet
@@ -276,41 +277,68 @@ def build(wanted: str, recipe: Recipe) -> tuple[BuildResult, Verdict | None]:
     """
     from dlrepair import store
     from dlrepair.build import service
-    from dlrepair.journal import writer
-    from dlrepair.model.candidate import Candidate, Wanted
     from dlrepair.render import building
-    from dlrepair.search import vet
+
+    settings = _settings()
+    store.use(settings.store)
+    request = _request(wanted, "tensorflow" if recipe.links_tensorflow else "ctypes")
+    incident, emit = _journal()
+    result = service.build(
+        recipe, script=request.script, shared=settings.shared_store, fresh=True, emit=emit,
+        watcher=building.Line(settings.verbosity),
+    )  # fmt: skip
+    verdict = _vet_build(wanted, request, settings, result)
+    if verdict is not None and verdict.accepted and not verdict.preload and not os.path.lexists(wanted):
+        _remember_built(request, recipe, result, incident)
+    return result, verdict
+
+
+def build_by_script(wanted: str, script: Script) -> tuple[BuildResult, Verdict | None]:
+    """Like ``build``, by a script of the project's that was allowed with ``dlrepair trust``."""
+    from dlrepair import store
+    from dlrepair.build import scripted
+    from dlrepair.render import building
+
+    settings = _settings()
+    store.use(settings.store)
+    request = _request(wanted, "ctypes")
+    result = scripted.build(
+        script, owner=request.script, fresh=True, emit=_journal()[1], watcher=building.Line(settings.verbosity)
+    )
+    if result.ops:
+        request = _request(wanted, "tensorflow")
+    return result, _vet_build(wanted, request, settings, result)
+
+
+def _journal() -> tuple[str, Callable[..., None]]:
+    """A new incident, and what writes its events."""
+    from dlrepair.journal import writer
 
     incident = writer.new_incident()
 
     def emit(event: str, **fields: Any) -> None:
         writer.emit(event, incident, **fields)
 
-    settings = _settings()
-    store.use(settings.store)
-    loader = "tensorflow" if recipe.links_tensorflow else "ctypes"
-    request = _request(wanted, loader)
-    result = service.build(
-        recipe, script=request.script, shared=settings.shared_store, fresh=True, emit=emit,
-        watcher=building.Line(settings.verbosity),
-    )  # fmt: skip
+    return incident, emit
+
+
+def _vet_build(wanted: str, request: LoadRequest, settings: Settings, result: BuildResult) -> Verdict | None:
+    from dlrepair.model.candidate import Candidate, Wanted
+    from dlrepair.search import vet
+
     if not result.ok:
-        return result, None
+        return None
     view = _view(request, result.path)
     want = Wanted(os.path.basename(wanted), "substitute", wanted, request.loader, request.op_loader)
-    verdict = vet.vet(Candidate(result.path, "rebuild"), want, request, settings=settings, process=view)
-    if verdict.accepted and not verdict.preload and not os.path.lexists(wanted):
-        _remember_built(request, recipe, result, incident, view)
-    return result, verdict
+    return vet.vet(Candidate(result.path, "rebuild"), want, request, settings=settings, process=view)
 
 
-def _remember_built(
-    request: LoadRequest, recipe: Recipe, result: BuildResult, incident: str, view: ProcessView
-) -> None:
+def _remember_built(request: LoadRequest, recipe: Recipe, result: BuildResult, incident: str) -> None:
     """The first load that asks for this path, and finds nothing there, has no need to search."""
     from dlrepair.model.plan import Outcome, Plan, Step
     from dlrepair.repair import builder, rebuild, replay
 
+    view = _view(request, result.path)
     source = (recipe.sources or recipe.cuda_sources)[0]
     plan = Plan(rebuild.KIND, (Step("load", source),), "it was built ahead", rebuild.summary_of(recipe, request))
     outcome = Outcome(True, "file-missing", incident, rebuild.KIND, result.path)

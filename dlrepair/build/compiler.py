@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 #: A small op takes 12 s and 1.1 GB; the largest public ones some minutes
 SECONDS = 900.0
 BYTES = 8 << 30
+#: the same of a process of a script, which may import TensorFlow
+SCRIPT_BYTES = 64 << 30
 #: bytes of its output that are kept
 OUTPUT = 4 << 20
 
@@ -81,18 +83,26 @@ def environment(temporary: str = "") -> dict[str, str]:
     return env
 
 
-def start(argv: Sequence[str], *, cwd: str = "", temporary: str = "", seconds: float = 0.0, output: Any = None) -> Any:
-    """A ``Popen`` of the supervised command; its standard input has to stay open until ``finish``. Raises OSError."""
+def start(
+    argv: Sequence[str], *, cwd: str = "", temporary: str = "", seconds: float = 0.0, output: Any = None,
+    env: dict[str, str] | None = None,
+) -> Any:  # fmt: skip
+    """A ``Popen`` of the supervised command; its standard input has to stay open until ``finish``. Raises OSError.
+
+    ``env``: for a script, whose daemons are ended with it and whose processes may use more address space.
+    """
     import subprocess
 
     seconds = seconds or limit("DLREPAIR_BUILD_SECONDS", SECONDS)
-    most = int(limit("DLREPAIR_BUILD_MEMORY", BYTES / (1 << 20))) << 20
+    most = int(limit("DLREPAIR_BUILD_MEMORY", (BYTES if env is None else SCRIPT_BYTES) / (1 << 20))) << 20
     supervisor = os.path.join(os.path.dirname(os.path.abspath(__file__)), "supervisor.py")
     # the user's interpreter, never an embedding program: ``service.build`` has made sure of one
-    command = [interpreter(), "-I", "-S", "-E", supervisor, repr(seconds), str(most), temporary, *argv]
+    what = "group" if env is None else "tree"
+    command = [interpreter(), "-I", "-S", "-E", supervisor, what, repr(seconds), str(most), temporary, *argv]
+    env = environment(temporary) if env is None else env
     return subprocess.Popen(
-        command, cwd=cwd or None, env=environment(temporary), stdin=subprocess.PIPE, stdout=output,
-        stderr=subprocess.STDOUT, close_fds=True, start_new_session=True,
+        command, cwd=cwd or None, env=env, stdin=subprocess.PIPE, stdout=output, stderr=subprocess.STDOUT,
+        close_fds=True, start_new_session=True,
     )  # fmt: skip
 
 
@@ -109,14 +119,17 @@ def interpreter() -> str:
     raise OSError("this Python is embedded, and no other was found to watch over a compiler")
 
 
-def run(argv: Sequence[str], *, cwd: str = "", temporary: str = "", seconds: float = 0.0, tick: Any = None) -> Ran:
+def run(
+    argv: Sequence[str], *, cwd: str = "", temporary: str = "", seconds: float = 0.0, tick: Any = None,
+    env: dict[str, str] | None = None,
+) -> Ran:  # fmt: skip
     """The command's end. ``tick()`` is called ten times a second meanwhile. Any exception kills it, Ctrl-C included."""
-    return run_all([argv], cwd=cwd, temporary=temporary, seconds=seconds, tick=tick)[0]
+    return run_all([argv], cwd=cwd, temporary=temporary, seconds=seconds, tick=tick, env=env)[0]
 
 
 def run_all(
     commands: Sequence[Sequence[str]], *, jobs: int = 0, cwd: str = "", temporary: str = "", seconds: float = 0.0,
-    tick: Any = None,
+    tick: Any = None, env: dict[str, str] | None = None,
 ) -> list[Ran]:  # fmt: skip
     """What became of each command, at most ``jobs`` of them at a time (default: as many as there are cores)."""
     import tempfile
@@ -131,7 +144,7 @@ def run_all(
                 number, argv = waiting.pop(0)
                 output = tempfile.TemporaryFile(dir=temporary or None)  # noqa: SIM115
                 try:
-                    child = start(argv, cwd=cwd, temporary=temporary, seconds=seconds, output=output)
+                    child = start(argv, cwd=cwd, temporary=temporary, seconds=seconds, output=output, env=env)
                 except OSError as error:
                     answers[number] = Ran(argv, 127, "{}: {}".format(argv[0], error.strerror or error), 0.0)
                     output.close()

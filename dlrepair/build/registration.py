@@ -10,6 +10,8 @@ import os
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Iterator
+
     from dlrepair.model.toolchain import TensorFlow
 
 #: seconds; it takes half a second, and loads 800 MB from a cold disk
@@ -48,6 +50,40 @@ def find_missing(tensorflow: TensorFlow, path: str, wanted: tuple[str, ...]) -> 
         return ()
     # an OpDef begins with its name: field 1, its length, its bytes (tensorflow/core/framework/op_def.proto)
     return tuple(name for name in wanted if b"\n%c%s" % (len(name) & 0x7F, name.encode("ascii", "replace")) not in data)
+
+
+def find_ops(tensorflow: TensorFlow, path: str) -> tuple[str, ...]:
+    """Names of the ops that the library registers; none where nobody could be asked."""
+    found = []
+    for number, data in _fields(_ask(tensorflow, path) or b""):
+        if number == 1:  # OpList.op
+            found += [name.decode("utf-8", "replace") for one, name in _fields(data) if one == 1]
+    return tuple(found)
+
+
+def _fields(data: bytes) -> Iterator[tuple[int, bytes]]:
+    """(number, bytes) of each length-delimited field of a message, up to the first field of another kind."""
+    at = 0
+
+    def varint() -> int:
+        nonlocal at
+        value = shift = 0
+        while at < len(data):
+            byte = data[at]
+            at += 1
+            value |= (byte & 0x7F) << shift
+            shift += 7
+            if byte < 0x80:
+                return value
+        return 0
+
+    while at < len(data):
+        tag = varint()
+        if tag & 7 != 2:
+            return
+        length = varint()
+        yield tag >> 3, data[at : at + length]
+        at += length
 
 
 def _libraries(tensorflow: TensorFlow) -> list[str]:

@@ -1,8 +1,9 @@
 """Runs one command under limits, in a process group that ends when its parent does. A program, never imported.
 
-``python -I -S supervisor.py SECONDS BYTES DIRECTORY COMMAND…``: standard input is a pipe whose other end the builder
-holds. When the builder dies, of whatever, the pipe closes: the command's group is killed and DIRECTORY
+``python -I -S supervisor.py WHAT SECONDS BYTES DIRECTORY COMMAND…``: standard input is a pipe whose other end the
+builder holds. When the builder dies, of whatever, the pipe closes: the command's group is killed and DIRECTORY
 (its temporary files; "" for none) is removed. Exit status: the command's; 124 after SECONDS; 128 + N by signal N.
+WHAT is ``group``, or ``tree`` for somebody else's script: what has left the group (a daemon) is killed as well.
 """
 
 from __future__ import annotations
@@ -40,8 +41,45 @@ def _remove(path: str) -> None:
         pass
 
 
+def _adopt() -> None:
+    """Orphans among the descendants become children of this process (prctl(2), PR_SET_CHILD_SUBREAPER)."""
+    try:
+        import ctypes
+
+        ctypes.CDLL(None).prctl(36, 1, 0, 0, 0)
+    except (ImportError, OSError, AttributeError):
+        pass
+
+
+def _end_children() -> None:
+    """Kills every child until there is none: what a killed one leaves becomes a child, and is killed in turn."""
+    import time
+
+    until = time.monotonic() + 10.0
+    mine = b" %d " % os.getpid()
+    while time.monotonic() < until:
+        for name in os.listdir("/proc") if os.path.isdir("/proc/self") else []:
+            try:
+                with open("/proc/{}/stat".format(int(name)), "rb") as stream:
+                    if stream.read(512).rpartition(b")")[2][2:].startswith(mine):  # state, parent
+                        os.kill(int(name), signal.SIGKILL)
+            except (ValueError, OSError):
+                continue
+        try:
+            while os.waitpid(-1, os.WNOHANG)[0]:
+                pass
+        except ChildProcessError:
+            return
+        except OSError:
+            pass
+        time.sleep(0.01)
+
+
 def main() -> None:
-    seconds, most, directory, command = float(sys.argv[1]), int(sys.argv[2]), sys.argv[3], sys.argv[4:]
+    tree, seconds, most = sys.argv[1] == "tree", float(sys.argv[2]), int(sys.argv[3])
+    directory, command = sys.argv[4], sys.argv[5:]
+    if tree:
+        _adopt()
     ended, wake = os.pipe()
     os.set_blocking(wake, False)
     signal.set_wakeup_fd(wake)
@@ -85,6 +123,8 @@ def main() -> None:
         except OSError:
             pass
         os.waitpid(pid, 0)
+    if tree:
+        _end_children()
     if orphaned and directory:
         _remove(directory)
     if late:

@@ -15,8 +15,9 @@ example:
   dlrepair build ops/roi_pool.so         the library that a program asks for
   dlrepair build ops/roi_pool.cc         or one of its sources, its recipe, a directory of them
 
-The command is dlrepair's own; a compile script is read, never run. Nothing outside the store is written: a run that
-asks for the library finds it there. Exit status 0: built, or found in the store; 1: not."""
+The command is dlrepair's own; a compile script is read. Only where that does not do, and after `dlrepair trust` of
+the script, is the script run, in a private copy of the project. Nothing outside the store is written: a run that asks
+for the library finds it there. Exit status 0: built, or found in the store; 1: not."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -29,6 +30,10 @@ def execute(arguments: argparse.Namespace) -> int:
     from dlrepair.repair import ahead
 
     targets = ahead.find_targets(arguments.path)
+    if not targets and ".so" in os.path.basename(arguments.path):
+        made = _by_scripts(arguments.path, None)
+        if made is not None:
+            return _answer([made], arguments.json)
     if not targets:
         found = os.path.lexists(arguments.path) or arguments.path.endswith(".so")
         raise output.CommandError(
@@ -36,13 +41,53 @@ def execute(arguments: argparse.Namespace) -> int:
             "name one of its sources: dlrepair build ops/NAME.cc" if found else "dlrepair build --help",
             output.FOUND if found else output.USAGE,
         )
-    reports = [report_of(wanted, recipe, *api.build(wanted, recipe)) for wanted, recipe in targets]
-    if arguments.json:
+    reports = []
+    for wanted, recipe in targets:
+        report = report_of(wanted, recipe, *api.build(wanted, recipe))
+        reports.append(report if report["ok"] else _by_scripts(wanted, report) or report)
+    return _answer(reports, arguments.json)
+
+
+def _answer(reports: list[dict[str, Any]], as_json: bool) -> int:
+    if as_json:
         output.say_json({"builds": reports})
     else:
         for report in reports:
             _say(report)
     return output.FINE if all(report["ok"] for report in reports) else output.FOUND
+
+
+def _by_scripts(wanted: str, failed: dict[str, Any] | None) -> dict[str, Any] | None:
+    """The report of the project's own script, where its user has allowed one; else ``failed``, with what to do.
+
+    ``failed``: the report of our own command, None where there was nothing to make one of.
+    """
+    import shlex
+
+    from dlrepair import api
+    from dlrepair.build import scripted
+    from dlrepair.model.build import Recipe
+    from dlrepair.repair import ahead
+
+    wanted = os.path.abspath(wanted)
+    last = failed
+    scripts = ahead.find_scripts(wanted)
+    for script in scripts:
+        recipe = Recipe(script.output, kind=script.kind, file=script.path, line=1)
+        if script.state == "allowed":
+            last = report_of(wanted, recipe, *api.build_by_script(wanted, script))
+            if last["ok"]:
+                return last
+        elif last is failed:
+            from dlrepair.model.built import BuildResult
+
+            refused = BuildResult(False, "not-allowed", first_error=scripted.refusal(script))
+            last = dict(failed or report_of(wanted, recipe, refused, None))
+            if failed is not None:
+                last["notes"] = [*last["notes"], scripted.refusal(script)]
+            last["help"] = "dlrepair trust {}".format(shlex.quote(os.path.relpath(script.path)))
+            return last
+    return last
 
 
 def report_of(wanted: str, recipe: Any, result: Any, verdict: Any) -> dict[str, Any]:
@@ -56,7 +101,7 @@ def report_of(wanted: str, recipe: Any, result: Any, verdict: Any) -> dict[str, 
         "compiler": result.compiler, "tensorflow": result.tensorflow,
         "recipe": {"kind": recipe.kind, "file": recipe.file, "line": recipe.line,
                    "dropped": [list(pair) for pair in recipe.dropped]},
-        "trial": "" if verdict is None else verdict.trial,
+        "trial": "" if verdict is None else verdict.trial, "help": "",
     }  # fmt: skip
 
 
@@ -69,6 +114,10 @@ def _say(report: dict[str, Any]) -> None:
         output.say("  " + output.escape(report["first_error"]))
         _say_details(report, source)
         if report["log"]:
+            output.say("  output: " + output.escape(report["log"]))
+        if report["help"]:
+            output.say("help: {}  # to run it in a private copy of the project".format(output.escape(report["help"])))
+        elif report["log"]:
             output.say("help: less {}".format(output.escape(report["log"])))
         return
     target = " for TensorFlow {}".format(report["tensorflow"]) if report["tensorflow"] else ""

@@ -9,14 +9,17 @@ from typing import Any, Callable
 from dlrepair.cli import output
 
 NAME = "trust"
-HELP = "allow a directory's libraries and build scripts, or one build script, until they change"
+HELP = "allow a directory's libraries and build scripts, or one build script to be run, until they change"
 EXAMPLE = """\
 example:
   dlrepair trust ~/src/old-ops
+  dlrepair trust ~/src/ops/compile.sh
   dlrepair trust --list
 
-Needed only where others could write: a directory of another owner, or writable by a group. Any change
-of its owner, mode or build scripts asks again. `dlrepair distrust PATH` wins over every permission."""
+A directory: needed only where others could write, for another owner or a group. A build script, alone or in the
+directory: may be run, in a private copy of its project, where dlrepair's own command does not do. Any change of
+owner, mode, the script or a program of the project that it names asks again. `dlrepair distrust PATH` wins over
+every permission."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -48,7 +51,18 @@ def execute(arguments: argparse.Namespace) -> int:
         output.say_json({"decision": "allow", "entry": entry})
     else:
         output.say("allowed until it changes: {}".format(output.escape(entry["path"])))
+        _say_programs(entry)
     return output.FINE
+
+
+def _say_programs(entry: Any) -> None:
+    """The programs of the project that an allowed script names: the permission covers them."""
+    runs = entry.get("runs", {})
+    paths = sorted({one for names in runs.values() for one in names}) if entry["kind"] == "directory" else sorted(runs)
+    names = [os.path.relpath(one, os.path.dirname(entry["path"])) for one in paths]
+    if names:
+        more = " and {} more".format(len(names) - 8) if len(names) > 8 else ""
+        output.say("  with what it names: {}{}".format(output.escape(", ".join(names[:8])), more))
 
 
 def _is_lifted(path: str, as_json: bool) -> bool:

@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from typing import Iterator
 
     from dlrepair.model.build import Recipe
+    from dlrepair.model.script import Script
 
 SOURCES = (".cc", ".cpp", ".cxx", ".c++", ".C", ".c", ".cu")
 #: directories and bytes of one source beyond which nothing is looked for ops
@@ -40,6 +41,17 @@ def _recipes(wanted: str) -> list[Recipe]:
     while folder != os.path.dirname(folder) and not os.path.isdir(folder):
         folder = os.path.dirname(folder)
     return find_recipes(wanted, [os.getcwd()], root=root_of(folder))
+
+
+def find_scripts(wanted: str) -> list[Script]:
+    """The project's own scripts that may make the library ``wanted``, those first that its user has allowed."""
+    from dlrepair.build import scripts
+
+    wanted = os.path.abspath(wanted)
+    folder = os.path.dirname(wanted)
+    while folder != os.path.dirname(folder) and not os.path.isdir(folder):
+        folder = os.path.dirname(folder)
+    return scripts.find_scripts(wanted, _recipes(wanted), root_of(folder))
 
 
 def root_of(folder: str) -> str:

@@ -1,9 +1,14 @@
-"""What the step ``build`` does: compile or find in the store, then check the result as any other candidate."""
+"""What the step ``build`` does: compile or find in the store, then check the result as any other candidate.
+
+Two things build: our own command, after a recipe; and a script of the project's that its user has allowed to run.
+"""
 
 from __future__ import annotations
 
 import os
 import time
+
+from dlrepair.repair import refusals
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -12,7 +17,14 @@ if TYPE_CHECKING:
     from dlrepair.model.build import Recipe
     from dlrepair.model.built import BuildResult
     from dlrepair.model.plan import Step
+    from dlrepair.model.script import Script
     from dlrepair.repair.context import Context
+
+
+#: reasons of a build that ``dlrepair build`` tells more about
+COMMAND_FAILED = (
+    "compile-error", "link-error", "time-limit", "memory-limit", "failed-before", "script-failed", "disk-limit",
+)  # fmt: skip
 
 
 class NotBuilt(OSError):
@@ -21,20 +33,15 @@ class NotBuilt(OSError):
 
 def take(context: Context, step: Step) -> None:
     """Builds; afterwards ``context.made`` has the library under the step's target. Raises ``NotBuilt``."""
-    recipe: Recipe = context.recipes[step.target]
     if getattr(context.ask, "preview", False):
         context.ask.assumed.add(step.target)
         return
-    _refuse_registered(context, recipe)
-    from dlrepair.build import service
-    from dlrepair.render import building
+    from dlrepair.model.script import Script
     from dlrepair.search import budget
 
-    watcher = building.Line(context.settings.verbosity)
     began = time.monotonic()
-    result = service.build(
-        recipe, script=context.request.script, shared=context.settings.shared_store, emit=context.emit, watcher=watcher
-    )  # fmt: skip
+    found = context.recipes[step.target]
+    result = _run_script(context, found) if isinstance(found, Script) else _compile(context, found)
     # the budget is for searching
     context.deadline = budget.deadline_in(max(0.0, context.deadline - began))
     if not result.ok:
@@ -44,6 +51,31 @@ def take(context: Context, step: Step) -> None:
     context.made[step.target] = result.path
     context.inputs = inputs_of(result)
     context.words[step.target] = _words(context, step, result)
+
+
+def _compile(context: Context, recipe: Recipe) -> BuildResult:
+    from dlrepair.build import service
+    from dlrepair.render import building
+
+    _refuse_registered(context, recipe)
+    return service.build(
+        recipe, script=context.request.script, shared=context.settings.shared_store, emit=context.emit,
+        watcher=building.Line(context.settings.verbosity),
+    )  # fmt: skip
+
+
+def _run_script(context: Context, script: Script) -> BuildResult:
+    from dlrepair.build import scripted
+    from dlrepair.render import building
+    from dlrepair.repair import rebuild
+
+    result = scripted.build(
+        script, owner=context.request.script, ops=rebuild.asked_ops(context), emit=context.emit,
+        wants_tensorflow=context.request.op_loader, watcher=building.Line(context.settings.verbosity),
+    )  # fmt: skip
+    if result.ok and context.request.op_loader:
+        _refuse_ops(context, result.ops, result.path)
+    return result
 
 
 def inputs_of(result: BuildResult) -> tuple[tuple[str, str], ...]:
@@ -67,11 +99,15 @@ def _refuse_registered(context: Context, recipe: Recipe) -> None:
         ops = includes.Scan(recipe.sources, recipe.include_dirs).ops()
     except (OSError, ValueError):
         return
+    _refuse_ops(context, ops, recipe.sources[0])
+
+
+def _refuse_ops(context: Context, ops: tuple[str, ...], path: str) -> None:
     held = context.registered_ops(context.target or "")
     for name in ops:
         if name in held or _is_builtin(name):
             text = "op {} is registered already: another library, or TensorFlow itself, has it".format(name)
-            _reject(context, recipe.sources[0], "ops-registered", text)
+            refusals.reject(context, path, "ops-registered", text)
             raise NotBuilt(text)
 
 
@@ -124,19 +160,14 @@ def _proof_key(context: Context, path: str) -> str:
     return store.key_of("trial passed 1", path, signature(path), context.request.loader, *mapped)
 
 
-def _reject(context: Context, path: str, reason: str, detail: str) -> None:
-    from dlrepair.model.candidate import Candidate, Verdict, Wanted
-
-    wanted = Wanted(os.path.basename(context.request.requested), "substitute", context.request.requested)
-    context.note(Candidate(path, "rebuild"), wanted, Verdict(path, False, reason, detail))
-
-
 def _note_failure(context: Context, step: Step, result: BuildResult) -> None:
-    _reject(context, step.target, result.reason, _sentence(result))
-    if result.reason in ("compile-error", "link-error", "time-limit", "memory-limit", "failed-before"):
+    refusals.reject(context, step.target, result.reason, _sentence(result))
+    if result.reason in COMMAND_FAILED:
         from dlrepair.diagnose.rule import quote
 
         context.advice = "dlrepair build {}".format(quote(context.target or context.request.requested))
+        # what is not there may be what the project's own script makes
+        context.generated = result.reason == "link-error" or "No such file" in result.first_error
 
 
 def _sentence(result: BuildResult) -> str:
@@ -150,6 +181,11 @@ def _words(context: Context, step: Step, result: BuildResult) -> str:
     from dlrepair.repair.words import lasted, shown
 
     sources = result.sources
+    if not sources:
+        text = "made by {}".format(shown(step.target, context.request))
+        text += " for TensorFlow {}".format(result.tensorflow) if result.ops else ""
+        text += "" if result.hit else " in {}".format(lasted(result.seconds))
+        return "; ".join([text, *result.notes])
     text = "rebuilt from {}".format(shown(step.target, context.request))
     others = len([one for one in sources if one != step.target])
     text += " and {} more".format(others) if others else ""

@@ -61,6 +61,7 @@ class Context:
         self.advice = ""  #: what to do next, where a strategy knows better than the diagnosis
         self.refused = ""  #: what spoke against a new process: nothing else in this incident will do
         self.idle = ""  #: the other threads of the process, where nothing would be lost with them
+        self.generated = False  #: whether what a build lacked may be something that is generated
         self.incident = ""
         self.began = time.perf_counter()
         self.fixes: dict[str, EnvironmentFix] = {}  #: what a step of a plan names -> the fix itself

@@ -8,6 +8,7 @@ result lies in the store, and in the user's tree nothing changes.
 from __future__ import annotations
 
 import os
+import time
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -57,7 +58,8 @@ def plan(context: Context) -> Iterator[Plan]:
     from dlrepair.model.plan import Plan, Step
 
     tried: list[tuple[object, ...]] = []
-    for recipe in find(context):
+    recipes, everything, root = _search(context)
+    for recipe in recipes:
         same = (recipe.sources, recipe.cuda_sources, recipe.defines)
         if same in tried:
             continue
@@ -68,12 +70,34 @@ def plan(context: Context) -> Iterator[Plan]:
                  Step("load", source))  # fmt: skip
         yield Plan(KIND, steps, _why(recipe, context), summary_of(recipe, context.request))
         if len(tried) >= MOST:
-            return
+            break
+    yield from _plan_scripts(context, everything, root)
 
 
-def find(context: Context) -> list[Recipe]:
-    """Recipes of the project for the library that was asked for; those that need what is not here are left out."""
-    import time
+def _plan_scripts(context: Context, recipes: list[Recipe], root: str) -> Iterator[Plan]:
+    """A plan for each script of the project that its user has allowed; else advice on the one that may be."""
+    from dlrepair.build import scripts
+    from dlrepair.model.plan import Plan, Step
+    from dlrepair.repair import refusals
+    from dlrepair.repair.words import shown
+
+    if not root:
+        return
+    wanted = context.target or os.path.join(context.request.cwd, context.request.requested)
+    found = scripts.find_scripts(wanted, recipes, root, max(context.deadline, time.monotonic() + READING))
+    allowed = [script for script in found if script.state == "allowed"]
+    for script in allowed[:MOST]:
+        context.recipes[script.path] = script
+        steps = (Step("build", wanted, script.path, (("script", script.kind),)), Step("load", script.path))
+        name = shown(script.path, context.request)
+        why = "{} was allowed to run with dlrepair trust".format(name)
+        yield Plan(KIND, steps, why, "made by {}, in a private copy of the project".format(name))
+    if found and not allowed:
+        refusals.ask_for_trust(context, found[0])
+
+
+def _search(context: Context) -> tuple[list[Recipe], list[Recipe], str]:
+    """(recipes that can be followed here, all that were read, the top directory) for the library that was asked for."""
 
     from dlrepair.build.recipes import find_recipes
     from dlrepair.search import roots
@@ -82,13 +106,28 @@ def find(context: Context) -> list[Recipe]:
     wanted = context.target or os.path.join(request.cwd, request.requested)
     anchors = [folder for folder, _ in roots.anchors(request)]
     deadline = max(context.deadline, time.monotonic() + READING)
-    ops = _asked_ops(context)
+    ops = asked_ops(context)
+    cuda = None if _has_cuda() else False
+    first: tuple[list[Recipe], list[Recipe], str] = ([], [], "")
     for root in _roots(context, wanted):
-        found = find_recipes(wanted, anchors, ops, root=root, deadline=deadline)
+        found = find_recipes(wanted, anchors, ops, root=root, deadline=deadline, cuda=cuda)
         usable = [recipe for recipe in found if not recipe.missing and (recipe.sources or recipe.cuda_sources)]
         if usable:
-            return usable
-    return []
+            return usable, found, root
+        if not first[2] or (found and not first[1]):
+            first = ([], found, root)
+    return first
+
+
+def _has_cuda() -> bool:
+    """Whether CUDA parts would be compiled for the TensorFlow that runs, as far as that is known without asking it."""
+    import sys
+
+    try:
+        test = getattr(sys.modules.get("tensorflow"), "test", None)
+        return test is None or bool(test.is_built_with_cuda())
+    except Exception:
+        return True
 
 
 def _roots(context: Context, wanted: str) -> list[str]:
@@ -112,7 +151,7 @@ def _roots(context: Context, wanted: str) -> list[str]:
     return found
 
 
-def _asked_ops(context: Context) -> tuple[str, ...]:
+def asked_ops(context: Context) -> tuple[str, ...]:
     """Names of the ops that the caller's file uses of the module that it loads: ``module.roi_pool`` is RoiPool."""
     import re
 

@@ -2,30 +2,30 @@
 
 ``$XDG_CONFIG_HOME/dlrepair/trust.json`` binds a decision to content *and* path. A file is
 allowed with its digest. A directory is allowed with its owner, group and mode, and with the
-digests of the build scripts in it: below it, that owner and that group count as the user, and
-its scripts may be read. Any change asks again; a refusal wins over every permission.
+digests of the build scripts in it: below it, that owner and that group count as the user. A build
+script that is allowed may be run where dlrepair's own command does not do (``permission``), as long
+as it and the programs of the project that it names (``named``) are what they were. Any change asks
+again; a refusal wins over every permission.
 """
 
 from __future__ import annotations
 
 import os
 import stat
+from dataclasses import dataclass, field
 
 from dlrepair.settings import dirs
+from dlrepair.trust import named
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-__all__ = ["Consents", "allow", "lift", "listing", "load", "read_allowed", "refuse"]
+__all__ = ["Consents", "Permission", "allow", "lift", "listing", "load", "permission", "read_allowed", "refuse"]
 
 _MAX_SCRIPT = 4 * 1024 * 1024
 _MAX_FILE = 4 * 1024 * 1024
-_SCRIPTS = (
-    "BUILD", "BUILD.bazel", "CMakeLists.txt", "GNUmakefile", "Makefile", "WORKSPACE", "configure", "makefile",
-    "meson.build", "pyproject.toml", "setup.cfg", "setup.py",
-)  # fmt: skip
-_SUFFIXES = (".cmake", ".mk", ".sh")
+_MAX_PROGRAM = 64 * 1024 * 1024
 
 
 class Consents:
@@ -77,6 +77,8 @@ def _below(path: str, top: str) -> bool:
 def _well_formed(entry: object) -> bool:
     if not isinstance(entry, dict) or not isinstance(entry.get("path"), str):
         return False
+    if not isinstance(entry.get("runs", {}), dict):
+        return False
     if entry.get("kind") == "file":
         return isinstance(entry.get("digest"), str)
     scripts = entry.get("scripts", {})
@@ -98,15 +100,15 @@ def _unchanged(entry: dict[str, Any]) -> bool:
     return stat.S_ISDIR(found.st_mode) and now == (entry["uid"], entry["gid"], entry["mode"])
 
 
-def _contents(path: str) -> bytes:
+def _contents(path: str, most: int = _MAX_SCRIPT) -> bytes:
     """The bytes of a regular file; raises OSError, and ValueError for anything else or too large a file."""
     descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_NONBLOCK", 0))
     with open(descriptor, "rb") as stream:
         if not stat.S_ISREG(os.fstat(descriptor).st_mode):
             raise ValueError("{} is not a regular file".format(path))
-        data = stream.read(_MAX_SCRIPT + 1)
-    if len(data) > _MAX_SCRIPT:
-        raise ValueError("{} is larger than {} bytes".format(path, _MAX_SCRIPT))
+        data = stream.read(most + 1)
+    if len(data) > most:
+        raise ValueError("{} is larger than {} bytes".format(path, most))
     return data
 
 
@@ -179,9 +181,14 @@ def allow(path: str) -> dict[str, Any]:
     entry: dict[str, Any] = {"path": real, "kind": "file"}
     if stat.S_ISDIR(found.st_mode):
         mode = stat.S_IMODE(found.st_mode)
-        entry.update(kind="directory", uid=found.st_uid, gid=found.st_gid, mode=mode, scripts=_scripts(real))
+        scripts = _scripts(real)
+        entry.update(kind="directory", uid=found.st_uid, gid=found.st_gid, mode=mode, scripts=scripts)
+        if scripts:
+            project = named.Project(os.path.join(real, min(scripts)))
+            entry["runs"] = {name: _runs(project, os.path.join(real, name)) for name in scripts}
     else:
         entry["digest"] = _digest(_contents(real))
+        entry["runs"] = _runs(named.Project(real), real)
     _update(real, entry, deny=False)
     return entry
 
@@ -198,12 +205,23 @@ def lift(path: str) -> str:
 def _scripts(directory: str) -> dict[str, str]:
     digests = {}
     for name in sorted(os.listdir(directory)):
-        if name in _SCRIPTS or name.endswith(_SUFFIXES):
+        if name in named.SCRIPTS or name.endswith(named.SUFFIXES):
             try:
                 digests[name] = _digest(_contents(os.path.join(directory, name)))
             except (OSError, ValueError):
                 continue
     return digests
+
+
+def _runs(project: named.Project, script: str) -> dict[str, str]:
+    """Digest of each program that a script names; one that cannot be read has none, and never compares equal."""
+    found = {}
+    for path in project.named(script):
+        try:
+            found[path] = _digest(_contents(path, _MAX_PROGRAM))
+        except (OSError, ValueError):
+            found[path] = ""
+    return found
 
 
 def refuse(path: str) -> str:
@@ -222,8 +240,12 @@ def listing() -> list[dict[str, Any]]:
     out = []
     for entry in held.allowed:
         scripts = entry.get("scripts", {})
+        runs = entry.get("runs", {})
         changed = sorted(name for name in scripts if not _same(os.path.join(entry["path"], name), scripts[name]))
         state = "in force" if held.unchanged(entry) else "changed"
+        if entry["kind"] == "file":
+            changed = sorted(path for path, digest in runs.items() if not _same(path, digest))
+            state = "changed" if changed else state
         out.append(
             {"path": entry["path"], "kind": entry["kind"], "decision": "allow", "state": state, "changed": changed}
         )
@@ -234,7 +256,7 @@ def listing() -> list[dict[str, Any]]:
 
 def _same(path: str, digest: str) -> bool:
     try:
-        return _digest(_contents(path)) == digest
+        return _digest(_contents(path, _MAX_PROGRAM)) == digest
     except (OSError, ValueError):
         return False
 
@@ -260,3 +282,47 @@ def read_allowed(path: str) -> bytes | None:
         if entry["kind"] == "directory" and entry["path"] == directory and entry.get("scripts", {}).get(name) == digest:
             return data
     return None
+
+
+@dataclass(frozen=True)
+class Permission:
+    """Whether a build script may be run.
+
+    ``state``: ``allowed``, ``changed`` (it was, and something of it is not what it was), ``refused`` or ``none``.
+    """
+
+    state: str
+    changed: tuple[str, ...] = ()  #: paths that are not what they were when the script was allowed
+    files: dict[str, str] = field(default_factory=dict)  #: path -> digest (SHA-256) of the script and all that it names
+
+
+def permission(path: str) -> Permission:
+    """What was decided about running the script at ``path``, and whether it still holds. Never raises.
+
+    A directory's permission covers the scripts that lay directly in it. Whoever runs the script compares the
+    digests of the copies that are run.
+    """
+    try:
+        real = os.path.realpath(path)
+        held = Consents(_current())
+    except (OSError, ValueError):
+        return Permission("none")
+    if held.denied(real):
+        return Permission("refused")
+    directory, name = os.path.split(real)
+    answer = Permission("none")
+    for entry in held.allowed:
+        runs = entry.get("runs", {})
+        if entry["kind"] == "file" and entry["path"] == real and "runs" in entry:
+            recorded = dict(runs, **{real: entry["digest"]})
+        elif entry["kind"] == "directory" and entry["path"] == directory and isinstance(runs.get(name), dict):
+            recorded = dict(runs[name], **{real: entry.get("scripts", {}).get(name, "")})
+        else:
+            continue
+        changed = {one for one, digest in recorded.items() if not _same(one, digest)}
+        if real not in changed:  # one that it names since then, or that did not exist
+            changed.update(one for one in named.Project(real).named(real) if one not in recorded)
+        if not changed and held.unchanged(entry):
+            return Permission("allowed", (), recorded)
+        answer = Permission("changed", tuple(sorted(changed)) or (str(entry["path"]),))
+    return answer
