@@ -205,6 +205,8 @@ class _Collector:
         if kind == "header":
             return
         path = self.project.places.source(word, call.command.directory, call.command.file)
+        if not path:  # perhaps the script copies it there first
+            path = self._copied(absolute(word, call.command.directory))
         if not path:
             self._add(self.missing, show(word) if has_unknown(word) else absolute(word, call.command.directory))
             return
@@ -214,6 +216,13 @@ class _Collector:
             self._add(self.cuda_sources, path)
         else:
             self._add(self.sources, path)
+
+    def _copied(self, path: str) -> str:
+        """The file of which a command of the project makes ``path`` by copying or linking; "" where none does."""
+        for source, target in self.project.copies:
+            if path in (target, os.path.join(target, os.path.basename(source))) and os.path.isfile(source):
+                return source
+        return ""
 
     def _cython(self, path: str) -> None:
         for suffix in (".cpp", ".c"):
@@ -234,6 +243,10 @@ class _Collector:
         if kind == "object":
             self._object(call, word, path, level)
         elif kind == "archive":
+            producer = self.project.producer(path, call, objects=True)
+            if producer is not None:  # an object that somebody called .a
+                self._visit(producer, level + 1)
+                return
             self._archive(call, word, path, level)
         else:
             self._shared(call, word, path)

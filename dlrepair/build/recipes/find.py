@@ -9,8 +9,9 @@ from dlrepair.build.recipes import names, scan
 from dlrepair.build.recipes.assemble import Project
 from dlrepair.build.recipes.content import facts_of
 from dlrepair.build.recipes.readers import READERS
+from dlrepair.build.recipes.readme import read_comments
 from dlrepair.build.recipes.sources import find_by_name
-from dlrepair.build.recipes.text import Budget, Exhausted, Reading, inside
+from dlrepair.build.recipes.text import Budget, Exhausted, Reading, inside, read_text
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -23,6 +24,9 @@ MAX_FILES = 300
 #: Of the steps of a whole search, what one file may use up.
 STEPS_A_FILE = 100_000
 MAX_RECIPES = 20
+#: Sources, the nearest, whose first bytes are looked at for the command that compiles them.
+MAX_SOURCES = 200
+HEAD = 16384
 
 #: Where two recipes are equally good: what is most likely kept up to date comes first.
 _KINDS = ("shell", "make", "cmake", "jit", "setup.py", "bazel", "readme", "comment", "none")
@@ -59,10 +63,10 @@ def find_recipes(
     found = scan.scan(starts, root, budget)
     reading = Reading(root, budget, stem=names.stem(wanted))
     _read(reading, _ordered(found.recipes, wanted))
-    try:
-        recipes = _fitting(Project(reading), wanted, ops)
-    except _UNREADABLE:
-        recipes = []
+    recipes = _assembled(reading, wanted, ops)
+    if not any(recipe.taken and not recipe.missing for recipe in recipes):
+        _read_sources(reading, [*found.sources, *found.headers], wanted)
+        recipes = _assembled(reading, wanted, ops)
     recipes += find_by_name(wanted, starts, found.sources, ops, recipes)
     return _ranked(recipes, wanted, ops, cuda)[:MAX_RECIPES]
 
@@ -110,6 +114,31 @@ def _read(reading: Reading, files: Sequence[tuple[str, str]]) -> None:
         except _UNREADABLE:
             continue
     budget.share(STEPS_A_FILE)
+
+
+def _assembled(reading: Reading, wanted: str, ops: Sequence[str]) -> list[Recipe]:
+    reading.budget.share(STEPS_A_FILE)
+    try:
+        return _fitting(Project(reading), wanted, ops)
+    except _UNREADABLE:
+        return []
+
+
+def _read_sources(reading: Reading, paths: Sequence[str], wanted: str) -> None:
+    """Read the commands that stand at the head of sources: where there is no other recipe, they are one."""
+    core = names.core(wanted)
+    folder = os.path.dirname(wanted)
+    for path in sorted(paths[: MAX_FILES * 10], key=lambda path: distance(os.path.dirname(path), folder))[:MAX_SOURCES]:
+        if reading.budget.over:
+            break
+        text = read_text(path, HEAD)
+        if core in text and ("-shared" in text or ".so" in text):
+            reading.budget.share(STEPS_A_FILE)
+            reading.budget.depth = 0
+            try:
+                read_comments(reading, path)
+            except _UNREADABLE:
+                continue
 
 
 def _starts(wanted: str, anchors: Sequence[str], root: str) -> list[str]:

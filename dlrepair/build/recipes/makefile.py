@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from dlrepair.build.recipes import names
 from dlrepair.build.recipes.make_functions import matches, split_arguments
 from dlrepair.build.recipes.make_values import Values, closing_bracket
+from dlrepair.build.recipes.programs import is_compiler
 from dlrepair.build.recipes.shell import Shell
 from dlrepair.build.recipes.text import absolute, find_files
 
@@ -100,6 +101,9 @@ class Makefile(Values):
                 rule.lines.append((number, line[1:]))
                 continue
             if not stripped or stripped.startswith("#"):
+                continue
+            if line[0] == " " and rule is not None and is_compiler(self.expand(word)):
+                rule.lines.append((number, stripped))  # make(1) refuses it: somebody's editor made blanks of a tab
                 continue
             if word == "define":
                 name = stripped.split(None, 1)[1].rstrip("= ") if " " in stripped else ""

@@ -15,9 +15,13 @@ if TYPE_CHECKING:
 _FENCE = re.compile(r"^\s*(?:```|~~~)")
 _COMMAND = re.compile(
     r"^\s*(?:[$>%#]\s+)?(?:[A-Za-z_]\w*=|export |cd |sh |bash "
-    r"|(?:\S*/)?(?:g\+\+|gcc|nvcc|clang\+\+|c\+\+)(?:-[\d.]+)?\s)"
+    r"|(?:\S*/)?(?:g\+\+|gcc|nvcc|clang\+\+|c\+\+|cc|clang)(?:-[\d.]+)?\s)"
 )
-_COMPILER = re.compile(r"(?:^|[\s;&`/])(?:g\+\+|gcc|nvcc|clang\+\+|c\+\+)(?:-[\d.]+)?\s+[^`\n]*(?:-o|-shared)")
+_COMPILER = re.compile(
+    r"(?:^|[\s;&`/])(?P<command>(?:g\+\+|gcc|nvcc|clang\+\+|c\+\+|cc|clang)(?:-[\d.]+)?\s+[^`\n]*(?:-o|-shared).*)",
+    re.MULTILINE,
+)
+_PYTHONS = (".py", ".sh", ".mk", ".txt")
 _PROMPT = re.compile(r"^\s*(?:[$>%]\s+|\(\w+\)\s*\$\s+|\w+@[\w-]+:\S*\$\s+)")
 
 
@@ -27,9 +31,12 @@ def read_readme(reading: Reading, path: str) -> None:
     if not _COMPILER.search(text):
         return
     shell = Shell(reading, path, os.path.dirname(path), kind="readme")
+    stays = False
     for line, block in _blocks(text):
-        shell.directory = os.path.dirname(path)
+        if not stays:
+            shell.directory = os.path.dirname(path)
         shell.run(parse(block, reading.budget, line))
+        stays = block.strip().startswith("cd ") and "\n" not in block.strip()  # "go there", and then the command
 
 
 def _blocks(text: str) -> list[tuple[int, str]]:
@@ -81,15 +88,17 @@ def read_comments(reading: Reading, path: str) -> None:
     shell = Shell(reading, path, os.path.dirname(path), kind="comment")
     shell.taken = False
     lines = text.split("\n")
-    quoted = False
+    quoted = within = False
     block: list[str] = []
     start = 0
     for number, line in enumerate([*lines, ""], 1):
         stripped = line.strip()
-        comment = stripped.startswith(("#", "//", "*")) or quoted
+        opened = stripped.startswith("/*") and not path.endswith(_PYTHONS)
+        comment = stripped.startswith(("#", "//", "*")) or quoted or within or opened
+        within = (within or opened) and "*/" not in stripped
         if stripped.count('"""') % 2 or stripped.count("'''") % 2:
             quoted = not quoted
-        body = stripped.lstrip("#/*").strip() if not quoted else stripped
+        body = _after_label(stripped.lstrip("#/*").strip() if not quoted else stripped)
         wanted = comment and (_COMMAND.match(body) or (block and block[-1].endswith("\\")))
         if wanted:
             start = start if block else number
@@ -97,6 +106,13 @@ def read_comments(reading: Reading, path: str) -> None:
         elif block and not comment:
             _run(shell, reading, block, start)
             block = []
+
+
+def _after_label(text: str) -> str:
+    """Return the command of ``Build: gcc …`` and the like; ``text`` itself where it has no such form."""
+    found = _COMPILER.search(text)
+    before = text[: found.start("command")].rstrip() if found else ""
+    return found.group("command") if found and before.endswith(":") else text
 
 
 def _run(shell: Shell, reading: Reading, block: list[str], line: int) -> None:

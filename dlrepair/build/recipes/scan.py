@@ -31,6 +31,7 @@ MAX_DEPTH = 8
 DATA_ENTRIES = 4000
 
 SOURCES = (".cc", ".cpp", ".cxx", ".c", ".cu", ".C", ".c++")
+HEADERS = (".h", ".hpp", ".cuh", ".hh")
 #: What a file must hold to be read as a recipe of its kind; a name alone proves nothing.
 _CONTENT = {
     "shell": re.compile(r"g\+\+|gcc|clang|nvcc|c\+\+|CXX|-shared|\.sh\b|\.bash\b|\bCC\b"),
@@ -41,7 +42,7 @@ _CONTENT = {
     "setup.py": re.compile(r"Extension\s*\(|ext_modules|g\+\+|nvcc"),
     "bazel": re.compile(r"linkshared|_library\s*\(|\.so\"|pybind_extension|cc_binary"),
     "jit": re.compile(r"g\+\+|nvcc|\bgcc\b|-shared|get_plugin"),
-    "readme": re.compile(r"(?:g\+\+|nvcc|gcc|clang\+\+)[^\n]*"),
+    "readme": re.compile(r"g\+\+|nvcc|gcc|clang|\bcc\s+-|c\+\+"),
 }
 
 
@@ -51,6 +52,7 @@ class Found:
 
     recipes: list[tuple[str, str]] = field(default_factory=list)  #: (kind, path)
     sources: list[str] = field(default_factory=list)
+    headers: list[str] = field(default_factory=list)
 
 
 def kind_of(name: str) -> str:
@@ -107,6 +109,7 @@ def _read(directory: str, found: Found, fresh: bool) -> list[str]:
     folders: list[str] = []
     recipes: list[tuple[str, str]] = []
     sources: list[str] = []
+    headers: list[str] = []
     with entries:
         try:
             for count, entry in enumerate(entries):
@@ -118,6 +121,8 @@ def _read(directory: str, found: Found, fresh: bool) -> list[str]:
                         recipes.append((kind, entry.path))
                     elif entry.name.endswith(SOURCES):
                         sources.append(entry.path)
+                    elif entry.name.endswith(HEADERS):
+                        headers.append(entry.path)
                 if count >= DATA_ENTRIES and not recipes and not sources:
                     return []
         except OSError:
@@ -128,6 +133,7 @@ def _read(directory: str, found: Found, fresh: bool) -> list[str]:
         return []
     found.recipes += sorted(recipes, key=lambda pair: pair[1])
     found.sources += sorted(sources)
+    found.headers += sorted(headers)
     return sorted(folders)
 
 

@@ -271,7 +271,10 @@ class Shell:
         if not arguments or arguments[0] == "-":
             self.directory = self._stack[-2] if len(self._stack) > 1 and arguments else self.directory
             return
-        self.directory = self._path(arguments[0])
+        folder = self._path(arguments[0])
+        if self.kind in ("readme", "comment") and "/" not in arguments[0] and not os.path.isdir(folder):
+            return  # "git clone URL/NAME; cd NAME": it is where we are
+        self.directory = folder
 
     def _path(self, path: str) -> str:
         """Return where a path of the script is: relative to the working directory, else below the project.

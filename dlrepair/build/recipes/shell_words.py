@@ -273,9 +273,25 @@ def _edit(value: str, operator: str, word: str, expander: Expander) -> str:
         for start in ends if operator == "%%" else reversed(ends):
             if fits(value[start:], pattern):
                 return value[:start]
-    elif operator == ":" and word.isdigit():
-        return value[int(word) :]
+    elif operator == ":":
+        return _part(value, word)
     return value
+
+
+def _part(value: str, word: str) -> str:
+    """``OFFSET`` or ``OFFSET:LENGTH`` of ``value``, as bash counts them: negative ones from the end."""
+    first, _, last = word.partition(":")
+    try:
+        offset = int(first or "0")
+        length = int(last) if last.strip() else None
+    except ValueError:
+        return value
+    if not is_known(value):
+        return value
+    start = max(0, len(value) + offset) if offset < 0 else offset
+    if length is None:
+        return value[start:]
+    return value[start:length] if length < 0 else value[start : start + length]
 
 
 def _braces(word: str, depth: int = 0) -> list[str]:
