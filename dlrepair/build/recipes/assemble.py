@@ -63,8 +63,12 @@ class Project:
             return
         call = read_call(command)
         self.calls.append(call)
-        if call.output:
-            path = absolute(call.output, command.directory)
+        made = [call.output] if call.output else []
+        if call.compile_only and not made:  # of several sources, each into an object beside the caller
+            bases = [os.path.basename(path).rpartition(".")[0] for path, kind in call.inputs if kind != "header"]
+            made = [base + ".o" for base in bases]
+        for name in made:
+            path = absolute(name, command.directory)
             self.outputs.setdefault(path, []).append(call)
             self.bases.setdefault(os.path.basename(path), []).append(call)
 
