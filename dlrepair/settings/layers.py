@@ -35,7 +35,7 @@ DEFAULTS: dict[str, Any] = {
 KEYS = tuple(DEFAULTS)
 
 #: variables of the form DLREPAIR_<NAME> that dlrepair sets for itself; so is every DLREPAIR__<NAME>
-INTERNAL_ENV = frozenset(("DEBUG", "RUN", "BUILD_SECONDS", "BUILD_MEMORY"))
+INTERNAL_ENV = frozenset(("DEBUG", "RUN", "BUILD_SECONDS", "BUILD_MEMORY", "BUILD_DISK"))
 
 _MAX_BUDGET = 600000  # ten minutes: beyond it a failing load looks like a hang
 _MAX_PROBLEMS = 20

@@ -20,7 +20,7 @@ COMMANDS = {module.NAME for module in main.COMMANDS}
 
 #: Variables that dlrepair acts upon, besides DLREPAIR_<KEY> of a setting; and one that shows what a wrong one does.
 VARIABLES = {"DLREPAIR__WATCHED", "DLREPAIR", "DLREPAIR_DEBUG", "DLREPAIR_MOOD", "DLREPAIR_BUILD_SECONDS",
-             "DLREPAIR_BUILD_MEMORY"}  # fmt: skip
+             "DLREPAIR_BUILD_MEMORY", "DLREPAIR_BUILD_DISK"}  # fmt: skip
 
 
 def pages():
