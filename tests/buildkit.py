@@ -8,6 +8,7 @@ import subprocess
 import sys
 from typing import Any
 
+import pytest
 from interpreters import bare_env
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
@@ -32,6 +33,34 @@ def emit(event, **fields):
 result = service.build(recipe, shared=shared, emit=emit)
 print(json.dumps(jsonout.plain(result)), flush=True)
 """.format(root=ROOT)
+
+FULL = """
+import os, subprocess, sys
+store, size, command = sys.argv[1], sys.argv[2], sys.argv[3:]
+subprocess.run(["mount", "-t", "tmpfs", "-o", "size=" + size + "k,mode=700", "tmpfs", store], check=True)
+print("mounted", flush=True)
+done = subprocess.run(command)
+names = [name for _, directories, files in os.walk(store) for name in directories + files]
+print("left:", [name for name in names if name.startswith(".tmp-")])
+sys.exit(done.returncode)
+"""
+
+
+def run_on_full_disk(
+    store: str, kibibytes: int, command: list[str], env: dict[str, str]
+) -> subprocess.CompletedProcess[str]:
+    """The command with a store on a tmpfs of that size, in a mount namespace: of its own user, else of this root's."""
+    os.makedirs(store)
+    why = ""
+    for options in ("-rm", "-m"):
+        words = ["unshare", options, sys.executable, "-c", FULL, store, str(kibibytes), *command]
+        done = subprocess.run(words, env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        if done.stdout.startswith("mounted"):
+            return done
+        why += done.stderr
+    assert "CI" not in os.environ, "a build machine can mount a tmpfs: " + why
+    pytest.skip("neither user namespaces nor the right to mount here: " + why[:200])
+
 
 PLAIN = '#include "plain.h"\nextern "C" int answer(void) { return VALUE; }\n'
 HEADER = "#pragma once\n#define VALUE 42\n"

@@ -68,6 +68,7 @@ def offer(shared: str, key: str, parts: Sequence[Part], emit: Callable[..., None
     temporary = os.path.join(part, ".tmp-{}-{}-{}".format(builds.host(), os.getpid(), os.urandom(6).hex()))
     try:
         os.makedirs(temporary, 0o755)
+        builds.sweep(part)  # what killed builders have left, here at once, of other machines after a day
         for name in mine["files"]:
             _copy(os.path.join(mine["directory"], name), os.path.join(temporary, name))
         facts = {name: value for name, value in mine.items() if name not in ("v", "key", "files", "directory")}

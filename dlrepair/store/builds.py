@@ -29,10 +29,11 @@ _CHUNK = 1 << 20
 
 
 def host() -> str:
-    """A name for this machine and boot: process ids of another one mean nothing here."""
+    """A name for this machine, boot and container: process ids of another one mean nothing here."""
     try:
         with open("/proc/sys/kernel/random/boot_id") as stream:
             boot = stream.read(64).strip()
+        boot += os.readlink("/proc/self/ns/pid")
     except OSError:
         boot = ""
     return store.key_of(os.uname().nodename, boot)[:8]
@@ -63,7 +64,7 @@ def new_directory() -> str | None:
         if base is None:
             return None
         part = os.path.join(base, "builds")
-        _sweep(part)
+        sweep(part)
         path = os.path.join(part, ".tmp-{}-{}-{}".format(host(), os.getpid(), os.urandom(6).hex()))
         try:
             store.make_directory(part)
@@ -219,8 +220,8 @@ def _keep(path: str, data: bytes) -> bool:
 # --- bounds ---------------------------------------------------------------------------------------------------------
 
 
-def _sweep(part: str) -> tuple[int, int]:
-    """(files, bytes) removed of temporary directories whose process has ended."""
+def sweep(part: str) -> tuple[int, int]:
+    """(files, bytes) removed of temporary directories in ``part`` whose process has ended."""
     files = total = 0
     mine = host()
     try:
@@ -263,7 +264,7 @@ def tidy(most: int = 0) -> tuple[int, int]:
     if base is None:
         return 0, 0
     part = os.path.join(base, "builds")
-    files, total = _sweep(part)
+    files, total = sweep(part)
     aged = []
     for name in _names(part):
         path = os.path.join(part, name)

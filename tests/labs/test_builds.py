@@ -12,9 +12,11 @@ import time
 from shutil import which
 
 import pytest
-from buildkit import HEADER, PLAIN, Built, Project, answer_of
+from buildkit import HEADER, PLAIN, Built, Project, answer_of, run_on_full_disk
 
 pytestmark = pytest.mark.compile
+
+ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
 #: rounds of killing: ``make stress-build`` runs a hundred
 ROUNDS = int(os.environ.get("BUILD_ROUNDS", "8"))
@@ -251,25 +253,10 @@ def test_ctrl_c_leaves_nothing(project: Project, tmp_path: object) -> None:
     assert child.returncode != 0 and project.leftovers() == []
 
 
-FULL = """
-import os, subprocess, sys
-store, command = sys.argv[1], sys.argv[2:]
-subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64k,mode=700", "tmpfs", store], check=True)
-done = subprocess.run(command, stdout=subprocess.PIPE)
-sys.stdout.buffer.write(done.stdout)
-names = [name for _, directories, files in os.walk(store) for name in directories + files]
-print("left:", [name for name in names if name.startswith(".tmp-")])
-"""
-
-
 def test_a_full_disk(project: Project) -> None:
     """In a mount namespace of its own, on a tmpfs of 64 KiB."""
-    os.makedirs(project.store)
     project.write("plain.cc", PLAIN + "char big[200000] = {1};\n")
-    command = ["unshare", "-rm", sys.executable, "-c", FULL, project.store, *project.command()]
-    done = subprocess.run(command, env=project.environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-    if "unshare" in done.stderr or "mount" in done.stderr:
-        pytest.skip("no user namespaces here: " + done.stderr[:100])
+    done = run_on_full_disk(project.store, 64, project.command(), project.environment())
     built = Built(done.stdout)
     assert (built.ok, built.reason) == (False, "disk-full"), done.stdout
     assert "no space left" in built.result["first_error"].lower(), built.result
@@ -349,3 +336,74 @@ def test_a_shared_store_that_others_can_write_is_not_used(two: tuple[Project, Pr
     assert (got.ok, got.reason) == (True, "built"), got.result
     assert any(event["event"] == "trust-refused" for event in got.events), got.events
     assert stat.S_IMODE(os.stat(first.shared).st_mode) == 0o777
+
+
+MACHINE = """
+import os, socket, sys
+socket.sethostname(sys.argv[1])
+os.execv(sys.argv[2], sys.argv[2:])
+"""
+
+
+def on_machine(name: str, project: Project) -> subprocess.Popen[str]:
+    """A build by a process whose machine has another name (a UTS namespace), and which begins now."""
+    options = "-u" if os.geteuid() == 0 else "-ru"
+    tried = subprocess.run(["unshare", options, "true"], stderr=subprocess.PIPE, text=True)
+    if tried.returncode:
+        assert "CI" not in os.environ, "a build machine can have another name: " + tried.stderr
+        pytest.skip("no UTS namespaces here: " + tried.stderr[:100])
+    command = ["unshare", options, sys.executable, "-c", MACHINE, name, *project.command()]
+    return subprocess.Popen(
+        command, env=project.environment(), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    )
+
+
+def test_two_machines_write_at_once(tmp_path: object) -> None:
+    """Three builders on either of two machines: each has the right library, and the shared store one whole copy."""
+    top = str(tmp_path)
+    shared = os.path.join(top, "shared")
+    os.mkdir(shared, 0o755)
+    projects = [Project(os.path.join(top, str(number))) for number in range(6)]
+    for each in projects:
+        each.shared = shared
+    children = [on_machine("machine-%d" % (number % 2), each) for number, each in enumerate(projects)]
+    built = [Built(child.communicate(timeout=120)[0]) for child in children]
+    assert all(one.ok and answer_of(one.result["path"]) == 42 for one in built), [one.result for one in built]
+    libraries = [folder for folder, _, names in os.walk(os.path.join(shared, "builds")) if "libplain.so" in names]
+    assert len(libraries) == 1 and ".tmp-" not in " ".join(os.listdir(os.path.join(shared, "builds"))), libraries
+    late = Project(os.path.join(top, "late"))
+    late.shared = shared
+    got = Built(on_machine("machine-3", late).communicate(timeout=60)[0])
+    assert (got.reason, got.compiled, answer_of(got.result["path"])) == ("shared", False, 42), got.result
+
+
+def test_a_machine_that_died_while_it_wrote(two: tuple[Project, Project]) -> None:
+    """Half a directory of another machine stays until it is old; of this machine's dead process it goes at once."""
+    first, second = two
+    part = os.path.join(first.shared, "builds")
+    code = "from dlrepair.store import builds; print(builds.host())"
+    env = dict(first.environment(), PYTHONPATH=ROOT)
+    here = subprocess.check_output([sys.executable, "-c", code], env=env, text=True)
+    dead = subprocess.Popen([sys.executable, "-c", ""])
+    dead.wait()
+    for name in ("%s-%d-one" % (here.strip(), dead.pid), "0badcafe-1-two", "0badcafe-1-old"):
+        os.makedirs(os.path.join(part, ".tmp-" + name))
+        with open(os.path.join(part, ".tmp-" + name, "libplain.so"), "w") as stream:
+            stream.write("half")
+    os.utime(os.path.join(part, ".tmp-0badcafe-1-old"), (1, 1))
+    second.write("plain.h", HEADER.replace("42", "43"))
+    assert answer_of(second.build().result["path"]) == 43
+    assert [name for name in os.listdir(part) if name.startswith(".tmp-")] == [".tmp-0badcafe-1-two"]
+
+
+def test_a_damaged_description_is_no_answer(two: tuple[Project, Project]) -> None:
+    """build.json cut short, or empty: compiled here, and whole again in the shared store."""
+    first, second = two
+    meta = os.path.join(os.path.dirname(shared_library(first)), "build.json")
+    with open(meta, "r+b") as stream:
+        stream.truncate(20)
+    got = second.build()
+    assert (got.ok, got.reason, got.compiled) == (True, "built", True), got.result
+    third = Project(os.path.join(os.path.dirname(first.shared), "three"))
+    third.shared = first.shared
+    assert third.build().reason == "shared"

@@ -9,6 +9,7 @@ import time
 from shutil import which
 
 import pytest
+from buildkit import run_on_full_disk
 from interpreters import bare_env
 from lab import Run, World, run_script
 
@@ -248,6 +249,21 @@ def test_a_script_that_fills_the_disk(world: World, hooked: str) -> None:
     trust(hooked, world, path)
     world.env["DLREPAIR_BUILD_DISK"] = "40"
     failing(world, hooked, "compile.sh was stopped: it wrote more than 40 MiB")
+
+
+@pytest.mark.parametrize(("size", "said"), [(64, "No space left on device"), (2000, "no space left in ")])
+def test_a_full_disk(size: int, said: str, world: World, hooked: str) -> None:
+    """There is no room for the copy, or for what the script writes."""
+    path = project(world, "compile.sh", SHELL.replace("set -e", "head -c 9000000 /dev/zero > big || exit 1"))
+    world.write("ops/table.txt", "x" * 200000)
+    trust(hooked, world, path)
+    home = os.path.join(world.top, "home-hooked")
+    places = {"XDG_%s_HOME" % name.upper(): os.path.join(home, name) for name in ("state", "cache", "config")}
+    store = os.path.join(world.top, "store")
+    env = bare_env(HOME=home, DLREPAIR_STORE=store, **places)
+    done = run_on_full_disk(store, size, [hooked, world.path(world.script)], env)
+    assert done.returncode == 1 and "OSError: " in done.stderr and said in done.stderr, done.stdout + done.stderr
+    assert "left: []" in done.stdout, done.stdout
 
 
 def test_a_script_that_fails(world: World, hooked: str) -> None:
