@@ -3,8 +3,8 @@
     python benchmarks/diagnosis.py [--output FILE.md]     run with the Python of an environment that has TensorFlow
 
 Every row is the best of several rounds in which all tools take turns (other load on the machine can only add).
-Tools that are not installed are named as such. ``lddtree`` of pax-utils is asked about some of the files only,
-and its time scaled to all of them: it takes a quarter of a second a file.
+Tools that are not installed are named as such. The two ``lddtree`` are asked about some of the files only,
+and their time scaled to all of them: they take a quarter of a second a file and more.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from __future__ import annotations
 import argparse
 import os
 import platform
+import resource
 import shutil
 import subprocess
 import sys
@@ -27,7 +28,6 @@ from trees import below  # noqa: E402
 from dlrepair.binary import elf  # noqa: E402
 from dlrepair.binary.process import ProcessView  # noqa: E402
 from dlrepair.binary.scope import fresh_process, resolve  # noqa: E402
-from dlrepair.binary.wouldload import first_failure  # noqa: E402
 
 SOME = 8  #: files for tools that take long over each
 OURS = "dlrepair"
@@ -98,31 +98,50 @@ def doctor(*options: str) -> Callable[[list[str]], None]:
     return run
 
 
-def timed(function: Callable[[list[str]], None], paths: list[str]) -> float:
-    began = time.perf_counter()
+def first_doctor(paths: list[str]) -> None:
+    """As the first run: the store is empty."""
+    shutil.rmtree(STORE, ignore_errors=True)
+    doctor()(paths)
+
+
+def used() -> float:
+    """Seconds of processor time of this process and of its children that ended."""
+    who = [resource.getrusage(one) for one in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+    return sum(one.ru_utime + one.ru_stime for one in who)
+
+
+def timed(function: Callable[[list[str]], None], paths: list[str]) -> tuple[float, float]:
+    """(seconds on the clock, seconds of processor time)."""
+    began, before = time.perf_counter(), used()
     function(paths)
-    return time.perf_counter() - began
+    return time.perf_counter() - began, used() - before
 
 
 def compare(
     tools: dict[str, tuple[Callable[[list[str]], None], int]], paths: list[str], rounds: int
-) -> dict[str, float]:
-    """Tool -> seconds for all ``paths``; a tool with a limit is scaled up."""
-    best: dict[str, float] = {}
+) -> dict[str, tuple[float, float]]:
+    """Tool -> (seconds on the clock, of processor time) for all ``paths``; a tool with a limit is scaled up."""
+    best: dict[str, tuple[float, float]] = {}
     for _ in range(rounds):
         for name, (function, limit) in tools.items():
             some = paths[:: max(1, len(paths) // limit)][:limit] if limit else paths
-            seconds = timed(function, some) * len(paths) / len(some)
-            best[name] = min(seconds, best.get(name, seconds))
+            scaled = [seconds * len(paths) / len(some) for seconds in timed(function, some)]
+            known = best.get(name, scaled)
+            best[name] = min(scaled[0], known[0]), min(scaled[1], known[1])
     return best
 
 
-def table(title: str, note: str, best: dict[str, float], unit: str = "s") -> list[str]:
+def table(title: str, note: str, best: dict[str, tuple[float, float]], unit: str = "s") -> list[str]:
     base = best[OURS]
-    lines = ["## " + title, "", note, "", "| tool | time | times dlrepair's |", "| --- | --- | --- |"]
-    for name, seconds in best.items():
-        shown = "%.2f s" % seconds if unit == "s" else "%.2f ms" % (1e3 * seconds)
-        lines.append("| %s | %s | %s |" % (name, shown, "1" if name == OURS else "%.1f" % (seconds / base)))
+    lines = ["## " + title, "", note, ""]
+    lines += ["| tool | time | times dlrepair's | processor time | times dlrepair's |", "| --- " * 5 + "|"]
+    for name, both in best.items():
+        cells = []
+        for seconds, own in zip(both, base):
+            cells.append("%.2f s" % seconds if unit == "s" else "%.2f ms" % (1e3 * seconds))
+            times = seconds / own if own else 0.0
+            cells.append("1" if name == OURS else "%.2f" % times if times < 1 else "%.1f" % times)
+        lines.append("| %s | %s |" % (name, " | ".join(cells)))
     return lines + [""]
 
 
@@ -150,22 +169,25 @@ def one_op(directory: str) -> str:
     return path
 
 
-def preflight(path: str) -> dict[str, float]:
-    """Seconds to tell whether ``path`` would load: the first time, warm, and what ``ldd -r`` takes."""
-    best: dict[str, float] = {}
-    for _ in range(15):
-        view = ProcessView.current()
-        began = time.perf_counter()
-        failure = first_failure(path, process=view)
-        seconds = time.perf_counter() - began
+def preflight(path: str) -> dict[str, tuple[float, float]]:
+    """Whether ``path`` would load: warm, the first time, and what ``ldd -r`` takes, in turns."""
+    from dlrepair.binary import wouldload
+
+    def warm(_paths: list[str]) -> None:
+        failure = wouldload.first_failure(path, process=ProcessView.current())
         assert failure is None, failure
-        best[OURS] = min(seconds, best.get(OURS, seconds))
+
+    def cold(_paths: list[str]) -> None:
         clear()
-        began = time.perf_counter()
-        first_failure(path, process=ProcessView.current())
-        seconds = time.perf_counter() - began
-        best["dlrepair, nothing remembered"] = min(seconds, best.get("dlrepair, nothing remembered", seconds))
-    best["ldd -r"] = min(timed(each(["ldd", "-r"]), [path]) for _ in range(3))
+        warm([])
+
+    tools = {OURS: (warm, 0), "dlrepair, nothing remembered": (cold, 0), "ldd -r": (each(["ldd", "-r"]), 0)}
+    warm([])
+    best = compare(tools, [path], 1)
+    for _ in range(14):  # the warm one follows a warm one
+        warm([])
+        again = compare(tools, [path], 1)
+        best = {name: (min(best[name][0], again[name][0]), min(best[name][1], again[name][1])) for name in tools}
     return best
 
 
@@ -180,9 +202,9 @@ def main() -> None:
         "# Benchmarks: diagnosis", "",
         "`make bench-diagnosis` wrote this page: %d shared objects (%.0f MB) of an environment with TensorFlow,"
         % (len(paths), size),
-        "Python %s on %s, %d cores shared with other work. Wall clock, the best of the rounds in which all tools take"
+        "Python %s on %s, %d cores shared with other work. The best of the rounds in which all tools take turns;"
         % (platform.python_version(), platform.machine(), os.cpu_count() or 1),
-        "turns.", "",
+        "time is that of a clock, processor time that of all processes together.", "",
     ]  # fmt: skip
     read = {OURS: (ours_read, 0), "pyelftools": (pyelftools_read, 0), "readelf -d": (each(["readelf", "-d"]), 0)}
     note = "Header and dynamic section of every file; `readelf` is one process a file, the others run in one process."
@@ -196,21 +218,22 @@ def main() -> None:
         else:
             absent.append(name)
     if installed("auditwheel"):
-        search["auditwheel's lddtree"] = (auditwheel_search, 0)
+        search["auditwheel's lddtree"] = (auditwheel_search, SOME)
     else:
         absent.append("auditwheel's lddtree")
     note = "Where ld.so would find everything that each file needs."
     note += " Not installed: %s." % ", ".join(absent) if absent else ""
     lines += table("Searching", note, compare(search, paths, arguments.rounds))
-    doctor("--fresh")(paths)  # writes the bytecode; nothing is kept of what changed within the last two seconds
+    first_doctor(paths)  # writes the bytecode; nothing is kept of what changed within the last two seconds
     preflights = {
-        OURS: (doctor(), 0), "dlrepair, nothing remembered": (doctor("--fresh"), 0),
+        OURS: (first_doctor, 0), "dlrepair, run again": (doctor(), 0),
         "ldd": (each(["ldd"]), 0), "ldd -r": (each(["ldd", "-r"]), 0),
     }  # fmt: skip
     note = "`dlrepair doctor`, a process of its own, finds the files and looks at dependencies, versions and symbols,"
     note += "\nas `ldd -r` does for the files that it is given; plain `ldd` looks at dependencies only."
-    note += "\nThe first row is a run after another one, no file having changed: it looks at all of them with `stat`."
-    lines += table("A whole environment", note, compare(preflights, paths, 2))
+    note += "\nThe first row is a first run: its store is empty. The second is a run after it, no file having changed:"
+    note += "\nit looks at all of them with `stat`."
+    lines += table("A whole environment", note, compare(preflights, paths, arguments.rounds))
     with tempfile.TemporaryDirectory() as directory:
         path = one_op(directory)
         note = "A real op linked with libtensorflow_framework and libtensorflow_cc (850 MB)."

@@ -2,9 +2,9 @@
 
     python benchmarks/resolvers.py     prints the table of docs/explanation/scope.md
 
-Worlds in which the program matters (its own RPATH, what it loaded before) are left out: the others are asked about
-a file and cannot be told. An answer is right when it names exactly the files that dlopen maps, or something
-missing where dlopen fails.
+Worlds in which the program matters (its own RPATH, what it loaded before or preloads, secure mode) are left out: the
+others are asked about a file and cannot be told. An answer is right when it names exactly the files that dlopen maps,
+or something missing where dlopen fails.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ sys.path[:0] = [ROOT, os.path.join(ROOT, "tests"), os.path.join(ROOT, "tests", "
 from world import World  # noqa: E402
 from worlds import WORLDS  # noqa: E402
 
-from dlrepair.binary.scope import fresh_process, resolve  # noqa: E402
+from dlrepair.binary.scope import resolve  # noqa: E402
 
 FAILS, BROKEN = "fails", "breaks off"
 #: Debian's script needs Debian's Python, whichever comes first in PATH
@@ -60,8 +60,7 @@ def truth(world: World, host: str) -> object:
 
 
 def ours(world: World, host: str) -> object:
-    view = fresh_process(host, world.library_path.replace("@", world.root), world.path(world.cwd))
-    trace = resolve(world.target_path, process=view)
+    trace = resolve(world.target_path, process=world.view(host))
     return FAILS if trace.refused is not None or trace.failures else below(world, list(trace.closure))
 
 
@@ -100,16 +99,18 @@ def main() -> None:
         tools["auditwheel"] = auditwheel
     except ImportError:
         pass
-    right, rows = dict.fromkeys(tools, 0), []
+    right, rows, left_out, dying = dict.fromkeys(tools, 0), [], 0, 0
     for name in sorted(WORLDS):
         with tempfile.TemporaryDirectory() as directory:
             world = World(directory)
             WORLDS[name](world)
-            if world.before or world.host_rpath is not None:
+            if world.before or world.host_rpath is not None or world.preload or world.secure:
+                left_out += 1
                 continue
             host = world.host()
             real = truth(world, host)
             if real == "dies":
+                dying += 1
                 continue
             cells = []
             for tool, function in tools.items():
@@ -122,6 +123,7 @@ def main() -> None:
     print("| --- | --- | %s |" % " | ".join("---" for _ in tools))
     print("| **right of %d** | | %s |" % (len(rows), " | ".join("**%d**" % right[tool] for tool in tools)))
     print("\n".join(rows))
+    print("\n%d worlds; in %d the program decides, in %d ld.so dies" % (len(WORLDS), left_out, dying))
 
 
 if __name__ == "__main__":

@@ -19,7 +19,7 @@ REFERENCE = os.path.join(ROOT, "docs", "reference")
 if ROOT not in sys.path:
     sys.path.insert(0, ROOT)
 
-from dlrepair.cli.main import build_parser  # noqa: E402
+from dlrepair.cli.parser import build_parser  # noqa: E402
 from dlrepair.model.causes import CAUSES  # noqa: E402
 from dlrepair.model.events import EVENTS  # noqa: E402
 

@@ -10,10 +10,11 @@ from __future__ import annotations
 
 import os
 import struct
+import sys
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Iterator
+    from typing import Iterator, Literal, Sequence
 
 PT_LOAD, PT_DYNAMIC, PT_INTERP, PT_NOTE, PT_TLS = 1, 2, 3, 4, 7
 PT_GNU_STACK = 0x6474E551
@@ -34,6 +35,8 @@ MAX_NAME = 1 << 16
 MAX_VERSIONS = 20000
 FIRST_READ = 4096
 NAME_READ = 1024
+#: small reads are served from blocks of this size: what is read one after another lies close together
+WINDOW, SMALL = 4096, 512
 
 #: begins ``Image.problem`` where ld.so refuses the file before it looks at the machine
 IDENTIFICATION = "identification: "
@@ -108,6 +111,10 @@ class Image:
         "_kept",
         "_kept_at",
         "_kept_end",
+        "_needs",
+        "_window",
+        "_window_at",
+        "_window_end",
         "bits",
         "dyn",
         "etype",
@@ -137,6 +144,8 @@ class Image:
         self.problem: str | None = None
         self._kept, self._kept_at, self._kept_end = b"", 0, 0
         self._block, self._block_at = b"", 0
+        self._window, self._window_at, self._window_end = b"", 0, 0
+        self._needs: list[tuple[str, str, bool, int]] | None = None
         first = self._first = os.pread(fd, FIRST_READ, 0)
         if first[:4] != b"\x7fELF":
             raise ElfError("no ELF magic")
@@ -190,7 +199,14 @@ class Image:
             return self._kept[offset - self._kept_at : end - self._kept_at]
         if offset < 0 or count <= 0 or offset >= self.size:
             return b""
-        return os.pread(self.fd, count, offset)
+        if count > SMALL:
+            return os.pread(self.fd, count, offset)
+        at = self._window_at
+        if offset < at or end > self._window_end:
+            at = self._window_at = offset & ~(SMALL - 1)
+            self._window = os.pread(self.fd, WINDOW, at)
+            self._window_end = at + len(self._window)
+        return self._window[offset - at : end - at]
 
     def keep(self, offset: int, count: int) -> None:
         """Hold these bytes in memory, in place of any held before."""
@@ -203,6 +219,13 @@ class Image:
         count = len(raw) // width
         order, letter = "<" if self.little else ">", {2: "H", 4: "I", 8: "Q"}[width]
         return struct.unpack("%s%d%s" % (order, count, letter), raw[: count * width])
+
+    def numbers(self, raw: bytes, width: int = 4) -> Sequence[int]:
+        """As ``words``; without a copy where the byte order is this machine's."""
+        if self.little != (sys.byteorder == "little"):
+            return self.words(raw, width)
+        letters: dict[int, Literal["H", "I", "Q"]] = {2: "H", 4: "I", 8: "Q"}
+        return memoryview(raw)[: len(raw) // width * width].cast(letters[width])
 
     def _read_segments(self, phnum: int) -> None:
         size = PHDR_SIZE[self.bits]
@@ -297,29 +320,36 @@ class Image:
         value = self.dyn.get(tag)
         return None if value is None else self.offset(value)
 
-    def version_needs(self) -> Iterator[tuple[str, str, bool, int]]:
-        """(file, version, weak, index) of every version needed (Elf_Verneed, Elf_Vernaux)."""
+    def version_needs(self) -> list[tuple[str, str, bool, int]]:
+        """(file, version, weak, index) of every version needed (Elf_Verneed, Elf_Vernaux); read once."""
+        if self._needs is None:
+            self._needs = list(self._version_needs())
+        return self._needs
+
+    def _version_needs(self) -> Iterator[tuple[str, str, bool, int]]:
         at, left = self.table(DT_VERNEED), min(self.dyn.get(DT_VERNEEDNUM, 0), MAX_VERSIONS)
         total = 0
+        raw, base, unpack = b"", 0, self.layout.vernaux.unpack_from  # rows lie together: read in blocks
         while at is not None and left > 0:
             left -= 1
-            raw = self.read(at, 16)
-            if len(raw) < 16:
+            row = self.read(at, 16)
+            if len(row) < 16:
                 self._fail("the version needs lie beyond the end of the file")
                 return
-            version, count, file_at, aux, following = self.layout.verneed.unpack(raw)
+            version, count, file_at, aux, following = self.layout.verneed.unpack(row)
             if version != 1:
                 self._fail("version needs of an unknown revision (%d)" % version)
                 return
             file = self.name(file_at, "a version need")
             here = at + aux
             for _ in range(count):
-                raw = self.read(here, 16)
+                if not 0 <= here - base <= len(raw) - 16:
+                    raw, base = self.read(here, SMALL), here
                 total += 1
-                if len(raw) < 16 or total > MAX_VERSIONS:
+                if len(raw) - (here - base) < 16 or total > MAX_VERSIONS:
                     self._fail("the version needs lie beyond the end of the file")
                     return
-                _hash, flags, other, name_at, step = self.layout.vernaux.unpack(raw)
+                _hash, flags, other, name_at, step = unpack(raw, here - base)
                 name = self.name(name_at, "a version need")
                 if file is not None and name is not None:
                     yield file, name, bool(flags & 2), other

@@ -15,7 +15,7 @@ from dlrepair.binary.search_path import FITS, Node, SearchPath, loader_of, verif
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Iterator, Sequence
+    from typing import Iterable, Iterator, Sequence
 
     from dlrepair.binary.musl import MuslPath
     from dlrepair.model.diagnosis import Missing
@@ -119,7 +119,7 @@ class _Walk:
             self.search = survey.search(main)
             main = self.search.main or main
         else:
-            self.search = SearchPath(top, view.library_path, view.cwd)
+            self.search = SearchPath(top, view.library_path, view.cwd, view.secure)
         self._reused: dict[str, Node] = {}
         if main is not None and main.file is not None:
             self.files[main.file] = main
@@ -179,6 +179,19 @@ def resolve(path: str, *, process: ProcessView | None = None, preloaded: Sequenc
     return _resolve(path, view)
 
 
+def below_preferred(tops: Iterable[str]) -> list[str]:
+    """Every directory of hardware capabilities that exists below these, and these themselves."""
+    from dlrepair.binary.hwcaps import subdirectories
+
+    found: dict[str, None] = {}
+    for top in tops:
+        for sub in subdirectories():
+            parts = sub.split("/")[:-1]
+            if parts and top.endswith("/" + parts[0]):
+                found.update(dict.fromkeys("/".join([top, *parts[1:count]]) for count in range(1, len(parts) + 1)))
+    return list(found)
+
+
 class Survey:
     """``resolve`` for many files that one process might load, while none of them changes (``elf.StillView``).
 
@@ -192,29 +205,23 @@ class Survey:
     def search(self, main: Node) -> SearchPath:
         """The search path of the process's program, with its memory."""
         if self._search is None:
-            self._search = SearchPath(main, self.view.library_path, self.view.cwd)
+            self._search = SearchPath(main, self.view.library_path, self.view.cwd, self.view.secure)
             self._search.answers = {}
         return self._search
 
-    def directories(self) -> list[str]:
-        """The directories in which a name was looked for, and those below that ld.so prefers where they exist."""
-        from dlrepair.binary.hwcaps import subdirectories
-
-        found: list[str] = []
-        for one in self._search.searched() if self._search is not None else ():
-            found.append(one or ".")
-            for sub in subdirectories():
-                parts = sub.split("/")[:-1]
-                if parts and os.path.isdir(os.path.join(one, parts[0])):
-                    found += [os.path.join(one, *parts[:count]) for count in range(1, len(parts) + 1)]
-        return found
+    def searched(self) -> tuple[list[str], list[str]]:
+        """(directories in which a name was looked for, those beside them that ld.so prefers and that exist)."""
+        search = self._search
+        return ([], []) if search is None else ([one or "." for one in search.searched()], list(search.preferred))
 
     def resolve(self, path: str) -> Trace:
         """As ``resolve`` of this module."""
         return _resolve(path, self.view, survey=self)
 
 
-def _resolve(path: str, view: ProcessView, program: bool = False, survey: Survey | None = None) -> Trace:
+def _resolve(
+    path: str, view: ProcessView, program: bool = False, survey: Survey | None = None, preload: Sequence[str] = ()
+) -> Trace:
     whole = path if path.startswith("/") else os.path.join(view.cwd, path)
     verdict, reason, facts = verify(whole)
     trace = Trace(path, None if verdict == FITS or program else reason)
@@ -224,7 +231,8 @@ def _resolve(path: str, view: ProcessView, program: bool = False, survey: Survey
     walk.join(walk.root, path)
     entries: list[Entry] = []
     edges: list[tuple[str, str, str | None]] = []
-    queue, queued, decided = [walk.root], {id(walk.root)}, {}  # type: list[Node], set[int], dict[str, str | None]
+    queue = [walk.root, *_preloaded(walk, preload, entries)]
+    queued, decided = {id(node) for node in queue}, {}  # type: set[int], dict[str, str | None]
     for position, node in enumerate(queue):  # grows while it is walked
         if node.elf is None or len(queue) > MAX_OBJECTS:
             continue
@@ -251,6 +259,21 @@ def _resolve(path: str, view: ProcessView, program: bool = False, survey: Survey
                 queue.insert(position + 1, known)
     trace.entries, trace.edges = tuple(entries), tuple(edges)
     return trace
+
+
+def _preloaded(walk: _Walk, names: Sequence[str], entries: list[Entry]) -> list[Node]:
+    """The objects of LD_PRELOAD: looked for as the program's own needs; one that is not found is passed over."""
+    found: list[Node] = []
+    for name in names:
+        name = walk.search.expand(name, walk.root.origin) if "/" in name else name
+        known = walk.known(name)
+        if known is None:
+            known, entry = _search(walk, walk.root, name)
+            if known is not None:
+                entries.append(entry)
+        if known is not None and known not in (walk.root, *found):
+            found.append(known)
+    return found
 
 
 def _filtees(
@@ -320,25 +343,45 @@ def bare_process(library_path: str = "", cwd: str | None = None) -> ProcessView:
     return view
 
 
-_fresh: dict[tuple[str, str, str], ProcessView] = {}
+_fresh: dict[tuple[str, str, str, str, bool], ProcessView] = {}
 
 
-def fresh_process(program: str | None = None, library_path: str | None = None, cwd: str | None = None) -> ProcessView:
-    """A process that just started ``program`` (this interpreter) and holds its libraries and ``_ctypes``'s."""
+def fresh_process(
+    program: str | None = None,
+    library_path: str | None = None,
+    cwd: str | None = None,
+    preload: str | None = None,
+    secure: bool = False,
+) -> ProcessView:
+    """A process that just started ``program`` (this interpreter) and holds its libraries and ``_ctypes``'s.
+
+    ``library_path`` and ``preload`` are LD_LIBRARY_PATH and LD_PRELOAD, those of this process's environment where they
+    are not given. ``secure``: the kernel sets AT_SECURE, as for a set-user-ID program; ld.so ignores both then, but
+    for libraries in the default directories that are set-user-ID themselves (ld.so(8)), which are left out here.
+    """
     main = os.path.realpath(program) if program is not None else main_program()
     path = os.environ.get("LD_LIBRARY_PATH", "") if library_path is None else library_path
+    before = os.environ.get("LD_PRELOAD", "") if preload is None else preload
+    if secure:
+        path = before = ""
     here = working_directory() if cwd is None else cwd
-    known = _fresh.get((main, path, here))
+    known = _fresh.get((main, path, here, before, secure))
     if known is not None:
         return known
     empty = ProcessView("", path, here)
+    empty.secure = secure
     interpreter = loader_of(read_facts(main).elf)
     if os.path.exists(interpreter):
         empty.add(interpreter)
     view = ProcessView(main, path, here)
-    for entry in _resolve(main, empty, program=True).entries:
+    view.secure = secure
+    names = [name for part in before.split(" ") for name in part.split(":") if name]  # elf/rtld.c, handle_preload_list
+    started = _resolve(main, empty, program=True, preload=names)
+    for entry in started.entries:
         if entry.path is not None and entry.path not in view.loaded:
             view.add(entry.path, (entry.name,))
+    if names:  # beside what the program's needs lead to
+        view.promoted = started.closure
     extension = _ctypes_extension(main) if program is None else None
     if extension is not None:
         for entry in _resolve(extension, view).entries:
@@ -346,7 +389,7 @@ def fresh_process(program: str | None = None, library_path: str | None = None, c
                 view.add(entry.path, (entry.name,))
     if len(_fresh) > 64:
         _fresh.clear()
-    _fresh[main, path, here] = view
+    _fresh[main, path, here, before, secure] = view
     return view
 
 
@@ -368,6 +411,7 @@ def _ctypes_extension(main: str) -> str | None:
 def _with_preloaded(view: ProcessView, preloaded: Sequence[str]) -> ProcessView:
     """``view`` after ``preloaded`` were loaded into it, one after another."""
     grown = ProcessView(view.main, view.library_path, view.cwd, view.live)
+    grown.secure, grown.promoted = view.secure, view.promoted
     grown.loaded, grown.by_name, grown.by_file = list(view.loaded), dict(view.by_name), dict(view.by_file)
     for path in preloaded:
         trace = _resolve(path, grown)

@@ -125,12 +125,14 @@ def verify(path: str) -> tuple[str, str, FileFacts]:
 class SearchPath:
     """ld.so's search for the needs of one process; directories are looked at once."""
 
-    def __init__(self, main: Node | None, library_path: str, cwd: str) -> None:
+    def __init__(self, main: Node | None, library_path: str, cwd: str, secure: bool = False) -> None:
         self.main = main
+        self.secure = secure  #: AT_SECURE: ``$ORIGIN`` is expanded with care
         self.cwd = cwd
         self.interpreter = loader_of(main.elf if main is not None else None)
         self._subdirectories: dict[str, tuple[str, ...] | None] = {}
         self._lists: dict[tuple[str, str], tuple[str, ...]] = {}
+        self.preferred: list[str] = []  #: directories beside those searched that ld.so looks into before
         #: (name, lists, nodefaultlib) -> answer, where no file changes between two searches; None: nothing is kept
         self.answers: dict[tuple[object, ...], Found] | None = None
         self.environment = self.split(library_path, main.origin if main is not None else "", ":;")
@@ -151,6 +153,27 @@ class SearchPath:
                 out += "$"
             at = words.find("$")
         return out + words
+
+    def _safe(self, words: str, origin: str) -> str:
+        """As ``expand`` in secure mode; "" for what ld.so leaves out (elf/dl-load.c, _dl_dst_substitute).
+
+        ``$ORIGIN`` stands at the beginning and before a slash only, and what becomes of it in the program's own paths
+        has to lie in a default directory.
+        """
+        at = max(words.find("$ORIGIN"), words.find("${ORIGIN}"))
+        if at < 0:
+            return self.expand(words, origin)
+        curly = words[at + 1] == "{"
+        after = words[at + (9 if curly else 7) :][:1]
+        if not curly and _identifier(after):  # another word
+            return self.expand(words, origin)
+        if at > 0 or after not in ("", "/"):
+            return ""
+        path = self.expand(words, origin)
+        if self.main is not None and origin == self.main.origin:
+            whole = os.path.normpath(path) + "/"
+            return path if any(whole.startswith(one) for one in system_directories(self.interpreter)) else ""
+        return path
 
     def _token(self, token: str, origin: str) -> str:
         if token == "ORIGIN":
@@ -174,7 +197,8 @@ class SearchPath:
         found: list[str] = []
         for part in words.split(separators[0]):
             if part:
-                part = self.expand(part, origin) if "$" in part else part
+                if "$" in part:
+                    part = self._safe(part, origin) if self.secure else self.expand(part, origin)
                 if not part:
                     continue
                 part = (part.rstrip("/") or "") + "/"
@@ -200,6 +224,7 @@ class SearchPath:
                     if tops[top] and (not sub or os.path.isdir(directory + sub)):
                         kept.append(sub)
                 self._subdirectories[directory] = tuple(kept)
+                self.preferred += [directory + top for top in tops if top and tops[top]]
         return self._subdirectories[directory]
 
     def searched(self) -> list[str]:

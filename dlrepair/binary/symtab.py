@@ -7,8 +7,6 @@ wherever the table lies, so a library of 800 MB costs no more than a small one.
 
 from __future__ import annotations
 
-import sys
-
 from dlrepair.binary.image import DT_GNU_HASH, DT_HASH, DT_SYMTAB, DT_VERSYM, Image, text
 
 TYPE_CHECKING = False
@@ -24,6 +22,7 @@ STT_TLS = 6
 ALLOWED_TYPES = frozenset((0, 1, 2, 5, 6, 10))
 HIDDEN_VERSION = 0x8000
 BLOCK = 1 << 20
+ENOUGH = 4096
 NAME_BLOCK = 1 << 24
 NAME_OVERLAP = 8192
 MAX_KEPT = 1 << 25
@@ -102,7 +101,10 @@ class Symbol:
 class SymbolTable:
     """The dynamic symbols of one image; tables are located on first use."""
 
-    __slots__ = ("_by_index", "_gnu", "_names", "_sysv", "image", "sym_at", "sym_size", "versym_at")
+    __slots__ = (
+        "_by_index", "_chains", "_gnu", "_heads", "_masks", "_names", "_sysv", "image", "sym_at", "sym_size",
+        "versym_at",
+    )  # fmt: skip
 
     def __init__(self, image: Image) -> None:
         self.image = image
@@ -110,6 +112,9 @@ class SymbolTable:
         self.sym_size = image.layout.sym.size
         self.versym_at = image.table(DT_VERSYM)
         self._names: bytes | None = None
+        self._heads: Sequence[int] = ()
+        self._masks: Sequence[int] = ()
+        self._chains: Sequence[int] = ()
         self._by_index: dict[int, tuple[str, bool]] | None = None
         self._gnu: tuple[int, int, int, int, int, int, int] | None = None
         self._sysv: tuple[int, int, int] | None = None
@@ -138,7 +143,7 @@ class SymbolTable:
     def keep_hashes(self) -> None:
         """Read the hash table at once: for thousands of look-ups that is cheaper than piece by piece."""
         if self._gnu is not None:
-            start, end = self._gnu[4], self._gnu[6] + 4 * max(0, self.count() - self._gnu[1])
+            start, end = self._gnu[4], self._gnu[6] + 4 * max(0, self.about() - self._gnu[1])
             self.image.keep(start, min(end - start, MAX_KEPT))
 
     @property
@@ -153,12 +158,9 @@ class SymbolTable:
             return
         image, (_buckets, _first, bloom, shift, at, _buckets_at, _chain_at) = self.image, self._gnu
         width = image.bits
-        masks: Sequence[int] = ()
-        raw = image.read(at, bloom * width // 8)
-        if image.little == (sys.byteorder == "little"):
-            masks = memoryview(raw[: len(raw) // (width // 8) * (width // 8)]).cast("Q" if width == 64 else "I")
-        else:
-            masks = image.words(raw, width // 8)
+        if not self._masks:
+            self._masks = image.numbers(image.read(at, bloom * width // 8), width // 8)
+        masks = self._masks
         count, shift = len(masks), shift & 31
         for item, hashed in items:
             mask = masks[hashed // width % bloom] if hashed // width % bloom < count else 0
@@ -220,18 +222,46 @@ class SymbolTable:
     def chain(self, name: bytes, hashed: int | None = None) -> Iterator[Symbol]:
         """The definitions called ``name``, in the order in which ld.so meets them."""
         if self._gnu is not None:
-            indices = self._gnu_chain(gnu_hash(name) if hashed is None else hashed)
-        elif self._sysv is not None:
-            indices = self._sysv_chain(name)
-        else:
-            return
+            return self.named(self._gnu_chain(gnu_hash(name) if hashed is None else hashed), name)
+        return self.named(self._sysv_chain(name) if self._sysv is not None else (), name)
+
+    def named(self, rows: Iterable[int], name: bytes) -> Iterator[Symbol]:
+        """The rows that are called ``name``, as far as the file reaches."""
         image = self.image
-        for index in indices:
+        for index in rows:
             symbol = self.symbol(index)
             if symbol is None:
                 return
             if image.str_at is not None and image.read(image.str_at + symbol.name_at, len(name) + 1) == name + b"\0":
                 yield symbol
+
+    def candidates(self, items: Iterable[tuple[_Item, int]]) -> Iterator[tuple[_Item, list[int]]]:
+        """(item, rows whose hash is the item's) of those that have any. After ``keep_hashes``; DT_GNU_HASH only."""
+        if self._gnu is None:
+            return
+        buckets, first, _bloom, _shift, _bloom_at, buckets_at, chain_at = self._gnu
+        image = self.image
+        total = max(0, self.about() - first)
+        if not self._heads:
+            self._heads = image.numbers(image.read(buckets_at, 4 * buckets))
+            self._chains = image.numbers(image.read(chain_at, 4 * total))
+        heads, chains, end = self._heads, self._chains, len(self._chains)
+        for item, hashed in self.may_define(items):
+            index = heads[hashed % buckets] if hashed % buckets < len(heads) else 0
+            if index < first or index == 0:
+                continue
+            wanted, rows, at = hashed | 1, [], index - first
+            while at < end:
+                value = chains[at]
+                if value | 1 == wanted:
+                    rows.append(at + first)
+                if value & 1:
+                    break
+                at += 1
+            if at >= end:  # the table is longer than it seemed
+                rows = list(self._gnu_chain(hashed))
+            if rows:
+                yield item, rows
 
     def versions(self) -> dict[int, tuple[str, bool]]:
         """Version index -> (version, True if this file defines it)."""
@@ -252,8 +282,12 @@ class SymbolTable:
 
     def defines(self, name: bytes, version: str | None = None, hashed: int | None = None) -> bool:
         """True when a reference to ``name`` (of ``version``) binds to this object."""
+        return self.binds(self.chain(name, hashed), version)
+
+    def binds(self, symbols: Iterable[Symbol], version: str | None) -> bool:
+        """True when a reference (of ``version``) binds to one of these symbols, which have the name."""
         defaults = 0
-        for symbol in self.chain(name, hashed):
+        for symbol in symbols:
             if not symbol.defines:
                 continue
             if self.versym_at is None:
@@ -272,18 +306,32 @@ class SymbolTable:
                 return True  # the definition carries no version
         return defaults == 1
 
+    def about(self) -> int:
+        """As ``count``, where the buckets are in order as linkers write them; less where they are not."""
+        if self._gnu is None:
+            return self.count()
+        _buckets, first, _bloom, _shift, _bloom_at, buckets_at, chain_at = self._gnu
+        size = min(ENOUGH, chain_at - buckets_at)
+        last = max(self.image.numbers(self.image.read(chain_at - size, size)), default=0)
+        return min(self._end_of_chain(max(first, last)) if last >= first else first, MAX_SYMBOLS)
+
     def count(self) -> int:
         """Number of rows; from the hash tables, since nothing else says it."""
         if self._sysv is not None:
             return min(self._sysv[1], MAX_SYMBOLS)
         if self._gnu is None:
             return self._guess_count()
-        buckets, first, _bloom, _shift, _bloom_at, buckets_at, chain_at = self._gnu
-        image, word, last = self.image, self.image.layout.word, 0
+        _buckets, first, _bloom, _shift, _bloom_at, buckets_at, chain_at = self._gnu
+        image, last = self.image, 0
         for at in range(buckets_at, chain_at, BLOCK):
-            last = max(last, max(image.words(image.read(at, min(BLOCK, chain_at - at))), default=0))
-        if last < first:
-            return min(first, MAX_SYMBOLS)
+            last = max(last, max(image.numbers(image.read(at, min(BLOCK, chain_at - at))), default=0))
+        return min(self._end_of_chain(last) if last >= first else first, MAX_SYMBOLS)
+
+    def _end_of_chain(self, last: int) -> int:
+        """The row behind the chain that row ``last`` is in."""
+        assert self._gnu is not None
+        first, chain_at = self._gnu[1], self._gnu[6]
+        image, word = self.image, self.image.layout.word
         while last < MAX_SYMBOLS:
             raw = image.read(chain_at + (last - first) * 4, 4096)
             if len(raw) < 4:

@@ -69,7 +69,7 @@ def execute(arguments: argparse.Namespace) -> int:
 
 def _targets(paths: list[str], loader: str | None) -> Iterator[tuple[str, str, str]]:
     """(path as asked for, loader, call site or "")."""
-    from dlrepair.diagnose.environment import find_libraries, is_library
+    from dlrepair.diagnose.walk import find_libraries, is_library
 
     for path in paths:
         if path.endswith(".py") and os.path.isfile(path):

@@ -21,7 +21,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def execute(arguments: argparse.Namespace) -> int:
-    from dlrepair.cli.main import build_parser
+    from dlrepair.cli.parser import build_parser
 
     commands = list(read_commands(build_parser()))
     output.say({"bash": bash, "zsh": zsh, "fish": fish}[arguments.shell](commands).rstrip())

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import argparse
-from typing import TYPE_CHECKING
+from dlrepair.cli import output
 
-from dlrepair.cli import check, output
-
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    import argparse
+
     from dlrepair.model.diagnosis import Diagnosis
 
 NAME = "doctor"
@@ -21,12 +21,20 @@ Reads, and loads nothing. What was proved is kept in the store, and holds until 
 looked at changes. Exit status 0: all would load; 1: at least one would not."""
 
 
+#: its options, each without a value
+FLAGS = {
+    "fresh": "look at every file again, whatever was proved before",
+    "json": "answer with one JSON document",
+}
+
+
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--fresh", action="store_true", help="look at every file again, whatever was proved before")
-    parser.add_argument("--json", action="store_true", help="answer with one JSON document")
+    for name, meaning in FLAGS.items():
+        parser.add_argument("--" + name, action="store_true", help=meaning)
 
 
 def execute(arguments: argparse.Namespace) -> int:
+    import gc
     import sysconfig
 
     from dlrepair.binary import elf, process
@@ -34,16 +42,18 @@ def execute(arguments: argparse.Namespace) -> int:
     from dlrepair.model.causes import CAUSES
     from dlrepair.render.progress import Progress
 
+    gc.disable()  # nothing here makes cycles worth looking for, and the process ends soon
     broken: list[tuple[str, str, Diagnosis]] = []
     places = sysconfig.get_paths()
     with elf.StillView() as still, Progress("doctor") as progress:
         view = process.ProcessView.current()
         environment = Environment(sorted({places["purelib"], places["platlib"]}), still, view, arguments.fresh)
         progress.total = len(environment.paths)
+        environment.prove(progress.step)
         for path in environment.paths:
-            progress.step(path)
             if not environment.loads(path):
                 from dlrepair import api
+                from dlrepair.cli import check
 
                 loader = check.likely_loader(path)
                 diagnosis = api.diagnose(path, loader)

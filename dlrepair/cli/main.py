@@ -1,94 +1,26 @@
-"""The command ``dlrepair``: parser, dispatch, and what becomes of errors."""
+"""The command ``dlrepair``: dispatch, and what becomes of errors."""
 
 from __future__ import annotations
 
-import argparse
 import os
 import sys
-from types import ModuleType
-from typing import Any, Sequence
 
-import dlrepair
-from dlrepair.cli import (
-    build,
-    cache,
-    check,
-    completion,
-    distrust,
-    doctor,
-    explain,
-    fix,
-    install,
-    log,
-    output,
-    run,
-    search,
-    status,
-    trust,
-    uninstall,
-    watch,
-)
+from dlrepair.cli import output
 
-#: In the order of ``--help``.
-COMMANDS: tuple[ModuleType, ...] = (
-    install, uninstall, status, run, check, doctor, fix, search, build, watch, log, explain, trust, distrust, cache,
-    completion,
-)  # fmt: skip
-
-_DESCRIPTION = "Shared libraries that fail to load are diagnosed, found, repaired and retried."
-_EPILOG = """\
-example:
-  dlrepair install          once in a virtualenv; from then on failing loads are repaired
-  python train.py           unchanged
-
-exit status: 0 fine; 1 something found broken or not repaired; 2 wrong usage; 3 dlrepair itself failed"""
-
-
-class _Formatter(argparse.RawDescriptionHelpFormatter):
-    """Keeps the lines of examples; one width of the left column on every Python."""
-
-    def __init__(self, prog: str, **options: Any) -> None:
-        super().__init__(prog, max_help_position=18, **options)
-
-
-def build_parser() -> argparse.ArgumentParser:
-    """The whole parser; ``dlrepair completion`` is generated from it."""
-    parser = argparse.ArgumentParser(
-        prog="dlrepair", description=_DESCRIPTION, epilog=_EPILOG, formatter_class=_Formatter
-    )
-    parser.add_argument("--version", action="version", version="dlrepair " + dlrepair.__version__)
-    parser.add_argument("--debug", action="store_true", help="show the traceback when dlrepair itself fails")
-    commands = parser.add_subparsers(dest="command", metavar="COMMAND", title="commands")
-    for module in COMMANDS:
-        sub = commands.add_parser(
-            module.NAME, help=module.HELP, description=module.HELP[0].upper() + module.HELP[1:] + ".",
-            epilog=module.EXAMPLE, formatter_class=_Formatter,
-        )  # fmt: skip
-        sub.add_argument("--debug", action="store_true", default=argparse.SUPPRESS, help=argparse.SUPPRESS)
-        module.add_arguments(sub)
-        sub.set_defaults(execute=module.execute)
-    return parser
-
-
-def split(words: list[str]) -> tuple[list[str], list[str] | None]:
-    """(the words of dlrepair's own, the command that follows ``--`` or None) for the commands that take one so."""
-    taking = [module.NAME for module in COMMANDS if getattr(module, "TAKES_COMMAND", False)]
-    if "--" in words:
-        at = words.index("--")
-        own = [word for word in words[:at] if not word.startswith("-")]
-        if own and own[0] in taking:
-            return words[:at], words[at + 1 :]
-    return words, None
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any, Sequence
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """The exit status. Writes to standard output and error; no exception leaves it but argparse's SystemExit."""
-    parser = build_parser()
-    words, following = split(list(sys.argv[1:] if argv is None else argv))
-    arguments = parser.parse_args(words)
-    arguments.following = following
-    if arguments.command is None:
-        parser.print_help()
+    words = list(sys.argv[1:] if argv is None else argv)
+    arguments = _only_flags(words)
+    if arguments is None:
+        from dlrepair.cli import parser
+
+        arguments = parser.read(words)
+    if arguments is None:
         return output.USAGE
     try:
         try:
@@ -110,7 +42,24 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _internal_error(arguments, error)
 
 
-def _internal_error(arguments: argparse.Namespace, error: Exception) -> int:
+def _only_flags(words: list[str]) -> Any:
+    """The arguments of ``doctor`` with flags of its own only; None for all else.
+
+    Without argparse, whose import takes as long as reading a hundred libraries.
+    """
+    if words[:1] != ["doctor"]:
+        return None
+    from types import SimpleNamespace
+
+    from dlrepair.cli import doctor
+
+    if any(word[:2] != "--" or word[2:] not in doctor.FLAGS for word in words[1:]):
+        return None
+    given = {name: "--" + name in words for name in doctor.FLAGS}
+    return SimpleNamespace(command=doctor.NAME, execute=doctor.execute, debug=False, following=None, **given)
+
+
+def _internal_error(arguments: Any, error: Exception) -> int:
     if arguments.debug or os.environ.get("DLREPAIR_DEBUG"):
         import traceback
 

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import sys
-from typing import Any, Iterable
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any, Iterable
 
 FINE = 0
 FOUND = 1  #: something found broken, or not repaired

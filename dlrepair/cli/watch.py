@@ -81,7 +81,7 @@ def _project(here: str) -> str:
 
 
 def _check(path: str) -> None:
-    from dlrepair.diagnose.environment import is_library
+    from dlrepair.diagnose.walk import is_library
 
     if not os.path.exists(path) and not is_library(path):
         raise output.CommandError("{}: no such file or directory".format(path), "dlrepair watch --help", output.USAGE)

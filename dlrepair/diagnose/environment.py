@@ -11,41 +11,16 @@ import sys
 import time
 
 from dlrepair.binary import elf
+from dlrepair.diagnose import crew, walk
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Iterator
+    from typing import Callable
 
-    from dlrepair.binary.bulk import Census
     from dlrepair.binary.process import ProcessView
-    from dlrepair.binary.scope import Survey
 
-
-def is_library(name: str) -> bool:
-    """Whether a file is named like a shared object."""
-    return name.endswith((".so", ".dylib", ".dll")) or ".so." in name
-
-
-def find_libraries(directory: str, listed: list[str] | None = None) -> Iterator[str]:
-    """Files named like shared objects below ``directory``, sorted; links to directories are not followed.
-
-    Every directory that was read is added to ``listed``.
-    """
-    below, found = [], []
-    if listed is not None:
-        listed.append(directory)
-    try:
-        with os.scandir(directory) as entries:
-            for entry in entries:
-                if entry.is_dir(follow_symlinks=False):
-                    below.append(entry.path)
-                elif is_library(entry.name) and not entry.is_dir():
-                    found.append(entry.path)
-    except OSError:
-        return
-    yield from sorted(found)
-    for one in sorted(below):
-        yield from find_libraries(one, listed)
+#: a task for one process: small enough for even shares
+PORTION = 8
 
 
 class Environment:
@@ -61,45 +36,96 @@ class Environment:
 
         self._began = time.time_ns()
         self._still, self._view, self._places = still, view, places
-        self._listed: list[str] = []
-        self._survey: Survey | None = None
-        self._census: Census | None = None
+        self._listed: dict[str, tuple[bytes, int]] = {}
+        #: what a proof looked at and mapped
+        self._looked: dict[str, None] = {}
+        self._mapped: dict[str, None] = {}
         self._proved: set[str] = set()
+        self._done = False  #: every library was looked at
         self.remembered = False  #: an earlier survey holds
         kept = None if fresh else surveys.recall(self._key())
         if kept is not None:
-            self.paths: list[str] = kept["paths"]
-            self._proved, self.remembered = set(kept["proved"]), True
+            self.paths: list[str] = kept[0]
+            self._proved, self.remembered = set(kept[1]), True
         else:
             self.paths = self._search()
 
+    def prove(self, step: Callable[[str], None] = lambda path: None) -> None:
+        """Look at every library, in several processes where there are several cores; ``step`` is told of each.
+
+        First each by itself, then what they bring along, once for all that bring it along in the same company.
+        """
+        if self.remembered or self._done:
+            return
+        from dlrepair.binary import bulk, scope
+
+        survey, census = scope.Survey(self._view), bulk.Census(self._view)
+
+        def news(before: list[int]) -> list[list[str]]:
+            """What the proofs looked at, searched, would search and mapped since the lists had these lengths."""
+            lists = (self._still.seen, *survey.searched(), census.mapped())
+            return [list(one)[count:] for one, count in zip(lists, before)]
+
+        def look(paths: list[str]) -> tuple[list[list[str]], list[tuple[str, tuple[str, ...]]]]:
+            """(news, those that find their own symbols with their closure)."""
+            before, found = [len(one) for one in news([0] * 4)], []
+            for path in paths:
+                step(path)
+                trace = survey.resolve(path)
+                if trace.refused is None and not trace.failures and census.finds(path, trace.closure):
+                    found.append((path, trace.closure))
+            return news(before), found
+
+        def follow(pair: tuple[str, tuple[str, ...]]) -> tuple[list[list[str]], bool]:
+            before = [len(one) for one in news([0] * 4)]
+            found = census.finds(*pair)
+            return news(before), found
+
+        alone: list[tuple[str, tuple[str, ...]]] = []
+        for new, found in crew.spread(look, self._shares()):
+            self._note(new)
+            alone += found
+        along = [(path, closure) for _, closure in alone for path in census.brought(closure)]
+        company = {census.pair(*one): one for one in along}
+        size = {pair: elf.read_facts(path).size for pair, (path, _) in company.items()}
+        pairs = sorted(company, key=lambda pair: -size[pair])
+        sound = set()
+        for pair, (new, found) in zip(pairs, crew.spread(follow, [company[pair] for pair in pairs])):
+            self._note(new)
+            if found:
+                sound.add(pair)
+        for path, closure in alone:
+            if all(census.pair(one, closure) in sound for one in census.brought(closure)):
+                self._proved.add(path)
+        self._looked.update(dict.fromkeys(self._still.seen))
+        self._done = True
+
+    def _note(self, news: list[list[str]]) -> None:
+        from dlrepair.binary import scope
+
+        seen, searched, preferred, mapped = news
+        self._looked.update(dict.fromkeys((*seen, *searched, *scope.below_preferred(preferred))))
+        self._mapped.update(dict.fromkeys(mapped))
+
     def loads(self, path: str) -> bool:
         """True when the library, one of ``paths``, was proved to load."""
-        if self.remembered or path in self._proved:
-            return path in self._proved
-        if self._census is None or self._survey is None:
-            from dlrepair.binary import bulk, scope
-
-            self._survey, self._census = scope.Survey(self._view), bulk.Census(self._view)
-        if not self._census.satisfied(self._survey.resolve(path)):
-            return False
-        self._proved.add(path)
-        return True
+        self.prove()
+        return path in self._proved
 
     def keep(self) -> bool:
-        """Write down what was proved; whether that was done. To be called when ``loads`` was asked for all."""
+        """Write down what was proved; whether that was done."""
         from dlrepair.binary.ldcache import PATH
         from dlrepair.store import surveys
 
-        if self.remembered or self._survey is None or self._census is None:
+        if self.remembered or not self._done:
             return False
-        searched = self._survey.directories()
-        looked_at = dict.fromkeys(self._listed)
-        looked_at.update(dict.fromkeys(self._still.seen))
-        looked_at.update(dict.fromkeys(searched))
-        looked_at[PATH] = None
-        answer = {"paths": self.paths, "proved": sorted(self._proved)}
-        return surveys.keep(self._key(), list(looked_at), self._census.mapped(), self._began, answer)
+        looked_at = list({**dict.fromkeys(self._listed), **self._looked, PATH: None})
+        answer = (self.paths, sorted(self._proved))
+        return surveys.keep(self._key(), looked_at, list(self._mapped), self._began, answer, self._listed)
+
+    def _shares(self) -> list[list[str]]:
+        """``paths`` in the portions that one process looks at at a time: neighbours need the same libraries."""
+        return [self.paths[start : start + PORTION] for start in range(0, len(self.paths), PORTION)]
 
     def _key(self) -> str:
         """What else the proofs rest on: the process, the user, the processor, this code."""
@@ -108,23 +134,23 @@ class Environment:
         from dlrepair.binary import hwcaps
 
         view, code = self._view, []
-        for name in ("bulk", "elf", "image", "scope", "search_path", "symbols", "symtab"):
+        for name in ("bulk", "elf", "image", "scope", "search_path", "symbols", "symtab", "tables"):
             try:
                 code.append(str(os.stat(os.path.join(os.path.dirname(elf.__file__), name + ".py")).st_mtime_ns))
             except OSError:  # in an archive: the version tells
                 code.append("")
         who = str(os.geteuid()) if hasattr(os, "geteuid") else ""
         return store.key_of(
-            "survey 1", dlrepair.__version__, sys.version, who, view.main, view.library_path, view.cwd,
+            "survey 2", dlrepair.__version__, sys.version, who, view.main, view.library_path, view.cwd,
             "\n".join(view.loaded), "\n".join(self._places), " ".join(hwcaps.subdirectories()), *code,
         )  # fmt: skip
 
     def _search(self) -> list[str]:
         found: dict[str, str] = {}
         needed: set[str] = set()
-        for place in self._places:
-            for path in find_libraries(place, self._listed):
-                found.setdefault(elf.read_facts(path).realpath or os.path.realpath(path), path)
+        paths, self._listed = walk.survey(self._places)
+        for path in paths:
+            found.setdefault(elf.read_facts(path).realpath or os.path.realpath(path), path)
         for path in found.values():
             facts = elf.read_facts(path).elf
             needed.update(facts.needed if facts is not None else ())

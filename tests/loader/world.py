@@ -41,6 +41,9 @@ class World:
         self.root = str(root)
         self.cwd = self.root
         self.library_path = ""
+        self.preload = ""  #: LD_PRELOAD; ``@`` stands for the world's directory
+        self.variables = {}  #: more of the environment
+        self.secure = False  #: started with AT_SECURE: only root can do that
         self.target = "main.so"  #: what is given to dlopen
         self.before = ()  #: what is loaded before it
         self.host_rpath = None
@@ -118,13 +121,29 @@ class World:
         env = {key: value for key, value in os.environ.items() if not key.startswith(("LD_", "DLREPAIR"))}
         if self.library_path:
             env["LD_LIBRARY_PATH"] = self.library_path.replace("@", self.root)
+        if self.preload:
+            env["LD_PRELOAD"] = self.preload.replace("@", self.root)
+        env.update({key: value.replace("@", self.root) for key, value in self.variables.items()})
         return env
+
+    def start(self):
+        """Before the program is run: another real than effective user makes the kernel set AT_SECURE (getauxval(3))."""
+        if self.secure:
+            os.setresuid(65534, 0, 0)
+
+    def view(self, host):
+        """The process as dlrepair reconstructs it."""
+        from dlrepair.binary.scope import fresh_process
+
+        places = (self.library_path.replace("@", self.root), self.path(self.cwd), self.preload.replace("@", self.root))
+        return fresh_process(host, *places, secure=self.secure)
 
     def ask_dlopen(self, host):
         """(link map names or None, dlerror text) of the real loader; a crash is an error text of its own."""
         done = subprocess.run(
             [host] + [self.path(p) for p in self.before] + [self.target_path],
             cwd=self.path(self.cwd), env=self.environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=20,
+            preexec_fn=self.start,
         )  # fmt: skip
         lines = os.fsdecode(done.stdout).splitlines()
         errors = [line[6:] for line in lines if line.startswith("error ")]
@@ -143,6 +162,7 @@ class World:
         done = subprocess.run(
             [host] + [self.path(p) for p in self.before] + [self.target_path],
             cwd=self.path(self.cwd), env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=20,
+            preexec_fn=self.start,
         )  # fmt: skip
         tried, name = {}, ""
         for line in os.fsdecode(done.stderr).splitlines():

@@ -900,3 +900,220 @@ def sibling_found_first_serves_by_its_name(w):
     w.lib("one/liba.so", ["libb.so"], soname="liba.so", runpath="$ORIGIN/two")
     w.lib("one/two/libb.so", soname="libb.so")
     w.lib("one/libc1.so", ["libb.so"], soname="libc1.so")
+
+
+@world
+def preloaded_by_its_path_serves_by_its_soname(w):
+    w.lib("pre/liba.so", soname="liba.so")
+    w.lib("main.so", ["liba.so"])
+    w.preload = "@/pre/liba.so"
+
+
+@world
+def preloaded_from_the_programs_directory(w):
+    w.lib(".made/pre/liba.so", soname="liba.so")
+    w.lib("main.so", ["liba.so"], runpath="$ORIGIN/sub")
+    w.lib("sub/liba.so", soname="liba.so")
+    w.preload = "$ORIGIN/pre/liba.so"
+
+
+@world
+def preloaded_with_lib_token(w):
+    for lib in ("lib", "lib64", "lib/x86_64-linux-gnu", "lib/aarch64-linux-gnu"):
+        w.lib("root/%s/liba.so" % lib, soname="liba.so")
+    w.lib("main.so", ["liba.so"])
+    w.preload = "@/root/$LIB/liba.so"
+
+
+@world
+def preloaded_leaf_by_the_environment(w):
+    w.lib("env/liba.so", soname="liba.so")
+    w.lib("main.so", ["liba.so"], runpath="$ORIGIN/sub")
+    w.lib("sub/liba.so", soname="liba.so")
+    w.preload, w.library_path = "liba.so", "@/env"
+
+
+@world
+def preloaded_leaf_by_rpath_of_the_program(w):
+    w.lib("prog/liba.so", soname="libother.so")
+    w.lib("main.so", ["libother.so"])
+    w.preload, w.host_rpath = "liba.so", ("rpath", "@/prog")
+
+
+@world
+def preloaded_leaf_by_runpath_of_the_program(w):
+    w.lib("prog/liba.so", soname="libother.so")
+    w.lib("main.so", ["libother.so"])
+    w.preload, w.host_rpath = "liba.so", ("runpath", "@/prog")
+
+
+@world
+def preloaded_leaf_is_not_looked_for_in_the_working_directory(w):
+    w.lib("liba.so", soname="liba.so")
+    w.lib("main.so", ["liba.so"])
+    w.preload = "liba.so"
+
+
+@world
+def token_in_a_preloaded_leaf_is_literal(w):
+    w.lib("env/$ORIGIN", soname="liba.so")
+    w.lib("main.so", ["liba.so"])
+    w.preload, w.library_path = "$ORIGIN", "@/env"
+
+
+@world
+def preloaded_missing_is_passed_over(w):
+    w.lib("sub/liba.so", soname="liba.so")
+    w.lib("main.so", ["liba.so"], runpath="$ORIGIN/sub")
+    w.preload = "@/absent/liba.so:absent.so"
+
+
+@world
+def preloaded_text_is_passed_over(w):
+    w.write("pre/liba.so", b"text instead of a library " * 10)
+    w.lib("sub/liba.so", soname="liba.so")
+    w.lib("main.so", ["liba.so"], runpath="$ORIGIN/sub")
+    w.preload = "@/pre/liba.so"
+
+
+@world
+def preloaded_several_by_spaces_and_colons(w):
+    for name in ("liba.so", "libb.so", "libc1.so"):
+        w.lib("pre/" + name, soname=name)
+    w.lib("main.so", ["liba.so", "libb.so", "libc1.so"])
+    w.preload = " @/pre/liba.so  @/pre/libb.so:@/pre/libc1.so:"
+
+
+@world
+def preloaded_before_the_environment(w):
+    w.lib("env/liba.so", soname="liba.so")
+    w.lib("pre/liba.so", soname="liba.so")
+    w.lib("main.so", ["liba.so"])
+    w.preload, w.library_path = "@/pre/liba.so", "@/env"
+
+
+@world
+def preloaded_without_soname_serves_nobody(w):
+    w.lib("pre/liba.so")
+    w.lib("main.so", ["liba.so"])
+    w.preload = "@/pre/liba.so"
+
+
+@world
+def preloaded_leaf_without_soname_serves_by_its_name(w):
+    w.lib("env/liba.so")
+    w.lib("main.so", ["liba.so"])
+    w.preload, w.library_path = "liba.so", "@/env"
+
+
+@world
+def preloaded_brings_its_needs(w):
+    w.lib("pre/liba.so", ["libb.so"], soname="liba.so", runpath="$ORIGIN/sub")
+    w.lib("pre/sub/libb.so", soname="libb.so")
+    w.lib("main.so", ["libb.so"])
+    w.preload = "@/pre/liba.so"
+
+
+@world
+def preloaded_target(w):
+    w.lib("main.so", ["liba.so"], soname="main.so", runpath="$ORIGIN/sub")
+    w.lib("sub/liba.so", ["main.so"], soname="liba.so")
+    w.lib("other.so", ["main.so"])
+    w.preload, w.target = "@/main.so", "other.so"
+
+
+@world
+def audit_absent_is_no_error(w):
+    w.lib("sub/liba.so", soname="liba.so")
+    w.lib("main.so", ["liba.so"], runpath="$ORIGIN/sub")
+    w.variables = {"LD_AUDIT": "@/absent.so:absent-audit.so"}
+
+
+@world
+def origin_path_of_the_environment_is_not_used(w):
+    w.lib("sub/liba.so", soname="liba.so")
+    w.lib("main.so", ["liba.so"])
+    w.host_rpath = ("rpath", "$ORIGIN")
+    w.variables = {"LD_ORIGIN_PATH": "@/sub"}
+
+
+@world
+def bind_now_changes_no_search(w):
+    w.lib("sub/liba.so", soname="liba.so")
+    w.lib("main.so", ["liba.so"], runpath="$ORIGIN/sub")
+    w.variables = {"LD_BIND_NOW": "1", "LD_BIND_NOT": "1", "LD_DYNAMIC_WEAK": "1"}
+
+
+def secure(function):
+    def made(w):
+        function(w)
+        w.secure = True
+
+    WORLDS["secure-" + function.__name__.replace("_", "-")] = made
+
+
+@secure
+def environment_is_ignored(w):
+    w.lib("env/liba.so", soname="liba.so")
+    w.lib("main.so", ["liba.so"])
+    w.library_path = "@/env"
+
+
+@secure
+def preload_with_a_slash_is_ignored(w):
+    w.lib("pre/liba.so", soname="liba.so")
+    w.lib("main.so", ["liba.so"])
+    w.preload = "@/pre/liba.so"
+
+
+@secure
+def preload_of_a_leaf_in_the_environment_is_ignored(w):
+    w.lib("env/liba.so", soname="liba.so")
+    w.lib("main.so", ["liba.so"])
+    w.preload, w.library_path = "liba.so", "@/env"
+
+
+@secure
+def origin_of_a_library(w):
+    w.lib("sub/liba.so", soname="liba.so")
+    w.lib("main.so", ["liba.so"], runpath="$ORIGIN/sub")
+
+
+@secure
+def origin_in_the_middle_is_left_out(w):
+    w.lib("sub/liba.so", soname="liba.so")
+    w.lib("main.so", ["liba.so"], runpath="/$ORIGIN/sub")
+
+
+@secure
+def origin_before_a_letter_is_left_out(w):
+    w.lib("main.so", ["liba.so"], runpath="${ORIGIN}sub")
+    os.rename(w.lib("liba.so", soname="liba.so"), w.path("gone.so"))
+    os.makedirs(w.root + "sub")
+    os.rename(w.path("gone.so"), w.root + "sub/liba.so")
+
+
+@secure
+def origin_of_the_program_is_left_out(w):
+    w.lib(".made/sub/liba.so", soname="liba.so")
+    w.lib("main.so", ["liba.so"])
+    w.host_rpath = ("rpath", "$ORIGIN/sub")
+
+
+@secure
+def rpath_of_the_program_without_token(w):
+    w.lib("prog/liba.so", soname="liba.so")
+    w.lib("main.so", ["liba.so"])
+    w.host_rpath = ("rpath", "@/prog")
+
+
+@secure
+def relative_runpath_of_a_library(w):
+    w.lib("sub/liba.so", soname="liba.so")
+    w.lib("main.so", ["liba.so"], runpath="sub")
+
+
+@secure
+def empty_element_of_a_library(w):
+    w.lib("liba.so", soname="liba.so")
+    w.lib("main.so", ["liba.so"], runpath="/nowhere:")

@@ -13,10 +13,10 @@ import time
 import pytest
 from interpreters import bare_env
 
-from dlrepair.cli import loadsites, main, output
+from dlrepair.cli import loadsites, main, output, parser
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-NAMES = [module.NAME for module in main.COMMANDS]
+NAMES = [module.NAME for module in parser.COMMANDS]
 LINE = (
     '{"v":1,"ts":"2026-01-0%dT10:00:00.000+00:00","run":"r","pid":1,"incident":"%s","event":"load-failed",'
     '"loader":"ctypes","requested":"./a\\u001b.so","dlerror":"./a.so: cannot open"}\n'

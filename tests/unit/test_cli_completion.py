@@ -8,10 +8,10 @@ import subprocess
 import pytest
 from interpreters import bare_env
 
-from dlrepair.cli import completion, main
+from dlrepair.cli import completion, main, parser
 
-COMMANDS = list(completion.read_commands(main.build_parser()))
-NAMES = [module.NAME for module in main.COMMANDS]
+COMMANDS = list(completion.read_commands(parser.build_parser()))
+NAMES = [module.NAME for module in parser.COMMANDS]
 
 
 def _complete(tmp_path: object, *words: str) -> list[str]:

@@ -10,13 +10,14 @@ import shlex
 import pytest
 
 from dlrepair import settings
-from dlrepair.cli import main
+from dlrepair.cli.parser import COMMANDS as MODULES
+from dlrepair.cli.parser import build_parser
 from dlrepair.model.causes import CAUSES
 from dlrepair.model.events import EVENTS
 from tools import make_reference
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-COMMANDS = {module.NAME for module in main.COMMANDS}
+COMMANDS = {module.NAME for module in MODULES}
 
 #: Variables that dlrepair acts upon, besides DLREPAIR_<KEY> of a setting; and one that shows what a wrong one does.
 VARIABLES = {"DLREPAIR__WATCHED", "DLREPAIR", "DLREPAIR_DEBUG", "DLREPAIR_MOOD", "DLREPAIR_BUILD_SECONDS",
@@ -90,7 +91,7 @@ def test_links_lead_somewhere(page):
 
 @pytest.mark.parametrize("page", PAGES)
 def test_commands_exist(page):
-    parser = main.build_parser()
+    parser = build_parser()
     parsers = make_reference.find_subparsers(parser)
     for said in spoken_commands(read(page)):
         words = said.split("#")[0].split("|")[0].split(">")[0]

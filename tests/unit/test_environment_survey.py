@@ -8,7 +8,7 @@ import time
 import pytest
 
 from dlrepair import store
-from dlrepair.binary import bulk, elf, symtab
+from dlrepair.binary import bulk, elf, symtab, tables
 from dlrepair.binary.process import ProcessView
 from dlrepair.binary.scope import fresh_process
 from dlrepair.diagnose.environment import Environment
@@ -35,6 +35,7 @@ def survey(place, fresh=False, library_path=""):
     view = fresh_process(library_path=library_path)
     with elf.StillView() as still:
         environment = Environment([place], still, view, fresh)
+        environment.prove()
         loads = {os.path.relpath(path, place): environment.loads(path) for path in environment.paths}
         environment.keep()
     return environment.remembered, {name for name in loads if loads[name]}, {name for name in loads if not loads[name]}
@@ -133,7 +134,7 @@ def test_a_damaged_survey_is_no_answer(place, tmp_path):
     survey(place)
     (kept,) = (tmp_path / "store" / "surveys").iterdir()
     whole = kept.read_bytes()
-    for raw in (b"", whole[: len(whole) // 2], b"[]", b"{}", whole.replace(b'"state"', b'"stale"')):
+    for raw in (b"", whole[: len(whole) // 2], b"[]", b"\n", whole.replace(b"libneeds", b"libneedz"), whole + b"\0"):
         kept.write_bytes(raw)
         assert survey(place, library_path="")[0] is False
     kept.write_bytes(whole)
@@ -159,7 +160,7 @@ def test_look_ups_and_whole_tables_agree(place, monkeypatch):
     answers = []
     for rows_a_lookup, few in ((0, 0), (10**9, 10**9)):
         monkeypatch.setattr(bulk, "ROWS_A_LOOKUP", rows_a_lookup)
-        monkeypatch.setattr(bulk, "FEW", few)
+        monkeypatch.setattr(tables, "FEW", few)
         census = bulk.Census(view)
         answers.append([census._symbols_found(path, view.program_closure()) for path in paths])
     assert answers[0] == answers[1] and True in answers[0]
