@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import shlex
 from typing import Any, Iterator
 
 from dlrepair.cli import output, search
@@ -41,11 +42,14 @@ def execute(arguments: argparse.Namespace) -> int:
     from dlrepair.render.progress import Progress
 
     reports = []
+    known: dict[tuple[str, str, str], Any] = {}  # a script may ask for one file many times
     with Progress("checking") as progress:
         for path, loader, site in _targets(arguments.paths, arguments.loader):
             progress.step(path)
             script = site.rpartition(":")[0]
-            diagnosis, outcome, candidates = api.preview(path, loader, script)
+            if (path, loader, script) not in known:
+                known[path, loader, script] = api.preview(path, loader, script)
+            diagnosis, outcome, candidates = known[path, loader, script]
             reports.append(
                 {
                     "path": path,
@@ -75,13 +79,20 @@ def _targets(paths: list[str], loader: str | None) -> Iterator[tuple[str, str, s
         if path.endswith(".py") and os.path.isfile(path):
             from dlrepair.cli import loadsites
 
-            sites = list(loadsites.find(path))
+            sites, untold = loadsites.survey(path)
             if not sites:
                 output.warn(["{}: no load whose path can be told without running it".format(output.escape(path))])
+            elif untold:
+                lines = ", ".join(map(str, untold[:5])) + (", ..." if len(untold) > 5 else "")
+                words = "{}: the path of {} more cannot be told without running it (line {})"
+                output.warn([words.format(output.escape(path), len(untold), lines)])
             for site in sites:
                 yield site.requested, loader or site.loader, "{}:{}".format(path, site.line)
         elif os.path.isdir(path):
-            for one in find_libraries(path):
+            libraries = list(find_libraries(path))
+            if not libraries:
+                output.warn(["{}: no shared object in it".format(output.escape(path))])
+            for one in libraries:
                 yield one, loader or likely_loader(one), ""
         elif os.path.lexists(path):
             # a path was given: with its directory, since dlopen looks for a bare name elsewhere
@@ -112,5 +123,6 @@ def _say(report: dict[str, Any]) -> None:
         output.say("  {} {}".format(word, output.escape("{}: {}".format(row["path"], row["detail"] or row["reason"]))))
     if outcome.repaired:
         output.say("  repair: {}".format(output.escape(outcome.summary)))
+        output.say("  help: dlrepair fix {}".format(output.escape(shlex.quote(report["path"]))))
     else:
         output.say("  help: {}".format(output.escape(outcome.next_step or diagnosis.next_step)))

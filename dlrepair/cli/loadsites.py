@@ -6,8 +6,9 @@ import ast
 import os
 from typing import NamedTuple
 
-from dlrepair.cli import output
-from dlrepair.cli.pathvalues import Values, dotted
+from dlrepair.cli import machine, output
+from dlrepair.cli.machine import dotted
+from dlrepair.cli.pathvalues import Values
 
 #: last name of the function called -> loader
 _CALLS = {
@@ -17,6 +18,10 @@ _CALLS = {
     "dlopen": "cffi",
     "load_op_library": "tensorflow",
     "load_library": "tensorflow",
+    "load_file_system_library": "tensorflow",
+    "load_pluggable_device_library": "tensorflow",
+    "register_filesystem_plugin": "tensorflow",
+    "load_dynamic": "import",
 }
 #: parameters that name the library, where it is given by keyword
 _KEYWORDS = ("name", "library_filename", "library_location", "libname")
@@ -31,8 +36,15 @@ class Site(NamedTuple):
 
 
 def find(script: str) -> list[Site]:
-    """The load sites of ``script`` whose path follows from literals, ``__file__`` and plain variables.
+    """The load sites of ``script`` whose path can be told; see ``survey``."""
+    return survey(script)[0]
 
+
+def survey(script: str) -> tuple[list[Site], list[int]]:
+    """The load sites of ``script``, and the lines of loads whose path its text does not tell.
+
+    Told are literals, ``__file__``, plain variables, what the script itself gives to its functions, defaults of
+    command-line options, and what this machine tells (its suffixes, environment and files).
     Raises CommandError for a script that cannot be read or parsed.
     """
     try:
@@ -44,11 +56,22 @@ def find(script: str) -> list[Site]:
         reason = str(error) or "nested too deeply"
         raise output.CommandError("{} cannot be parsed: {}".format(script, reason)) from error
     values = Values(script, tree)
-    sites = set()
-    for node in ast.walk(tree):
+    sites: set[Site] = set()
+    untold: set[int] = set()
+    for node in machine.live(tree):
         if isinstance(node, ast.Call):
-            sites.update(_sites(node, values))
-    return sorted(sites, key=lambda site: (site.line, site.requested))
+            found = _sites(node, values)
+            sites.update(found)
+            if not found and _is_load(node):
+                untold.add(node.lineno)
+    return sorted(sites, key=lambda site: (site.line, site.requested)), sorted(untold)
+
+
+def _is_load(node: ast.Call) -> bool:
+    """Whether a call loads a library; ``CDLL(None)`` is the program itself."""
+    given = [*node.args, *(word.value for word in node.keywords if word.arg in _KEYWORDS)]
+    itself = bool(given) and isinstance(given[0], (ast.Constant, getattr(ast, "NameConstant", ast.Constant)))
+    return dotted(node.func).rpartition(".")[2] in _CALLS and bool(given) and not itself
 
 
 def _sites(node: ast.Call, values: Values) -> list[Site]:
@@ -59,6 +82,8 @@ def _sites(node: ast.Call, values: Values) -> list[Site]:
     asked = [*node.args, *named][:1]
     if loader is None or not asked:
         return []
+    if name == "load_dynamic":  # a module's name, its file
+        asked = [*node.args[1:], *(word.value for word in node.keywords if word.arg == "path")][:1] or asked
     texts = values.of(asked[0])
     if name == "load_library" and not before.endswith(("tf", "tensorflow")):  # numpy.ctypeslib: a name, a directory
         loader = "ctypes"

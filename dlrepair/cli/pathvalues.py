@@ -6,17 +6,18 @@ import ast
 import os
 from typing import Callable
 
+from dlrepair.cli import machine
+from dlrepair.cli.machine import dotted
+
 MAX_VALUES = 16
 MAX_DEPTH = 20
 
 
-def dotted(node: ast.AST) -> str:
-    """``a.b.c`` of a name or an attribute; what is not a name stands for nothing."""
-    if isinstance(node, ast.Name):
-        return node.id
-    if isinstance(node, ast.Attribute):
-        return "{}.{}".format(dotted(node.value), node.attr).lstrip(".")
-    return ""
+def _items(node: ast.expr) -> list[ast.expr]:
+    """What a loop goes through: the items of a list, or the whole expression where it is a search for files."""
+    if isinstance(node, (ast.Tuple, ast.List)):
+        return list(node.elts)
+    return [node]
 
 
 def _with_name(path: str, name: str) -> str:
@@ -48,30 +49,61 @@ _METHODS: dict[str, Callable[..., str]] = {
     "with_suffix": lambda path, suffix: os.path.splitext(path)[0] + suffix,
     "format": lambda text, *values: text.format(*values),
     "strip": str.strip,
+    "replace": str.replace,
+    "rstrip": str.rstrip,
     "lower": str.lower,
 }
 
 
 class Values:
-    """Evaluates literals, variables assigned once, ``os.path``, ``pathlib``, string formatting, TensorFlow's loader."""
+    """Evaluates literals, variables assigned once, ``os.path``, ``pathlib``, string formatting, TensorFlow's loader.
+
+    Also the defaults of command-line options and what this machine tells: its suffixes, environment, files.
+    """
 
     def __init__(self, script: str, tree: ast.AST) -> None:
         self._file = os.path.abspath(script)
         self._names: dict[str, list[ast.AST] | None] = {}
+        self._options: dict[str, list[ast.AST]] = {}
         self._depth = 0
-        for node in ast.walk(tree):
+        functions, calls = {}, []
+        for node in machine.live(tree):
             if isinstance(node, ast.Assign) and len(node.targets) == 1:
                 self._assign(node.targets[0], [node.value])
             elif isinstance(node, ast.AnnAssign) and node.value is not None:
                 self._assign(node.target, [node.value])
             elif isinstance(node, (ast.For, ast.comprehension)):
-                literal = isinstance(node.iter, (ast.Tuple, ast.List))
-                self._assign(node.target, node.iter.elts if literal else None)  # type: ignore[attr-defined]
+                self._assign(node.target, list(_items(node.iter)))
             elif isinstance(node, ast.AugAssign):
                 self._assign(node.target, None)
             elif isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)):
+                functions[getattr(node, "name", "")] = node.args
                 for argument in [*node.args.args, *node.args.kwonlyargs]:
                     self._names[argument.arg] = None
+            elif isinstance(node, ast.Call):
+                calls.append(node)
+        for call in calls:
+            self._note_call(call, functions)
+
+    def _note_call(self, call: ast.Call, functions: dict[str, ast.arguments]) -> None:
+        """What a call in this script gives to a parameter of a function in it, or to a command-line option."""
+        last = dotted(call.func).rpartition(".")[2]
+        if last in ("add_argument", "DEFINE_string", "add_option"):
+            flag = last == "DEFINE_string"  # a name, a default; argparse takes the last of several names
+            options = self.of(call.args[0 if flag else -1]) if call.args else ()
+            default: list[ast.AST] = [word.value for word in call.keywords if word.arg in ("default", "default_value")]
+            default += call.args[1:2] if flag else []
+            if options and default:
+                self._options[options[0].lstrip("-").replace("-", "_")] = default[:1]
+        parameters = functions.get(last)
+        if parameters is None or any(isinstance(argument, ast.Starred) for argument in call.args):
+            return
+        names = [parameter.arg for parameter in parameters.args]
+        names = names[1:] if names[:1] in (["self"], ["cls"]) else names
+        given = list(zip(names, call.args)) + [(word.arg, word.value) for word in call.keywords if word.arg]
+        for name, value in given:
+            if name in self._names and not (isinstance(value, ast.Name) and value.id == name):
+                self._names[name] = [*(self._names[name] or []), value]
 
     def _assign(self, target: ast.AST, values: list[ast.AST] | list[ast.expr] | None) -> None:
         """Notes an assignment; a name that is assigned twice is no longer known."""
@@ -108,6 +140,14 @@ class Values:
             return self.of(node.value) if node.format_spec is None and node.conversion in (-1, 115) else ()
         if isinstance(node, ast.Attribute):
             return self._attribute(node)
+        if isinstance(node, ast.IfExp):
+            true = machine.truth(node.test)
+            branches = [node.body, node.orelse] if true is None else [node.body if true else node.orelse]
+            return tuple(text for branch in branches for text in self.of(branch))
+        if isinstance(node, ast.BoolOp):
+            return tuple(text for value in node.values for text in self.of(value))
+        if isinstance(node, ast.Subscript):
+            return self._item(node)
         return self._call(node) if isinstance(node, ast.Call) else ()
 
     def _all(self, function: Callable[..., str], nodes: list[ast.expr] | list[ast.AST]) -> tuple[str, ...]:
@@ -129,12 +169,31 @@ class Values:
             return self._all(str.__add__, [node.left, node.right])
         return self._all(os.path.join, [node.left, node.right]) if isinstance(node.op, ast.Div) else ()
 
+    def _item(self, node: ast.Subscript) -> tuple[str, ...]:
+        """``os.environ["X"]``; an item of a list, or of the files that a pattern finds."""
+        index = getattr(node.slice, "value", None)
+        index = getattr(index, "value", index) if isinstance(index, ast.AST) else index
+        if isinstance(index, ast.AST):  # Python 3.7: Index(Num(0))
+            index = getattr(index, "n", getattr(index, "s", None))
+        if dotted(node.value) == "os.environ" and isinstance(index, str):
+            return (os.environ[index],) if index in os.environ else ()
+        if isinstance(node.value, (ast.Tuple, ast.List)) and isinstance(index, int):
+            return self.of(node.value.elts[index])
+        if dotted(node.value).endswith("EXTENSION_SUFFIXES"):
+            return machine.suffix("EXT_SUFFIX")
+        found = self.of(node.value) if isinstance(node.value, (ast.Call, ast.Name)) else ()
+        return found[:1] if index == 0 and all(os.path.exists(text) for text in found) else ()
+
     def _attribute(self, node: ast.Attribute) -> tuple[str, ...]:
         if node.attr == "parent":
             return self._all(os.path.dirname, [node.value])
         if node.attr in ("name", "stem") and self.of(node.value):
             names = self._all(os.path.basename, [node.value])
             return names if node.attr == "name" else tuple(os.path.splitext(name)[0] for name in names)
+        if isinstance(node.value, ast.Name) and node.attr in self._options:
+            return tuple(text for value in self._options[node.attr] for text in self.of(value))
+        if dotted(node) == "os.sep" or dotted(node) == "os.path.sep":
+            return (os.sep,)
         if isinstance(node.value, ast.Name) and node.value.id in ("self", "cls"):
             return tuple(text for value in self._names.get(node.attr) or () for text in self.of(value))
         return ()
@@ -142,8 +201,24 @@ class Values:
     def _call(self, node: ast.Call) -> tuple[str, ...]:
         name = dotted(node.func).rpartition(".")[2]
         arguments: list[ast.expr] = list(node.args)
+        if name == "sorted" and len(arguments) == 1:
+            return tuple(sorted(self.of(arguments[0])))
         if node.keywords:
             return ()
+        if name in ("get", "getenv") and dotted(node.func) in ("os.environ.get", "os.getenv") and arguments:
+            value = os.environ.get((self.of(arguments[0]) or ("",))[0])
+            return self.of(arguments[1]) if value is None and len(arguments) > 1 else (value,) if value else ()
+        if name in ("glob", "iglob") and arguments:
+            base = self.of(node.func.value) if isinstance(node.func, ast.Attribute) else ()
+            patterns = self._all(os.path.join, arguments)
+            return machine.files([os.path.join(*base[:1], pattern) for pattern in patterns])
+        if name in ("get_ext_suffix", "get_config_var") and len(arguments) <= 1:
+            asked = self.of(arguments[0]) if arguments else ("EXT_SUFFIX",)
+            return machine.suffix(asked[0]) if asked else ()
+        if name == "get_data_files_path" and not arguments:
+            return (os.path.dirname(self._file),)
+        if name == "resource_filename" and len(arguments) == 2 and dotted(arguments[0]) == "__name__":
+            return tuple(os.path.join(os.path.dirname(self._file), text) for text in self.of(arguments[1]))
         if name in ("getcwd", "cwd") and not arguments:
             return (os.getcwd(),)
         if name == "get_path_to_datafile":  # tf.resource_loader: below the directory of the calling file

@@ -1,8 +1,8 @@
 """What a loader's words say, and no more: ``parse(text)`` -> ``Symptom``.
 
-One module a loader (``glibc``, ``musl``, ``dyld``, ``windows``), one for TensorFlow's log messages,
-one for what Python and its packages wrap around them. Each ``scan``s the text for its own messages;
-the one that tells most is taken, and ``ranking`` orders the causes that it leaves open.
+One module a loader (``glibc``, ``musl``, ``dyld``, ``windows``; ``elsewhere`` for Android, the BSDs, Solaris and
+AIX), one for TensorFlow's log messages, one for what Python and its packages wrap around them. Each ``scan``s the
+text for its own messages; the one that tells most is taken, and ``ranking`` orders the causes that it leaves open.
 
 The usual one-line message of glibc takes a short way that needs neither ``re`` nor the other modules.
 """
@@ -79,10 +79,14 @@ def _is_whole(found: Found) -> bool:
 
 def _pasted(text: str) -> Found | None:
     """The most telling message of any loader in a text as people paste it."""
-    from dlrepair.diagnose import paste
+    from dlrepair.diagnose import paste, unwrap
 
     lines = paste.clean(text)
-    best = _best(lines)
+    best = None
+    for other in dict.fromkeys((unwrap.at_width(lines), unwrap.at_words(lines), lines)):
+        again = _best(other)
+        if again is not None and (best is None or _value(again) > _value(best)):
+            best = again
     if best is None or not _is_whole(best) or best.weight <= 4:
         for other in paste.joined(lines):
             again = _best(other)
@@ -95,15 +99,16 @@ def _pasted(text: str) -> Found | None:
 
 def _value(found: Found) -> int:
     value = found.weight + 6 * _is_whole(found) + 2 * bool(found.missing)
+    value += found.kind == "not-found" and bool(found.missing) and cut.base_name(found.obj or "") != found.missing
     return value + 2 * cut.is_library(found.obj) + bool(found.obj) + bool(found.facts.get("needer"))
 
 
 def _best(text: str) -> Found | None:
     """The message that tells most: an exception's before a log's, a symbol before "not found"."""
-    from dlrepair.diagnose import dyld, musl, tensorflow, windows, wrappers
+    from dlrepair.diagnose import dyld, elsewhere, musl, tensorflow, windows, wrappers
 
     found = tensorflow.scan(text) + glibc.scan(text) + musl.scan(text) + dyld.scan(text) + windows.scan(text)
-    found += wrappers.scan(text)
+    found += elsewhere.scan(text) + wrappers.scan(text)
     best = None
     best_value = -1
     for item in found:
@@ -118,8 +123,10 @@ def _best(text: str) -> Found | None:
 
 def _in_exception(text: str, pos: int) -> bool:
     """Whether the line of a message begins with an exception's name or continues one."""
-    line = text[text.rfind("\n", 0, pos) + 1 : pos + 60]
-    head = line[:120]
+    begin = text.rfind("\n", 0, pos) + 1
+    head = text[begin : min(pos + 60, begin + 120)]
+    if len(text) > begin + 120:  # a long path may stand between the exception's name and the words
+        head += " " + text[max(begin, pos - 300) : pos]
     return "Error:" in head or "Exception:" in head or "Original error was" in head or "caused by" in head
 
 

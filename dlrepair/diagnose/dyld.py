@@ -17,6 +17,8 @@ _EXPECTED = r"Expected in:\s*(?:<[0-9A-Fa-f?-]+>\s*)?(?P<where>[^\n]+)"
 _LIBRARY = r"Library not loaded:\s*(?P<lib>[^\n]+?)(?=\s*(?:\n|$|Referenced from:|Reason:|'\)|\\n))"
 _SYMBOL = r"[Ss]ymbol not found(?: in flat namespace)?:?\s*[('\u2018]*(?P<symbol>[^\s'()\u2019,]+)"
 _TRIED = r"'(?P<path>[^']+)'\s*\((?P<reason>(?:[^()]|\((?:[^()]|\([^()]*\))*\))*)\)"
+_NOT_VALID = r"'(?P<path>[^'\n]+)' not valid for use in process"
+_UNKNOWN_COMMAND = r"cannot load '(?P<path>[^'\n]+)' \((?P<reason>load command 0x[0-9A-Fa-f]+ is unknown)\)"
 _DID_FIND = r"Did find:\s*(?P<path>[^\n]+?):\s(?P<reason>[^\n]+)"
 
 #: (words in a reason, symptom kind), most telling first.
@@ -33,6 +35,7 @@ _REASONS = (
     ("missing compatible arch", "wrong-class"),
     ("no matching architecture", "wrong-class"),
     ("incompatible cpu", "wrong-class"),
+    ("is unknown", "bad-header"),
     ("not a mach-o", "bad-header"),
     ("unknown file type", "bad-header"),
     ("object is not mach-o", "bad-header"),
@@ -66,7 +69,10 @@ def kind_of(reason: str) -> str:
 def scan(text: str) -> list[Found]:
     """The messages of dyld in a text; each ``dlopen(…)`` begins one."""
     if not ("dlopen(" in text or "dyld" in text or "ymbol not found" in text or "Library not loaded" in text
-            or "tried: '" in text or "mach-o" in text or "code signature" in text):  # fmt: skip
+            or "tried: '" in text or "mach-o" in text or "code signature" in text
+            or "not valid for use in process" in text):  # fmt: skip
+        return []
+    if "Error relocating " in text and "dlopen(" not in text:  # musl's words
         return []
     starts = _starts(text) or [0]
     found = []
@@ -104,7 +110,8 @@ def _block(block: str, start: int) -> Found | None:
     built = re.search(_BUILT_FOR, block)
     facts = {"needer": needer, "opened": obj, "built_for": built.group("os") if built else ""}
     symbol = re.search(_SYMBOL, block)
-    if symbol and not symbol.group("symbol").startswith("Referenced"):
+    named = symbol is not None and (bool(obj or needer) or symbol.group("symbol").startswith("_"))
+    if symbol and named and not symbol.group("symbol").startswith("Referenced"):
         name = mangled.join_cut(symbol.group("symbol"), block[symbol.end("symbol") :])
         expected = re.search(_EXPECTED, block)
         facts["expected"] = expected.group("where").strip() if expected else ""
@@ -141,10 +148,17 @@ def _refused(block: str, obj: str, start: int, facts: dict[str, str]) -> Found |
     reasons = _tried(block)
     kind, path, reason = _most_telling(reasons)
     if not reasons:
+        import re
+
         kind, reason = kind_of(block[:4000]), block[:200]
+        refused = re.search(_UNKNOWN_COMMAND, block[:4000]) or re.search(_NOT_VALID, block[:4000])
+        if refused:
+            path, reason = refused.group("path"), refused.group(0)[-200:]
+            kind = kind_of(reason)
         if kind == "unknown" and not obj:
             return None
-        if kind != "unknown" and not obj and not ("dyld" in block or "mach-o" in block or "code sign" in block):
+        known = "dyld" in block or "mach-o" in block or "code sign" in block or refused
+        if kind != "unknown" and not obj and not known:
             return None
     facts = dict(facts, reason=reason)
     if kind == "not-found":

@@ -58,6 +58,9 @@ _PHRASES = (
     ("=> not found", "not-found", 6),
 )
 
+#: Symbol versions that stand for themselves: nothing else is called so.
+_VERSIONS = ("GLIBC_", "GLIBCXX_", "CXXABI_", "GCC_", "OPENSSL_")
+
 #: The system's word behind "cannot open shared object file" -> symptom kind.
 _ERRNO = (
     ("Permission denied", "permission"),
@@ -84,6 +87,26 @@ def scan(text: str) -> list[Found]:
             count += 1
             at = text.find(words, at + len(words))
     found.extend(_versions(text))
+    found.extend(_preloads(text))
+    return found
+
+
+def _preloads(text: str) -> list[Found]:
+    """``object 'X' from LD_PRELOAD cannot be preloaded (WHY): ignored`` (elf/rtld.c); WHY is there since glibc 2.19."""
+    found = []
+    words = " cannot be preloaded"
+    at = text.find(words)
+    for _ in range(16):
+        if at < 0:
+            break
+        begin = text.rfind("object ", max(0, at - 4200), at)
+        obj = cut.strip_marks(text[begin + 7 : at].split(" from ")[0]) if begin >= 0 else ""
+        why = text[at + len(words) : at + 200].split(": ignored")[0].strip(" ()")
+        kind = next((kind for phrase, kind, _ in _PHRASES if phrase in why), "not-found")
+        if obj:
+            missing = cut.base_name(obj) if kind == "not-found" else None
+            found.append(Found(kind, obj, missing, begin, 11, "glibc", state="preload", reason=why))
+        at = text.find(words, at + 1)
     return found
 
 
@@ -202,7 +225,7 @@ def _version(text: str, at: int) -> Found | None:
         if stop < 0 or 0 <= line_end < stop:
             stop = line_end if line_end >= 0 else len(text)
         needer = cut.strip_marks(text[by + len("required by") : stop])
-    if not needer and not cut.is_library(provider):
+    if not needer and not cut.is_library(provider) and not version.startswith(_VERSIONS):
         return None
     return Found(
         "version-not-found", needer or provider, version, at, 10, "glibc", provider=provider or "", needer=needer

@@ -137,6 +137,16 @@ def is_new_abi(symbol: str) -> bool:
     return "__cxx11" in symbol or "B5cxx11" in symbol
 
 
+def is_of_host(symbol: str) -> bool:
+    """Whether the program that loads a plug-in defines the symbol: V8 and Node.js have another interface each year."""
+    return "2v8" in symbol[:8] or "4node" in symbol[:8] or symbol.startswith(("napi_", "uv_"))
+
+
+def is_fortran(symbol: str) -> bool:
+    """Whether a Fortran compiler named it, as BLAS and LAPACK are called: ``dgemm_``."""
+    return symbol.endswith("_") and not symbol.startswith("_") and symbol.islower() and symbol.isidentifier()
+
+
 def family(symbol: str) -> str:
     """Who would define the symbol.
 

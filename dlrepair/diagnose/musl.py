@@ -21,7 +21,8 @@ _REASONS = (
 
 def scan(text: str) -> list[Found]:
     """Every message of musl in a text."""
-    found = _loading(text) + _relocating(text)
+    loading = _loading(text)
+    found = loading + _relocating(text, 8 if loading else 10) + _no_function(text)
     if "Dynamic loading not supported" in text:
         at = text.find("Dynamic loading not supported")
         found.append(Found("unknown", None, None, at, 8, "musl", static="yes"))
@@ -52,8 +53,22 @@ def _loading(text: str) -> list[Found]:
     return found
 
 
-def _relocating(text: str) -> list[Found]:
-    """``Error relocating X: S: symbol not found`` and its relatives."""
+def _no_function(text: str) -> list[Found]:
+    """``Symbol not found: S`` of dlsym(3); dyld writes the same words before a name that begins with ``_``."""
+    words = "Symbol not found: "
+    at = text.find(words)
+    symbol = cut.word_after(text, at + len(words)) if at >= 0 else ""
+    if not symbol or symbol.startswith("_") or "Referenced from" in text or "dlopen(" in text or "dyld" in text:
+        return []
+    return [Found("undefined-symbol", None, symbol, at, 9, "musl", state="dlsym")]
+
+
+def _relocating(text: str, weight: int) -> list[Found]:
+    """``Error relocating X: S: symbol not found`` and its relatives.
+
+    They are consequences (``weight``) where a library that is needed was not found: musl goes on and counts up
+    all that would have come from it.
+    """
     found = []
     words = "Error relocating "
     at = text.find(words)
@@ -65,7 +80,7 @@ def _relocating(text: str) -> list[Found]:
         if "initial-exec TLS" in tail:
             found.append(Found("static-tls", obj, None, at, 10, "musl"))
         elif "symbol not found" in tail:
-            found.append(Found("undefined-symbol", obj, symbol, at, 10, "musl"))
+            found.append(Found("undefined-symbol", obj, symbol, at, weight, "musl"))
         else:
             found.append(Found("bad-header", obj, None, at, 8, "musl"))
         at = text.find(words, at + 1)

@@ -102,7 +102,7 @@ def _not_found(found: Found, text: str, loader: str) -> tuple[str, ...]:
         return ("search-path", "dependency-missing")
     if base.startswith("libtensorflow_framework"):
         return ("dependency-missing", "undefined-symbol-version", "search-path")
-    if loader in ("ctypes", "tensorflow") and found.obj == found.missing and not base.startswith("lib"):
+    if loader != "import" and found.obj == found.missing and not base.startswith("lib") and base.endswith(".so"):
         return ("file-missing", "dependency-missing", "search-path")  # no linker writes such a name: it was asked for
     return ("dependency-missing", "search-path", "file-missing")
 
@@ -157,6 +157,14 @@ def _not_found_dyld(found: Found, loader: str) -> tuple[str, ...]:
 def _not_found_stated(found: Found, state: str) -> tuple[str, ...]:
     if state in ("either-opened", "dotnet"):  # the package's file is there as a rule: what it needs is not
         return ("dependency-missing", "undefined-symbol-version", "file-missing")
+    if state == "absent":
+        return ("file-missing", "search-path", "dependency-missing")
+    if state == "preload":
+        if str(found.obj).startswith("/"):
+            return ("file-missing", "wrong-arch", "permission")
+        return ("search-path", "file-missing", "wrong-cwd")
+    if state == "gdb":
+        return ("search-path", "file-missing", "wrong-cwd")
     if state == "java":
         return ("file-missing", "search-path", "dependency-missing")
     if state == "gpu":
@@ -189,6 +197,8 @@ def _undefined(found: Found, text: str, loader: str) -> tuple[str, ...]:
     facts = found.facts
     if found.platform == "windows":
         return ("undefined-symbol-version", "search-path", "python-abi")
+    if facts.get("state") == "dlsym" and found.platform == "musl":
+        return ("wrong-os", "undefined-symbol-version", "search-path")
     if facts.get("state") == "dlsym":  # loaded, and asked for a function that it has not
         return ("undefined-symbol-version", "search-path", "undefined-symbol-link")
     if version:
@@ -196,8 +206,10 @@ def _undefined(found: Found, text: str, loader: str) -> tuple[str, ...]:
     kind = mangled.family(symbol)
     if found.platform == "musl" and kind in ("glibc-fortify", "c"):
         return ("wrong-os", "undefined-symbol-link", "undefined-symbol-version")
+    if facts.get("android"):
+        return _undefined_android(kind)
     if found.platform == "dyld":
-        early = _undefined_dyld(found, kind)
+        early = _undefined_dyld(found, kind, symbol)
         if early:
             return early
     if kind == "python":
@@ -224,7 +236,14 @@ def _versioned(found: Found, version: str) -> tuple[str, ...]:
     return ("search-path", "undefined-symbol-version", "symbol-version-missing")
 
 
-def _undefined_dyld(found: Found, kind: str) -> tuple[str, ...]:
+def _undefined_android(kind: str) -> tuple[str, ...]:
+    """bionic grows with the system's release; libraries must name all that they use (no global scope)."""
+    if kind == "glibc-fortify":
+        return ("libc-too-old", "undefined-symbol-link", "wrong-os")
+    return ("undefined-symbol-link", "undefined-symbol-version", "libc-too-old")
+
+
+def _undefined_dyld(found: Found, kind: str, symbol: str) -> tuple[str, ...]:
     expected, built_for = found.facts.get("expected", ""), found.facts.get("built_for", "")
     of_system = expected.startswith(("/usr/lib/", "/System/")) or "libSystem" in expected
     if kind == "libc++" or (of_system and built_for):
@@ -239,6 +258,8 @@ def _undefined_dyld(found: Found, kind: str) -> tuple[str, ...]:
         return ("undefined-symbol-version", "libc-too-old", "undefined-symbol-link")
     if kind == "tensorflow-release" and _installed(found.obj):
         return ("undefined-symbol-version", "undefined-symbol-link", "undefined-symbol-abi")
+    if "St3__1" in symbol:  # it speaks of libc++, and libstdc++ may be what its provider was compiled with
+        return ("undefined-symbol-link", "undefined-symbol-version", "undefined-symbol-abi", "wrong-arch")
     return ("undefined-symbol-link", "undefined-symbol-version", "wrong-arch", "undefined-symbol-abi")
 
 
@@ -262,9 +283,18 @@ def _undefined_cxx(found: Found, symbol: str, kind: str, _: str) -> tuple[str, .
         return ("undefined-symbol-link", "undefined-symbol-abi", "undefined-symbol-version")
     if kind in ("framework", "absl"):
         return ("undefined-symbol-version", "undefined-symbol-abi", "undefined-symbol-link")
-    if kind == "c++":
+    if kind == "c++" and not mangled.is_of_host(symbol):
         return ("undefined-symbol-link", "undefined-symbol-version", "undefined-symbol-abi")
+    if _own(obj, symbol) or mangled.is_fortran(symbol):
+        return ("undefined-symbol-link", "undefined-symbol-version", "search-path")
     return ("undefined-symbol-version", "undefined-symbol-link", "search-path")
+
+
+def _own(obj: str, symbol: str) -> bool:
+    """Whether a C symbol is named after its own library: a source file was left out when it was linked."""
+    stem = cut.base_name(obj).split(".")[0].lower()
+    stem = stem[3:] if stem.startswith("lib") else stem
+    return len(stem) > 3 and symbol.lower().replace("lib", "", 1).startswith(stem)
 
 
 def _version(found: Found, text: str, loader: str) -> tuple[str, ...]:
@@ -275,6 +305,8 @@ def _version(found: Found, text: str, loader: str) -> tuple[str, ...]:
         return ("undefined-symbol-version", "search-path", "symbol-version-missing")
     if state == "plugin":
         return ("undefined-symbol-version", "file-missing")
+    if state == "host":
+        return ("undefined-symbol-version", "python-abi", "search-path")
     if found.platform == "dyld":
         return ("search-path", "symbol-version-missing", "undefined-symbol-version")
     #: A program of the system that is given an environment's library: LD_LIBRARY_PATH leaks.

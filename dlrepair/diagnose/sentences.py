@@ -5,7 +5,17 @@
 from __future__ import annotations
 
 #: Before the name of a library in prose.
-_VERB = r"(?:[Uu]nable to|[Ff]ailed to|[Cc]ould not|[Cc]annot|[Cc]ouldn't) "
+_VERB = r"(?:[Uu]nable to|[Ff]ailed to|[Cc]ould not|[Cc]annot|[Cc]ouldn't|[Cc]an't) "
+_KEYWORDS = ("nable to ", "ailed to ", "ould not ", "annot ", "ouldn't ", "an't ")
+#: A library by its file name, and one by its name in prose, which no adjective is.
+_BY_FILE = (
+    _VERB
+    + r"""(?:find|locate|load|open|dlopen) (?:the |a )?(?:dynamic |shared |native )*(?:library |libraries |library:\s*|lib )?['\"`]?(?P<obj>[\w@./~+-]+\.(?:so(?:\.\d+)*|dylib|dll))\b"""
+)
+_BY_NAME = (
+    _VERB
+    + r"""(?:find|locate|load) (?:the |a )?['\"`]?(?!(?:[Ss]hared|[Dd]ynamic|[Nn]ative|C|the|any|this|[Pp]ython|required|of)\b)(?P<obj>[\w.+-]+)['\"`]? (?:shared |dynamic |native |C )*(?:library|libraries)\b"""
+)
 
 #: (keyword, pattern, kind, weight, fact): the pattern is searched around the keyword; its groups ``obj`` and
 #: ``missing`` are there where the sentence names them.
@@ -29,8 +39,14 @@ SENTENCES = (
     ("] Permission denied: ", r"""Permission denied: b?['"](?P<obj>[^'"\n]+)['"]""", "permission", 7, "file"),
     ("] Cannot allocate memory: ", r"""Cannot allocate memory: b?['"](?P<obj>[^'"\n]+)['"]""", "no-memory", 7, "file"),
     ("Inconsistency detected by ld.so", r"""Inconsistency detected by ld\.so""", "unknown", 6, "ld.so"),
-    ("Could not load this library", r"""Could not load this library:\s*(?P<obj>[^\s'"]+)""", "not-found", 6, "either-opened"),
-    ("java.library.path", r"""no (?P<obj>(?P<missing>[\w.+-]+)) in java\.library\.path""", "not-found", 8, "java"),
+    (
+        "Could not load this library",
+        r"""Could not load this library:\s*(?P<obj>[^\s'"]+)""",
+        "not-found",
+        6,
+        "either-opened",
+    ),
+    ("java.library.path", r"""no (?P<obj>(?P<missing>[\w.+-]+)) in java\.library\.path""", "not-found", 6, "java"),
     (
         "or one of its dependencies. In order",
         r"""load shared library '(?P<obj>(?P<missing>[^'\n]+))' or one of its dependencies""",
@@ -113,86 +129,6 @@ SENTENCES = (
     ),
     ("cannot find -l", r"""cannot find -l(?P<obj>:?[\w.+-]+)""", "not-found", 5, "linker"),
     ("skipping incompatible", r"""skipping incompatible (?P<obj>\S+) when searching for""", "wrong-class", 6, "linker"),
-    (
-        "nable to ",
-        _VERB
-        + r"""(?:find|locate|load|open|dlopen) (?:the |a )?(?:dynamic |shared |native )?(?:library |libraries |lib )?['\"`]?(?P<obj>[\w@./~+-]+\.(?:so(?:\.\d+)*|dylib|dll))\b""",
-        "not-found",
-        5,
-        "file",
-    ),
-    (
-        "ailed to ",
-        _VERB
-        + r"""(?:find|locate|load|open|dlopen) (?:the |a )?(?:dynamic |shared |native )?(?:library |libraries |lib )?['\"`]?(?P<obj>[\w@./~+-]+\.(?:so(?:\.\d+)*|dylib|dll))\b""",
-        "not-found",
-        5,
-        "file",
-    ),
-    (
-        "ould not ",
-        _VERB
-        + r"""(?:find|locate|load|open|dlopen) (?:the |a )?(?:dynamic |shared |native )?(?:library |libraries |lib )?['\"`]?(?P<obj>[\w@./~+-]+\.(?:so(?:\.\d+)*|dylib|dll))\b""",
-        "not-found",
-        5,
-        "file",
-    ),
-    (
-        "annot ",
-        _VERB
-        + r"""(?:find|locate|load|open|dlopen) (?:the |a )?(?:dynamic |shared |native )?(?:library |libraries |lib )?['\"`]?(?P<obj>[\w@./~+-]+\.(?:so(?:\.\d+)*|dylib|dll))\b""",
-        "not-found",
-        5,
-        "file",
-    ),
-    (
-        "ouldn't ",
-        _VERB
-        + r"""(?:find|locate|load|open|dlopen) (?:the |a )?(?:dynamic |shared |native )?(?:library |libraries |lib )?['\"`]?(?P<obj>[\w@./~+-]+\.(?:so(?:\.\d+)*|dylib|dll))\b""",
-        "not-found",
-        5,
-        "file",
-    ),
-    (
-        "nable to ",
-        _VERB
-        + r"""(?:find|locate|load) (?:the |a )?['\"`]?(?P<obj>[\w.+-]+)['\"`]? (?:shared |dynamic |native |C )*(?:library|libraries)\b""",
-        "not-found",
-        5,
-        "library",
-    ),
-    (
-        "ailed to ",
-        _VERB
-        + r"""(?:find|locate|load) (?:the |a )?['\"`]?(?P<obj>[\w.+-]+)['\"`]? (?:shared |dynamic |native |C )*(?:library|libraries)\b""",
-        "not-found",
-        5,
-        "library",
-    ),
-    (
-        "ould not ",
-        _VERB
-        + r"""(?:find|locate|load) (?:the |a )?['\"`]?(?P<obj>[\w.+-]+)['\"`]? (?:shared |dynamic |native |C )*(?:library|libraries)\b""",
-        "not-found",
-        5,
-        "library",
-    ),
-    (
-        "annot ",
-        _VERB
-        + r"""(?:find|locate|load) (?:the |a )?['\"`]?(?P<obj>[\w.+-]+)['\"`]? (?:shared |dynamic |native |C )*(?:library|libraries)\b""",
-        "not-found",
-        5,
-        "library",
-    ),
-    (
-        "ouldn't ",
-        _VERB
-        + r"""(?:find|locate|load) (?:the |a )?['\"`]?(?P<obj>[\w.+-]+)['\"`]? (?:shared |dynamic |native |C )*(?:library|libraries)\b""",
-        "not-found",
-        5,
-        "library",
-    ),
     ("library", r"""(?<![\w.+-])(?P<obj>[\w.+-]+) (?:shared )?library (?:was )?not found""", "not-found", 4, "library"),
     ("共享库", r"""\u65e0\u6cd5\u627e\u5230 ?(?P<obj>[\w.+-]+) ?\u5171\u4eab\u5e93""", "not-found", 5, "library"),
     (" not found", r"""Library (?P<obj>[\w.+-]+) (?:is )?not found""", "not-found", 4, "library"),
@@ -205,4 +141,89 @@ SENTENCES = (
         2,
         "source-tree",
     ),
+    # Java (ClassLoader.loadLibrary) looks whether the file exists before it opens it.
+    ("an't load library", r"""Can't load library: (?P<obj>[^\s,'"]+)""", "not-found", 9, "file"),
+    (
+        "DllNotFoundException",
+        r"""DllNotFoundException\s?: (?P<obj>(?P<missing>[\w@./~+-]+)) assembly:""",
+        "not-found",
+        8,
+        "dotnet",
+    ),
+    (
+        "ibrary symbols for",
+        r"""Could not load shared library symbols for\s+(?P<obj>[^\s,]+?)[.,]?(?:\s|$)""",
+        "not-found",
+        6,
+        "gdb",
+    ),
+    (
+        "as an executable file",
+        r"""Could not open [`'](?:target:)?(?P<obj>[^`'\n]+)' as an executable file""",
+        "not-found",
+        6,
+        "gdb",
+    ),
+    (
+        "s it installed?",
+        r"""[Uu]nable to load (?P<obj>(?P<missing>[\w.+-]+))\. Is it installed\?""",
+        "not-found",
+        6,
+        "gpu",
+    ),
+    (
+        "platform plugin",
+        r"""(?P<missing>[\w.-]+) is needed to load the Qt (?P<obj>\w+) platform plugin""",
+        "not-found",
+        8,
+        "either-opened",
+    ),
+    (
+        "Qt platform plugin",
+        r"""load the Qt platform plugin "(?P<obj>\w+)"(?P<missing>)""",
+        "not-found",
+        6,
+        "either-opened",
+    ),
+    # Another release of the program that loads it: Node.js, Ruby, PHP, Perl, PostgreSQL.
+    (
+        "NODE_MODULE_VERSION",
+        r"""The module '(?P<obj>[^'\n]+)'\s+was compiled against a different Node\.js version""",
+        "version-not-found",
+        9,
+        "host",
+    ),
+    ("NODE_MODULE_VERSION", r"""was compiled against a different Node\.js version""", "version-not-found", 8, "host"),
+    (
+        "incompatible library version",
+        r"""incompatible library version - (?P<obj>[^\s()]+)""",
+        "version-not-found",
+        9,
+        "host",
+    ),
+    (
+        "compiled with module API",
+        r"""(?P<obj>[\w.+-]+): Unable to initialize module\s+Module compiled with module API=""",
+        "version-not-found",
+        9,
+        "host",
+    ),
+    (
+        "binaries are mismatched",
+        r"""(?P<obj>[\w.+-]+): loadable library and perl binaries are mismatched""",
+        "version-not-found",
+        9,
+        "host",
+    ),
+    (
+        "incompatible library ",
+        r"""incompatible library ["'](?P<obj>[^"'\n]+)["']: (?:version mismatch|missing magic)""",
+        "version-not-found",
+        9,
+        "host",
+    ),
+) + tuple(
+    (keyword, pattern, "not-found", 5, fact)
+    for pattern, fact in ((_BY_FILE, "file"), (_BY_NAME, "library"))
+    for keyword in _KEYWORDS
 )

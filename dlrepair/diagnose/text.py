@@ -144,9 +144,10 @@ def object_before(text: str, pos: int) -> str | None:
         if paren >= 0 and ")" not in token[paren:]:
             token = token[paren + 1 :]
     token = _path_of_words(token.strip())
-    if not is_library(token) and ":" in token:
-        last = token.rsplit(":", 1)[-1]
-        token = last if is_library(last) else token
+    if ":" in token:  # Error:libx.so, target:/usr/lib/libx.so, no drive letter and no part of a path
+        before, _, last = token.rpartition(":")
+        label = (len(before) > 1 and "/" not in before) or not is_library(token)
+        token = last if is_library(last) and label else token
     token = _with_wrapped_head(text, start, head, strip_marks(token))
     if token.endswith(("Error", "Exception", "Warning")) and not is_path(token):
         return None

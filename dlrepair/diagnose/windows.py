@@ -51,7 +51,7 @@ _ABSENT = (
 
 _ENTRY = (
     r"procedure entry point (?P<symbol>\S+) could not be located in the dynamic link library\s+"
-    r"(?P<lib>[^\n]+?)\.?\s*(?:$|\n)"
+    r"(?P<lib>[^\n]+?)\.?[\"'\s]*(?:$|\n)"
 )
 
 

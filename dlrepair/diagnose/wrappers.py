@@ -34,11 +34,13 @@ def scan(text: str) -> list[Found]:
         groups = match.groupdict()
         obj = cut.strip_marks(groups.get("obj") or "")
         missing = groups.get("missing") or ""
-        if kind == "not-found" and not missing:
+        if kind == "not-found" and "missing" not in groups:
             missing = cut.base_name(obj)
         item = Found(kind, obj, missing, start + match.start(), weight, "", state=fact)
         if fact == "export":
             item.obj = obj
+        if fact == "dotnet":
+            _quoted_by_dotnet(item, text[start + match.end() :][:2000])
         found.append(item)
     if not found and "NotFoundError" in text:
         name = _any_library(text)
@@ -56,6 +58,31 @@ def scan(text: str) -> list[Found]:
     return found
 
 
+def _quoted_by_dotnet(item: Found, behind: str) -> None:
+    """What the loader said to .NET: of the library itself, under one of the names that were tried, or of another."""
+    from dlrepair.diagnose import dyld, glibc
+
+    asked = _stem(item.obj or "")
+    quoted = [one for one in glibc.scan(behind) + dyld.scan(behind) if one.kind == "not-found" and one.missing]
+    if quoted and _stem(quoted[0].missing or "") not in (asked, "lib" + asked):
+        item.missing = quoted[0].missing
+        item.facts["state"] = "either-opened"
+    elif (quoted and quoted[0].platform == "dyld") or asked in _WITHOUT_VERSION:
+        item.facts["state"] = "absent"
+
+
+#: Parts of the C library: their names have a version in every system without a compiler's files.
+_WITHOUT_VERSION = ("dl", "pthread", "rt", "m", "c", "util", "resolv")
+
+
+def _stem(name: str) -> str:
+    """``foo`` of ``/a/libfoo.so.1``."""
+    base = cut.base_name(name)
+    for mark in (".so", ".dylib", ".dll"):
+        base = base.split(mark)[0]
+    return base[3:] if base.startswith("lib") and not base.startswith("liblib") else base.replace("liblib", "", 1)
+
+
 def _any_library(text: str) -> str | None:
     import re
 
@@ -70,6 +97,7 @@ _OPENER = (
         r"(?: the)?(?: \w+){0,3}? ['\"`(]?(?P<obj>[^\s'\"`:()]+\.(?:so(?:\.\d+)*|dylib|dll|node|pyd))"
     ),
     r"[Ll]oad library (?P<obj>\S+) failed",
+    r"Unable to import required dependencies:\s+(?P<obj>\w+):",
 )
 
 
@@ -96,7 +124,7 @@ def context(text: str, pos: int, missing: str | None) -> str | None:
 
 
 _IMPORT = (
-    r"(?:from\s+(?P<source>\.*[\w.]*)\s+import\s+(?P<names>\(?[\w*]+)"
+    r"(?:from\s+(?P<source>\.*[\w.]*)\s+import\s+(?P<names>\(?[\w*]*)"
     r"|import\s+(?P<module>[\w.]+)"
     r"|[^\n]*?\b(?:load_module|import_module|load_dynamic)\(\s*['\"](?P<literal>[\w.]+)['\"]"
     r"|[^\n]*?\b(?:CDLL|LoadLibrary|load_op_library|load_library|dlopen)\(\s*u?['\"](?P<path>[^'\"\n]+)['\"]"
@@ -123,7 +151,7 @@ def _source_line(before: str, missing: str | None) -> str | None:
         return str(last.group("module") or last.group("literal"))
     source, name = last.group("source").lstrip("."), last.group("names").lstrip("(")
     if not source:
-        return name if name != "*" else None
+        return name if name not in ("*", "") else None
     if name.startswith("_") and not source.rsplit(".", 1)[-1].startswith("_"):
         return source + "." + name
     return source

@@ -349,13 +349,28 @@ FORMS = [
     "ctypes.CDLL(Path(__file__).with_name('one.so'))",
     "ctypes.CDLL(os.path.join(HERE, *['x', 'one.so']))",
     "ctypes.CDLL(self.PATH)",
+    "ctypes.CDLL(HERE + os.sep + NAME + sysconfig.get_config_var('EXT_SUFFIX'))",
+    "ctypes.CDLL(HERE + '/op' + importlib.machinery.EXTENSION_SUFFIXES[0])",
+    "ctypes.CDLL('a.dll' if os.name == 'nt' else './a.so')",
+    "ctypes.CDLL(os.environ.get('NO_SUCH_VARIABLE', '/opt/b.so'))",
+    "ctypes.CDLL(os.environ['HOME'] + '/c.so')",
+    "ctypes.CDLL(['d.so', 'e.so'][1])",
+    "ctypes.CDLL('lib{}.txt'.format(NAME).replace('.txt', '.so'))",
+    "ctypes.CDLL(sorted(glob.glob(os.path.join(HERE, 'tr*.py')))[0])",
+    "[ctypes.CDLL(file) for file in glob.glob(HERE + '/*.py')]",
+    "def load(lib):\n    ctypes.CDLL(os.path.join(HERE, lib))\nload('f.so')\nload(lib='g.so')",
+    "if sys.platform.startswith('win'):\n    ctypes.CDLL('h.dll')\nelse:\n    ctypes.CDLL('h.so')",
+    "if platform.system().lower() == 'darwin':\n    N = 'i.dylib'\nelse:\n    N = 'i.so'\nctypes.CDLL(N)",
+    "P = argparse.ArgumentParser()\nP.add_argument('-o', '--op-lib', default='./j.so')\n"
+    "A = P.parse_args([])\nctypes.CDLL(A.op_lib)",
 ]
 
 
 @pytest.mark.parametrize("form", FORMS)
 def test_forms_of_constant_paths_agree_with_python(form, tmp_path):
     """What the text is read as is what Python makes of it: the call is run with a loader that only notes its path."""
-    head = "import os, sys\nfrom pathlib import Path\nHERE = os.path.dirname(os.path.realpath(__file__))\nNAME = 'op'\n"
+    head = "import argparse, glob, importlib.machinery, os, platform, sys, sysconfig\nfrom pathlib import Path\n"
+    head += "HERE = os.path.dirname(os.path.realpath(__file__))\nNAME = 'op'\n"
     head += "class Holder:\n    PATH = os.path.join(HERE, 'held.so')\n"
     script = os.path.join(os.path.realpath(str(tmp_path)), "train.py")
     with open(script, "w") as handle:
@@ -381,7 +396,9 @@ def test_what_is_not_constant_is_left_out(tmp_path):
     lines += ["ctypes.CDLL('%d.so' % 'x')", "ctypes.CDLL('{x}'.format('y'))", "ctypes.CDLL(f'{y}.so')", "p = q = 1"]
     with open(script, "w") as handle:
         handle.write("\n".join(lines) + "\n")
-    assert [site.requested for site in loadsites.find(script)] == ["one.so", "two.so"]
+    sites, untold = loadsites.survey(script)
+    assert [site.requested for site in sites] == ["one.so", "two.so"]
+    assert untold == [4, 5, 6, 7]
 
 
 @pytest.mark.parametrize(

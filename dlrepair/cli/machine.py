@@ -1,0 +1,91 @@
+"""What this machine tells about a script's expressions: its system, suffixes and files. Runs nothing."""
+
+from __future__ import annotations
+
+import ast
+import glob
+import os
+import platform
+import sys
+import sysconfig
+from typing import Iterator
+
+#: expressions that name the operating system -> what they are here
+_SYSTEM = {
+    "sys.platform": sys.platform,
+    "os.name": os.name,
+    "platform.system": platform.system(),
+    "system": platform.system(),
+    "platform.machine": platform.machine(),
+}
+MAX_FILES = 16
+
+
+def dotted(node: ast.AST) -> str:
+    """``a.b.c`` of a name or an attribute; what is not a name stands for nothing."""
+    if isinstance(node, ast.Name):
+        return node.id
+    if isinstance(node, ast.Attribute):
+        return "{}.{}".format(dotted(node.value), node.attr).lstrip(".")
+    return ""
+
+
+def truth(test: ast.expr) -> bool | None:
+    """Whether a test of the operating system holds here; None for any other test."""
+    if isinstance(test, ast.UnaryOp) and isinstance(test.op, ast.Not):
+        inner = truth(test.operand)
+        return None if inner is None else not inner
+    if isinstance(test, ast.Compare) and len(test.ops) == 1:
+        here, asked = _system(test.left), _text(test.comparators[0])
+        if here is None or asked is None:
+            return None
+        if isinstance(test.ops[0], (ast.Eq, ast.NotEq)):
+            return (here == asked) == isinstance(test.ops[0], ast.Eq)
+        return None
+    if isinstance(test, ast.Call) and isinstance(test.func, ast.Attribute) and test.func.attr == "startswith":
+        here, asked = _system(test.func.value), _text(test.args[0]) if test.args else None
+        return None if here is None or asked is None else here.startswith(asked)
+    return None
+
+
+def _system(node: ast.AST) -> str | None:
+    if isinstance(node, ast.Call):
+        lowered = isinstance(node.func, ast.Attribute) and node.func.attr == "lower"
+        if lowered:
+            here = _system(node.func.value)  # type: ignore[attr-defined]
+            return None if here is None else here.lower()
+        node = node.func
+    return _SYSTEM.get(dotted(node))
+
+
+def _text(node: ast.AST) -> str | None:
+    value = getattr(node, "value", getattr(node, "s", None))
+    return value if isinstance(value, str) else None
+
+
+def live(tree: ast.AST) -> Iterator[ast.AST]:
+    """Every node but those below an ``if`` for another operating system."""
+    waiting = [tree]
+    while waiting:
+        node = waiting.pop()
+        yield node
+        holds = truth(node.test) if isinstance(node, ast.If) else None
+        if isinstance(node, ast.If) and holds is not None:
+            waiting.extend(reversed(node.body if holds else node.orelse))
+        else:
+            waiting.extend(reversed(list(ast.iter_child_nodes(node))))
+
+
+def suffix(variable: str) -> tuple[str, ...]:
+    """The suffix of extension modules, by the name of a configuration variable (``SO`` is what it was till 3.10)."""
+    value = sysconfig.get_config_var("EXT_SUFFIX") if variable in ("EXT_SUFFIX", "SO") else None
+    return (value,) if isinstance(value, str) else ()
+
+
+def files(patterns: list[str]) -> tuple[str, ...]:
+    """The first files that the patterns find, in the order of their names."""
+    found: list[str] = []
+    for pattern in patterns:
+        if "**" not in pattern:
+            found.extend(sorted(glob.glob(pattern)))
+    return tuple(found[:MAX_FILES])

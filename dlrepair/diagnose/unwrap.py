@@ -1,0 +1,58 @@
+"""Line breaks that a terminal or a mail program put into a message, taken out again."""
+
+from __future__ import annotations
+
+#: Widths at which terminals, mail programs and log viewers break lines.
+_WIDTHS = (72, 76, 78, 79, 80, 100, 120, 132, 140, 150, 160)
+
+#: What begins a line of its own: a new record of a log, a frame of a traceback, a field of dyld's message.
+_FRESH = (
+    r"\s{2,}|\d{4}-\d\d-\d\d|\[[A-Z\d]|Traceback |File \"|\w[\w.]*(?:Error|Exception|Warning)\b|(?:ERROR|WARNING)\b"
+    r"|dyld\b|Referenced from|Expected in|Reason:|Did find|During handling|The above exception|[-+=*#]{3}|at \w"
+    r"|\$ |Error |>>>|\)"
+)
+
+
+def at_width(text: str) -> str:
+    """``text`` with the breaks of a terminal taken out: a line that is as long as the widest goes on in the next.
+
+    Left alone where no line or only one of an unusual width is that long.
+    """
+    import re
+
+    lines = text.split("\n")
+    width = max(map(len, lines))
+    full = [index for index, line in enumerate(lines[:-1]) if len(line) == width]
+    if not 40 <= width <= 400 or not full or (len(full) < 2 and width not in _WIDTHS):
+        return text
+    fresh = re.compile(_FRESH)
+    out = [lines[0]]
+    for index, line in enumerate(lines[1:]):
+        before = lines[index]
+        alike = before[:20] == line[:20]
+        ended = before.endswith(".") and line[:1].isupper()
+        if len(before) == width and line.strip() and not alike and not ended and not fresh.match(line):
+            out[-1] += line
+        else:
+            out.append(line)
+    return "\n".join(out)
+
+
+def at_words(text: str) -> str:
+    """``text`` with breaks between words taken out, where the next word would not have fitted on the line."""
+    import re
+
+    lines = text.split("\n")
+    width = max([len(line.rstrip()) for line in lines if " " in line.strip()] or [0])
+    if not 30 <= width <= 400 or len(lines) < 2:
+        return text
+    fresh = re.compile(_FRESH)
+    out = [lines[0]]
+    for index, line in enumerate(lines[1:]):
+        before = lines[index].rstrip()
+        word = line.split(" ", 1)[0]
+        if word and before and len(before) + 1 + len(word) > width and not fresh.match(line):
+            out[-1] = out[-1].rstrip() + " " + line
+        else:
+            out.append(line)
+    return "\n".join(out)
