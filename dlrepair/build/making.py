@@ -34,8 +34,8 @@ class Making:
         self._say_started()
         helpers: list[str] = []
         os.mkdir(os.path.join(self.directory, "out"), 0o700)
-        for part in self.parts:
-            helpers = self._library(part, helpers)
+        for part, files in zip(self.parts, self._objects()):
+            helpers = self._library(part, files, helpers)
         self._check_ops(self.parts[-1], helpers[-1])
         key = prepared.library_key()
         facts = {
@@ -67,9 +67,8 @@ class Making:
             compiler=prepared.chain.compiler.version, tensorflow=version, notes=prepared.notes,
         )  # fmt: skip
 
-    def _library(self, part: Part, helpers: list[str]) -> list[str]:
-        """Compiles what is not known, links, and answers the libraries that the next one links as helpers."""
-        files = self._objects(part)
+    def _library(self, part: Part, files: list[str], helpers: list[str]) -> list[str]:
+        """Links, and answers the libraries that the next one links as helpers."""
         output = os.path.join(self.directory, "out", part.name)
         is_helper = part is not self.parts[-1]
         argv = commands.link(part.recipe, part.toolchain, files, output, helpers, part.name if is_helper else "")
@@ -98,39 +97,49 @@ class Making:
                 raise BuildFailed("does-not-fit", "{} was built, and {}".format(part.name, text))
             self.prepared.note(text)
 
-    def _objects(self, part: Part) -> list[str]:
-        """Paths of the objects of one library: kept ones, and those that are compiled now."""
+    def _objects(self) -> list[list[str]]:
+        """Paths of the objects of each library: kept ones, and those that are compiled now, helpers' among them."""
         from dlrepair.build import workshop
 
-        files: dict[int, str] = {}
-        todo = []
-        for at in range(len(part.units)):
-            known = part.known[at]
+        files = [self._kept(part) for part in self.parts]
+        todo = [[at for at in range(len(part.units)) if at not in have] for part, have in zip(self.parts, files)]
+        busy = [number for number, units in enumerate(todo) if units]
+        names = [os.path.basename(self.parts[number].units[at].source) for number in busy for at in todo[number]]
+        shops = {number: self._shop(self.parts[number], ", ".join(names)) for number in busy}
+        work = [(shops[number], [self.parts[number].units[at] for at in todo[number]]) for number in busy]
+        made = workshop.compile_together(work)
+        changed = self.prepared.changed() if busy else ""
+        if changed:  # what a compiler has read then, and whether it was at fault, cannot be said
+            raise Changed(changed)
+        for number, ones in zip(busy, made):
+            for at, one in zip(todo[number], ones):
+                if one.reason:
+                    text = parts.sentence(one.reason, one.unit.source, one.output)
+                    raise BuildFailed(one.reason, text, parts.log_of(one.argv, one.output))
+                files[number][at] = self._keep(self.parts[number], at, one, shops[number])
+        return [[have[at] for at in sorted(have)] for have in files]
+
+    def _kept(self, part: Part) -> dict[int, str]:
+        """Number of a source -> its object, of those that the store has."""
+        files = {}
+        for at, known in enumerate(part.known):
             facts = builds.find(known.key) if known is not None else None
             if facts is not None:
                 files[at] = os.path.join(facts["directory"], objects.OBJECT)
                 self.steps += [step for step in facts.get("steps", []) if step not in self.steps]
-            else:
-                todo.append(at)
-        if todo:
-            names = ", ".join(os.path.basename(part.units[at].source) for at in todo)
-            place = os.path.join(self.directory, part.name + ".d")
-            os.mkdir(place, 0o700)
-            shop = workshop.Workshop(
-                place, self.directory, part.toolchain, part.scan, self._note_steps,
-                lambda: self.watcher.tick("compiling " + names),
-            )  # fmt: skip
-            self._with_precompiled(shop, part)
-            made = shop.compile([part.units[at] for at in todo])
-            changed = self.prepared.changed()
-            if changed:  # what a compiler has read then, and whether it was at fault, cannot be said
-                raise Changed(changed)
-            for at, one in zip(todo, made):
-                if one.reason:
-                    text = parts.sentence(one.reason, one.unit.source, one.output)
-                    raise BuildFailed(one.reason, text, parts.log_of(one.argv, one.output))
-                files[at] = self._keep(part, at, one, shop)
-        return [files[at] for at in range(len(part.units))]
+        return files
+
+    def _shop(self, part: Part, names: str) -> Workshop:
+        from dlrepair.build import workshop
+
+        place = os.path.join(self.directory, part.name + ".d")
+        os.mkdir(place, 0o700)
+        shop = workshop.Workshop(
+            place, self.directory, part.toolchain, part.scan, self._note_steps,
+            lambda: self.watcher.tick("compiling " + names),
+        )  # fmt: skip
+        self._with_precompiled(shop, part)
+        return shop
 
     @staticmethod
     def _with_precompiled(shop: Workshop, part: Part) -> None:

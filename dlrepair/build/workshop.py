@@ -59,26 +59,13 @@ class Workshop:
         if toolchain.tensorflow is not None:
             self._forward(scan.angled)
 
-    def compile(self, units: Sequence[Unit]) -> list[Made]:
-        """What came of each source; sources are compiled side by side, and each climbs the ladder by itself."""
+    def _begin(self, units: Sequence[Unit]) -> list[Made]:
         made = [Made(unit) for unit in units]
         steps = eras.known(self.toolchain.tensorflow, self.scan.texts.values())
         if steps:
             self.note([step.name for step in steps], "known of TensorFlow {}".format(self._release()))
         for one in made:
             one.steps = steps
-        todo = list(range(len(made)))
-        for _ in range(ROUNDS):
-            commands = [self._command(made[at], at) for at in todo]
-            ran = compiler.run_all(commands, temporary=self.top, tick=self.tick)
-            again = []
-            for at, done in zip(todo, ran):
-                self._take(made[at], done)
-                if done.reason and self._climb(made[at], done):
-                    again.append(at)
-            todo = again
-            if not todo:
-                break
         return made
 
     def _release(self) -> str:
@@ -198,3 +185,25 @@ class Workshop:
     def forwarded(self) -> bool:
         """Whether a header was forwarded."""
         return bool(self._forwarded)
+
+
+def compile_together(work: Sequence[tuple[Workshop, Sequence[Unit]]]) -> list[list[Made]]:
+    """What came of each source of each workshop; all are compiled side by side, and each climbs the ladder by itself.
+
+    A library need not wait for the helpers that it links: only linking does.
+    """
+    made = [shop._begin(units) for shop, units in work]
+    todo = [(number, at) for number, ones in enumerate(made) for at in range(len(ones))]
+    for _ in range(ROUNDS):
+        if not todo:
+            break
+        commands = [work[number][0]._command(made[number][at], at) for number, at in todo]
+        ran = compiler.run_all(commands, temporary=work[0][0].top, tick=work[0][0].tick)
+        again = []
+        for (number, at), done in zip(todo, ran):
+            shop, one = work[number][0], made[number][at]
+            shop._take(one, done)
+            if done.reason and shop._climb(one, done):
+                again.append((number, at))
+        todo = again
+    return made

@@ -85,8 +85,9 @@ def _by_scripts(wanted: str, failed: dict[str, Any] | None) -> dict[str, Any] | 
             last = dict(failed or report_of(wanted, recipe, refused, None))
             if failed is not None:
                 last["notes"] = [*last["notes"], scripted.refusal(script)]
-            last["help"] = "dlrepair trust {}".format(shlex.quote(os.path.relpath(script.path)))
-            return last
+            if failed is None or failed["reason"] != "compile-error" or "No such file" in failed["first_error"]:
+                last["help"] = "dlrepair trust {}".format(shlex.quote(os.path.relpath(script.path)))
+            return last  # else the source is at fault, and a script would not compile it either
     return last
 
 
