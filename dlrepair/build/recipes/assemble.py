@@ -9,7 +9,7 @@ from dlrepair.build.recipes.content import facts_of
 from dlrepair.build.recipes.driver import Call, input_kind, read_call
 from dlrepair.build.recipes.patterns import fits
 from dlrepair.build.recipes.programs import is_compiler
-from dlrepair.build.recipes.text import absolute, has_unknown, is_known, show, without_unknown
+from dlrepair.build.recipes.text import PYTHON, absolute, has_unknown, is_known, show, without_unknown
 from dlrepair.model.build import Recipe
 
 TYPE_CHECKING = False
@@ -143,7 +143,7 @@ class _Collector:
             self.cuda_libraries = []
         command = self.call.command
         return Recipe(
-            output=show(without_unknown(os.path.basename(output))),
+            output=show(without_unknown(os.path.basename(output)).replace(PYTHON, ".so")),
             sources=tuple(self.sources),
             cuda_sources=tuple(self.cuda_sources),
             include_dirs=tuple(self.includes),

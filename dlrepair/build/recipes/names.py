@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 
-from dlrepair.build.recipes.text import is_known, without_unknown
+from dlrepair.build.recipes.text import PYTHON, is_known, without_unknown
 
 #: How far an output's name is from the wanted one; what is not here does not fit.
 RULES = {
@@ -57,7 +57,7 @@ def fit(output: str, wanted: str) -> str:
     if have == want:
         return "exact"
     if not is_known(have):
-        known = without_unknown(have)
+        known = without_unknown(have).replace(PYTHON, ".so")  # the suffix that Python gives its modules
         if stem(known) and stem(known) == stem(want):
             return "python-suffix"
         return "unknown-part" if len(stem(known)) > 2 and stem(known).strip("_") in stem(want) else ""

@@ -27,6 +27,11 @@ _SPEAKS = frozenset(
     match compile sub findall encode decode strip split join append extend insert replace startswith endswith log echo
     pprint update get exit""".split()
 )
+#: What an Extension is given, in the order of its arguments, and what distutils lets a command add to it.
+_GIVEN = ("name", "sources", "include_dirs", "define_macros", "undef_macros", "library_dirs", "libraries")
+_ADDED = ("include_dirs", "define_macros", "library_dirs", "libraries", "extra_compile_args", "extra_link_args")
+#: Methods of a ``build_ext`` of the project's own in which that happens.
+_BUILDERS = ("build_extension", "build_extensions", "finalize_options", "run")
 #: Their first argument is a file, not a command.
 _NOT_EXTENSIONS = ("CMakeExtension", "BazelExtension", "RustExtension")
 
@@ -40,6 +45,8 @@ class _File:
         self.kind = kind
         self.directory = os.path.dirname(path)
         self.written: list[str] = []  #: what it writes to files
+        self.extensions: list[tuple[dict[str, Any], int, bool]] = []  #: (arguments, line, taken)
+        self.added: dict[str, list[Any]] = {name: [] for name in _ADDED}  #: to every extension, while it is built
         self.evaluator = Evaluator(path, self.directory, reading.budget, reading.environ, self.on_call)
 
     def read(self) -> None:
@@ -52,7 +59,14 @@ class _File:
         except Return:
             pass
         self.evaluator.directory = self.directory
+        for function in self.evaluator.functions:
+            if function.node.name in _BUILDERS:
+                names = ["ext"] + [one.arg for one in function.node.args.args[1:2]]
+                for name in names:
+                    function.scope.update({"{}.{}".format(name, key): self.added[key] for key in _ADDED})
         self.evaluator.run_uncalled()
+        for given, line, taken in self.extensions:
+            self._extension(given, line, taken)
         text = "".join(self.written)
         if "\n\t" in text and _COMPILES.search(text):  # it writes a makefile and starts make
             make = Makefile(self.reading, self.path)
@@ -63,7 +77,7 @@ class _File:
         """Note a call that builds something; return its value, None if it has the usual one."""
         base = name.rpartition(".")[2]
         if base.endswith("Extension") and base not in _NOT_EXTENSIONS:
-            self._extension(args, named, node.lineno)
+            self.extensions.append((dict(zip(_GIVEN, args), **named), node.lineno, self.evaluator.taken))
             return unknown(base)
         if base == "get_plugin":
             self._plugin(args, named, node.lineno)
@@ -71,7 +85,8 @@ class _File:
         if base == "cythonize" and args:
             for pattern in args[0] if isinstance(args[0], list) else [args[0]]:
                 if isinstance(pattern, str) and pattern.endswith(".pyx") and "*" not in pattern:
-                    self._extension([pattern[:-4].replace("/", "."), [pattern]], {}, node.lineno)
+                    given = {"name": pattern[:-4].replace("/", "."), "sources": [pattern]}
+                    self.extensions.append((given, node.lineno, self.evaluator.taken))
             return args[0]
         if name in (".write", ".writelines") or base in ("write", "writelines"):
             self.written += [text_of(one) for one in (args[0] if args and isinstance(args[0], list) else args)]
@@ -83,31 +98,30 @@ class _File:
 
     # Extensions.
 
-    def _extension(self, args: list[Any], named: dict[str, Any], line: int) -> None:
-        """Add what distutils makes of an Extension (its documented constructor arguments, in their order)."""
-        names = ("name", "sources", "include_dirs", "define_macros", "undef_macros", "library_dirs", "libraries")
-        given = dict(zip(names, args))
-        given.update(named)
+    def _extension(self, given: dict[str, Any], line: int, taken: bool) -> None:
+        """Add what distutils makes of an Extension (its documented constructor arguments)."""
         name = text_of(given.get("name", ""))
         words = ["g++", "-shared", "-o", name.replace(".", "/") + ".so"]
         words += self._list(given, "sources")
         words += ["-I" + one for one in self._list(given, "include_dirs")]
-        for macro in self.evaluator.items(given.get("define_macros") or []):
+        for macro in [*self.evaluator.items(given.get("define_macros") or []), *self.added["define_macros"]]:
             pair = [text_of(one) for one in macro if one is not None] if isinstance(macro, list) else [text_of(macro)]
             words.append("-D" + "=".join(pair))
         words += ["-U" + one for one in self._list(given, "undef_macros")]
-        words += self._arguments(given.get("extra_compile_args"))
+        words += self._arguments(given.get("extra_compile_args")) + self._arguments(self.added["extra_compile_args"])
         words += self._list(given, "extra_objects")
         words += ["-L" + one for one in self._list(given, "library_dirs")]
         words += ["-l" + one for one in self._list(given, "libraries")]
-        words += self._arguments(given.get("extra_link_args"))
+        words += self._arguments(given.get("extra_link_args")) + self._arguments(self.added["extra_link_args"])
+        self.evaluator.taken = taken
         self._emit(words, self.directory, line, "setup.py")
 
     def _list(self, given: dict[str, Any], key: str) -> list[str]:
         value = given.get(key)
+        more = [text_of(one) for one in self.added.get(key, ())]
         if value is None:
-            return []
-        return [value] if isinstance(value, str) else [text_of(one) for one in self.evaluator.items(value)]
+            return more
+        return ([value] if isinstance(value, str) else [text_of(one) for one in self.evaluator.items(value)]) + more
 
     def _arguments(self, value: Any) -> list[str]:
         """Return compiler arguments; of those given by compiler, the host compiler's."""
