@@ -18,7 +18,7 @@ _COMMAND = re.compile(
     r"|(?:\S*/)?(?:g\+\+|gcc|nvcc|clang\+\+|c\+\+|cc|clang)(?:-[\d.]+)?\s)"
 )
 _COMPILER = re.compile(
-    r"(?:^|[\s;&`/])(?P<command>(?:g\+\+|gcc|nvcc|clang\+\+|c\+\+|cc|clang)(?:-[\d.]+)?\s+[^`\n]*(?:-o|-shared).*)",
+    r"(?:^|[\s;&`/#*])(?P<command>(?:g\+\+|gcc|nvcc|clang\+\+|c\+\+|cc|clang)(?:-[\d.]+)?\s+[^`\n]*(?:-o|-shared).*)",
     re.MULTILINE,
 )
 _PYTHONS = (".py", ".sh", ".mk", ".txt")
@@ -46,7 +46,9 @@ def _blocks(text: str) -> list[tuple[int, str]]:
     start = 0
     pending: list[str] = []
     for number, line in enumerate(text.split("\n"), 1):
-        if _FENCE.match(line):
+        if fenced is None and line.count("```") == 2:
+            line = line.replace("```", "`")
+        elif _FENCE.match(line):
             if fenced is None:
                 fenced, start = [], number + 1
             else:
