@@ -13,6 +13,8 @@ if TYPE_CHECKING:
 
     from dlrepair.diagnose.giveups import GiveUp
 
+#: evidence without which a line about a module says too little
+_SHOWN = ("other-python", "recipe")
 #: causes and contexts of an exception that are looked at
 CHAIN = 16
 
@@ -22,15 +24,20 @@ _told: set[tuple[str, str, str]] = set()
 def look(state: Any, error: Any, trace: Any) -> None:
     """Diagnoses and learns where the exception is about a library that no hook has seen. Raises nothing."""
     try:
-        one, count = error, 0
-        while one is not None and count < CHAIN:
+        one = error
+        chain: list[BaseException] = []
+        while one is not None and len(chain) < CHAIN:
             if id(one) in getattr(state, "reported", ()):
                 return
-            one, count = one.__cause__ or one.__context__, count + 1
+            chain.append(one)
+            one = one.__cause__ or one.__context__
         from dlrepair.diagnose import giveups
         from dlrepair.hooks import _guard
 
         seen = giveups.find(error, trace)
+        for one in chain[1:]:  # a package's own words about an extension module that was not found
+            if seen is None and isinstance(error, ImportError) and isinstance(one, ModuleNotFoundError):
+                seen = giveups.find(one, one.__traceback__)
         if seen is None or (seen.path, seen.variable, seen.module) in _told or _guard.busy():
             return
         _told.add((seen.path, seen.variable, seen.module))
@@ -73,6 +80,12 @@ def _report(state: Any, error: BaseException, seen: GiveUp) -> None:
     )  # fmt: skip
     context.incident = writer.new_incident()
     outcome = lookback.look(context, seen)
+    if outcome is None and seen.module:
+        from dlrepair.repair import unimported
+
+        found = unimported.diagnose(seen.module, diagnosis.symptom)
+        if found is not None:
+            diagnosis, outcome = found, lookback.unimported(context, found)
     if outcome is None:
         return
     words = lookback.words(error)
@@ -85,4 +98,7 @@ def _report(state: Any, error: BaseException, seen: GiveUp) -> None:
     from dlrepair.render import text
 
     verdicts = [one for _, one in context.verdicts if not one.accepted]
-    engine.say(text.failure_lines(outcome, diagnosis, request, verdicts, settings.verbosity), settings)
+    lines = text.failure_lines(outcome, diagnosis, request, verdicts, settings.verbosity)
+    if lines and seen.module and settings.verbosity != "full":
+        lines[1:1] = ["  fact: " + text.clean(one.text, 500) for one in diagnosis.evidence if one.key in _SHOWN]
+    engine.say(lines, settings)

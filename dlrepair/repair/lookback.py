@@ -101,6 +101,14 @@ def look(context: Context, seen: GiveUp) -> Outcome | None:
     return Outcome(False, cause, context.incident, ms=context.elapsed(), next_step=step, summary=summary)
 
 
+def unimported(context: Context, diagnosis: Diagnosis) -> Outcome:
+    """The end of the story of a module that no finder found: its file is the user's to put in place."""
+    from dlrepair.model.plan import Outcome
+
+    context.emit("load-unrepaired", cause=diagnosis.cause, next_step=diagnosis.next_step, ms=context.elapsed())
+    return Outcome(False, diagnosis.cause, context.incident, ms=context.elapsed(), next_step=diagnosis.next_step)
+
+
 def _command(context: Context, seen: GiveUp, found: str, quote: Callable[[str], str]) -> str:
     """What the user can do: put the file where the program looks, or set what makes up the path."""
     if seen.module:

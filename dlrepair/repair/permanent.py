@@ -203,7 +203,10 @@ def write(target: str, writes: Iterable[Write]) -> list[str]:
     folder = _folder(target)
     record = os.path.join(folder, "record")
     if os.path.lexists(record):
-        raise Refused("a repair of {} is written already; undo it first".format(target))
+        if not _changed(_read_record(record) or []):
+            raise Refused("a repair of {} is written already; undo it first".format(target))
+        _set_aside(folder)
+        folder = _folder(target)
     lines = []
     done: list[str] = []
     try:
@@ -219,6 +222,23 @@ def write(target: str, writes: Iterable[Write]) -> list[str]:
         undo(target, force=True)
         raise
     return done
+
+
+def _changed(lines: list[tuple[str, str, str]]) -> bool:
+    """Whether somebody has deleted or replaced what was written: there is nothing to undo any more."""
+    return any(state and _state(path) != state for path, _, state in lines)
+
+
+def _set_aside(folder: str) -> None:
+    """Makes room for another record; the former files that the old one kept stay where they can be found."""
+    number = 1
+    while os.path.lexists("{}.{}".format(folder, number)):
+        number += 1
+    aside = "{}.{}".format(folder, number)
+    os.rename(folder, aside)
+    if not any(name.startswith("kept") for name in os.listdir(aside)):
+        os.unlink(os.path.join(aside, "record"))
+        os.rmdir(aside)
 
 
 def _keep(path: str, kept: str) -> str:

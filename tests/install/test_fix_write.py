@@ -108,6 +108,27 @@ def test_what_somebody_changed_since_is_not_undone(world: World) -> None:
     assert _state(project) == mine
 
 
+@pytest.mark.parametrize("former", ["", "placeholder\n"], ids=["nothing-was-there", "a-file-was-there"])
+def test_it_is_written_again_where_somebody_took_it_away(former: str, world: World) -> None:
+    project = os.path.join(world.home, "project")
+    _build(os.path.join(project, "build"), "libmoved.so", "-Wl,-soname,libmoved.so")
+    link = os.path.join(project, "libmoved.so")
+    if former:
+        with open(link, "w") as handle:
+            handle.write(former)
+    assert world.dlrepair("fix", "project/libmoved.so", "--write").status == 0
+    os.unlink(link)
+    assert world.dlrepair("fix", "project/libmoved.so", "--write").status == 0
+    assert os.path.islink(link)
+    assert world.dlrepair("fix", "project/libmoved.so", "--undo").status == 0 and not os.path.lexists(link)
+    written = os.path.join(world.home, ".local", "state", "dlrepair", "written")
+    kept = [os.path.join(top, name) for top, _, names in os.walk(written) for name in names if name.startswith("kept")]
+    assert len(kept) == (1 if former else 0)  # the first file is still to be found
+    for path in kept:
+        with open(path) as stream:
+            assert stream.read() == former
+
+
 def test_a_library_without_a_runpath_gets_one_that_leads_to_what_it_needs(world: World) -> None:
     project = os.path.join(world.home, "project")
     base = _build(os.path.join(project, "build"), "libbase.so.3", "-Wl,-soname,libbase.so.3",
