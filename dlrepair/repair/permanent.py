@@ -62,7 +62,7 @@ def plan_writes(context: Context) -> tuple[Write, ...]:
         if step.kind == "promote":
             changed.needs(final, path)
         elif step.kind == "preload":
-            place = _place_for(path, final, writes, changed)
+            place = _place_for(path, final, target, writes, changed)
             if place:
                 writes.append(Write(place, path, _in_store(path)))
     if moved and not changed.edits.get(final):
@@ -152,11 +152,11 @@ class _Changed:
             yield path, copy
 
 
-def _place_for(dependency: str, final: str, writes: list[Write], changed: _Changed) -> str:
+def _place_for(dependency: str, final: str, target: str, writes: list[Write], changed: _Changed) -> str:
     """Path where ld.so, on its way through ``final``'s needs, would find ``dependency`` by its SONAME; "" if it does.
 
     The first directory of an RPATH or RUNPATH that exists and is the user's to write. Where there is none,
-    what needs the library gets a RUNPATH to where it lies.
+    what needs the library gets a RUNPATH to where it lies. ``target`` is the path that the program asks for.
     """
     from dlrepair.binary import elf, scope
 
@@ -176,8 +176,10 @@ def _place_for(dependency: str, final: str, writes: list[Write], changed: _Chang
     if os.path.basename(dependency) == name and not _in_store(dependency):
         changed.leads_to(needed_by, os.path.dirname(dependency))
         return ""
-    changed.leads_to(needed_by, os.path.dirname(os.path.realpath(needed_by)))
-    return os.path.join(os.path.dirname(os.path.realpath(needed_by)), name)
+    # what was built lies in the store, in which nothing is put: its needs come beside the copy that is asked for
+    beside = target if _in_store(needed_by) else os.path.realpath(needed_by)
+    changed.leads_to(needed_by, os.path.dirname(beside))
+    return os.path.join(os.path.dirname(beside), name)
 
 
 # --- writing and undoing --------------------------------------------------------------------------------------------

@@ -68,9 +68,7 @@ class Project:
         python = script.endswith(".py")
         for word in set(re.findall(_WORD, text)):
             base = word.rsplit("/", 1)[-1]
-            for path in self.files.get(base, ()):
-                if "/" not in word or path.endswith("/" + word) or base in SCRIPTS:
-                    yield path
+            yield from self.files.get(base, ())  # wherever: the rest of the path may be a variable's value
             for path in self.folders.get(base, ()):
                 for name in _ENTRIES if base not in (".", "..") else ():
                     if os.path.join(path, name) in self.files.get(name, ()):

@@ -190,6 +190,20 @@ def test_the_command(world: World, hooked: str) -> None:
     assert run.out == "the square is 49\n" and len(run.events("build-started")) == 1, run.story()
 
 
+def test_made_permanent(world: World, hooked: str, bare: str) -> None:
+    """The library and what it links of the same build come into the project, nothing into the store; and go again."""
+    trust(hooked, world, project(world, "helper.sh", HELPER))
+    before = world.state()
+    done = command(hooked, world, "fix", "ops/libtable.so", "--write")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert sorted(set(world.state()) - set(before)) == ["ops/libnumbers.so", "ops/libtable.so"], done.stdout
+    run = run_script(world, bare, os.path.join(world.top, "home-bare"))
+    assert (run.status, run.out) == (0, "the square is 49\n"), run.story()
+    assert command(hooked, world, "fix", "ops/libtable.so", "--undo").returncode == 0
+    assert world.state() == before
+    assert hooked_run(world, hooked).out == "the square is 49\n"
+
+
 def test_what_a_script_writes_elsewhere(world: World, hooked: str) -> None:
     """Kept from it by the kernel where that can (Landlock); elsewhere it is only said."""
     outside = os.path.join(world.top, "home-hooked", "outside")

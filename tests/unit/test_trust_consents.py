@@ -192,3 +192,84 @@ def test_many_processes_decide_at_once(project, tmp_path):
     children = [subprocess.Popen([sys.executable, "-c", code, path], cwd=ROOT) for path in paths]
     assert [child.wait(timeout=120) for child in children] == [0] * 12
     assert [entry["path"] for entry in consents.listing()] == sorted(paths)
+
+
+PROJECT = {
+    "build.sh": "#!/bin/sh\n$ROOT/tools/gen.py > x.cc\nmake -C ops\n. ./common.mk.sh\ncmake extra\n",
+    "tools/gen.py": "import helper\nimport os.path\nprint(open('x.cc.in').read())\n",
+    "tools/helper.py": "pass\n",
+    "tools/other.py": "pass\n",
+    "tools/x.cc.in": "int x;\n",
+    "ops/Makefile": "include rules.mk\n",
+    "ops/rules.mk": "all:\n",
+    "ops/op.cc": "int y;\n",
+    "extra/CMakeLists.txt": "include(deep.cmake)\n",
+    "extra/deep.cmake": "\n",
+    "unnamed.sh": "true\n",
+    ".git/config": "\n",
+}
+
+
+@pytest.fixture
+def tree(home, tmp_path):
+    for name, text in PROJECT.items():
+        path = str(tmp_path / "tree" / name)
+        os.makedirs(os.path.dirname(path), exist_ok=True)
+        with open(path, "w") as stream:
+            stream.write(text)
+    return str(tmp_path / "tree")
+
+
+def test_a_script_is_allowed_with_what_it_names(tree):
+    script = os.path.join(tree, "build.sh")
+    entry = consents.allow(script)
+    names = sorted(os.path.relpath(path, tree) for path in entry["runs"])
+    assert names == ["extra/CMakeLists.txt", "extra/deep.cmake", "ops/Makefile", "ops/rules.mk", "tools/gen.py",
+                     "tools/helper.py", "tools/x.cc.in"]  # fmt: skip
+    permission = consents.permission(script)
+    assert (permission.state, len(permission.files)) == ("allowed", 8)
+    for name in ("tools/other.py", "unnamed.sh", "ops/op.cc"):
+        with open(os.path.join(tree, name), "a") as stream:
+            stream.write("# changed\n")
+    assert consents.permission(script).state == "allowed"
+
+
+@pytest.mark.parametrize("name", ["build.sh", "tools/helper.py", "ops/rules.mk", "extra/deep.cmake", "tools/x.cc.in"])
+def test_any_change_of_it_lapses_the_permission(tree, name):
+    script = os.path.join(tree, "build.sh")
+    consents.allow(script)
+    with open(os.path.join(tree, name), "a") as stream:
+        stream.write("\n")
+    permission = consents.permission(script)
+    assert (permission.state, permission.changed) == ("changed", (os.path.join(tree, name),))
+    consents.allow(script)
+    os.unlink(os.path.join(tree, name))
+    assert consents.permission(script).state == "changed"
+
+
+def test_a_permission_of_an_older_release_does_not_run_anything(tree):
+    """It was given for reading: the file has no digests of what the script names."""
+    script = os.path.join(tree, "build.sh")
+    consents.allow(script)
+    with open(store()) as stream:
+        held = json.load(stream)
+    for entry in held["allow"]:
+        del entry["runs"]
+    with open(store(), "w") as stream:
+        json.dump(held, stream)
+    assert consents.read_allowed(script) is not None
+    assert consents.permission(script).state == "none"
+
+
+def test_a_refusal_above_a_script_wins(tree):
+    script = os.path.join(tree, "build.sh")
+    consents.allow(script)
+    consents.refuse(tree)
+    assert consents.permission(script).state == "refused"
+
+
+def test_the_scripts_of_a_directory(tree):
+    consents.allow(tree)
+    assert consents.permission(os.path.join(tree, "build.sh")).state == "allowed"
+    assert consents.permission(os.path.join(tree, "unnamed.sh")).state == "allowed"
+    assert consents.permission(os.path.join(tree, "ops", "Makefile")).state == "none"
