@@ -120,7 +120,9 @@ def _say(report: dict[str, Any]) -> None:
         output.say("  fact: " + output.escape(places.of_evidence(evidence.key, evidence.text, evidence.value)))
     for row in report["candidates"][:10]:
         word = "accepted" if row["accepted"] else "rejected"
-        output.say("  {} {}".format(word, output.escape("{}: {}".format(row["path"], row["detail"] or row["reason"]))))
+        why = str(row["detail"] or row["reason"])
+        why = why[len(row["path"]) + 2 :] if why.startswith(row["path"] + ": ") else why
+        output.say("  {} {}".format(word, output.escape("{}: {}".format(row["path"], why))))
     if outcome.repaired:
         output.say("  repair: {}".format(output.escape(outcome.summary)))
         output.say("  help: dlrepair fix {}".format(output.escape(shlex.quote(report["path"]))))

@@ -50,6 +50,9 @@ def _message(source: str, as_json: bool) -> int:
             }
         )
         return output.FINE
+    if symptom.causes == ("unknown",):
+        output.say("the text holds no message of a loader that dlrepair knows", "help: dlrepair doctor")
+        return output.FINE
     output.say("symptom: {}".format(symptom.kind))
     for name, value in (("failing object", symptom.failing_object), ("missing", symptom.missing)):
         if value:
@@ -57,8 +60,18 @@ def _message(source: str, as_json: bool) -> int:
     output.say("possible causes, likeliest first:")
     for cause in symptom.causes:
         output.say("  {:26} {}".format(cause, CAUSES.get(cause, "")))
-    output.say("help: dlrepair explain {}".format(symptom.causes[0] if symptom.causes else "unknown"))
+    output.say("help: " + _next(symptom.failing_object, symptom.causes))
     return output.FINE
+
+
+def _next(failing: str | None, causes: tuple[str, ...]) -> str:
+    """The command that tells more: the file's own facts, where the message names a file of this machine."""
+    import os
+    import shlex
+
+    if failing and "/" in failing and os.path.isfile(failing):
+        return "dlrepair check {}".format(output.escape(shlex.quote(failing)))
+    return "dlrepair explain {}".format(causes[0])
 
 
 def _read(source: str) -> str:
@@ -74,6 +87,8 @@ def _read(source: str) -> str:
     except OSError as error:
         text = "{} cannot be read: {}".format(source, error.strerror or error)
         raise output.CommandError(text, status=output.USAGE) from error
+    if data[:2] in (b"\xff\xfe", b"\xfe\xff"):  # what PowerShell writes
+        return data.decode("utf-16", "replace")
     return data.decode("utf-8", "surrogateescape")
 
 

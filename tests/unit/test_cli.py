@@ -110,7 +110,11 @@ def test_message_of_an_error(env: dict[str, str]) -> None:
     assert done.returncode == 0
     assert (answer["symptom"], answer["missing"]) == ("not-found", "libfoo.so.1")
     assert "dependency-missing" in answer["causes"]
-    assert "likeliest first" in run(env, "explain", "--message", "-", text="gibberish").stdout
+    assert "no message of a loader" in run(env, "explain", "--message", "-", text="gibberish").stdout
+    log = os.path.join(env["HOME"], "log.txt")
+    with open(log, "wb") as handle:  # as PowerShell writes it; and it names a file that is here
+        handle.write("OSError: {}: invalid ELF header".format(log).encode("utf-16"))
+    assert "help: dlrepair check {}".format(log) in run(env, "explain", "--message", log).stdout
 
 
 def test_log(env: dict[str, str]) -> None:
