@@ -89,6 +89,8 @@ def _targets(paths: list[str], loader: str | None) -> Iterator[tuple[str, str, s
             for site in sites:
                 yield site.requested, loader or site.loader, "{}:{}".format(path, site.line)
         elif os.path.isdir(path):
+            if not os.access(path, os.R_OK | os.X_OK):
+                raise output.CommandError("{}: the directory cannot be read: Permission denied".format(path))
             libraries = list(find_libraries(path))
             if not libraries:
                 output.warn(["{}: no shared object in it".format(output.escape(path))])

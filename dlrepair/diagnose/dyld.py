@@ -107,6 +107,8 @@ def _block(block: str, start: int) -> Found | None:
     obj = cut.strip_marks(opened.group("obj")) if opened else ""
     needer_match = re.search(_NEEDER, block)
     needer = cut.strip_marks(needer_match.group("needer")) if needer_match else ""
+    if obj.startswith(needer):
+        needer = ""  # cut off
     built = re.search(_BUILT_FOR, block)
     facts = {"needer": needer, "opened": obj, "built_for": built.group("os") if built else ""}
     symbol = re.search(_SYMBOL, block)

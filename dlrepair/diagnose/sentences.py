@@ -185,6 +185,14 @@ SENTENCES = (
         6,
         "either-opened",
     ),
+    # PyInstaller's analysis of what it packs.
+    (
+        "dependency of ",
+        r"""(?:lib not found: |could not resolve ')(?P<missing>[^\s',]+)'?,? dependency of '?(?P<obj>[^\s']+)""",
+        "not-found",
+        8,
+        "library",
+    ),
     # Another release of the program that loads it: Node.js, Ruby, PHP, Perl, PostgreSQL.
     (
         "NODE_MODULE_VERSION",

@@ -33,6 +33,8 @@ _NAMES = (
     r"Could not find module '(?P<obj>[^'\n]+)'",
     r"DLL load failed(?: with error code -?\d+)? while importing (?P<obj>[\w.]+)",
     r"Unable to load (?:DLL|shared library) '(?P<obj>[^'\n]+)'",
+    r"Error loading Python DLL:? ['\"]?(?P<obj>[^'\"\n]+?\.dll)",
+    r"DLL load failed: [^\n]{5,200}\.: (?P<obj>[A-Za-z_][\w.]*)[ \t]*(?:\n|$)",
     r"cannot load library '(?P<obj>[^'\n]+)': error 0x",
     r"[Ff]ailed to load (?:library |DLL )?['\"]?(?P<obj>[\w:\\/. -]+\.(?:dll|pyd))",
     r"LoadLibrary(?:Ex)?[AW]?\(?['\" ]*(?:failed )?(?:for|with|:)?\s*['\"]?(?P<obj>[\w:\\/.-]+\.(?:dll|pyd))",
@@ -98,6 +100,7 @@ def _code(text: str) -> tuple[int, int]:
         r"\[Error (\d+)\]",
         r"[Ww]indows error:? (\d+)",
         r"LoadLibrary\w*[^\n]{0,160}?error (?:code )?(\d+)",
+        r"\.dll'?:? \(error code (\d+)\)",
     ):
         match = re.search(pattern, text)
         if match:
@@ -108,6 +111,9 @@ def _code(text: str) -> tuple[int, int]:
     match = re.search(r"DLL load failed with error code (-?\d+)", text)
     if match:
         return (1114, match.start()) if match.group(1) in _CRASHES else (int(match.group(1)[:6]), match.start())
+    match = re.search(r"DLL load failed(?: while importing [\w.]+)?:([^\n]{0,14})(?:\n|$)", text)
+    if match:  # the words are cut off: the usual ones
+        return 126, match.start()
     return 0, 0
 
 

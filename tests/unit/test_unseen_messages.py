@@ -1,8 +1,8 @@
 """Messages of public bug reports, labelled by hand before the parser had ever seen them (messages_unseen.jsonl).
 
-At its first run the parser read 79 % of batch 1 (124 messages) and 92 % of batch 2 (64, collected when what batch 1
-had shown was mended) completely right; the true cause came first in 75 % and 91 %, among the first three in
-89 % and 95 %. Lists hold what a careful reader would accept; an empty list asks nothing.
+At its first run the parser read 79 % of batch 1 (124 messages) completely right, 92 % of batch 2 (64, collected when
+what batch 1 had shown was mended) and 83 % of batch 3 (29); the true cause came first in 75 %, 91 % and 90 %, among the
+first three in 89 %, 95 % and 93 %. Lists hold what a careful reader would accept; an empty list asks nothing.
 User names in paths are replaced; nothing else of a message is changed.
 """
 
@@ -35,7 +35,7 @@ def fits(expected, got):
     return not expected or any(last(one) == last(got) or "".join(one.split()) == squeezed for one in expected)
 
 
-@pytest.mark.parametrize(("batch", "count"), [(1, 124), (2, 64)])
+@pytest.mark.parametrize(("batch", "count"), [(1, 124), (2, 64), (3, 29)])
 def test_unseen(batch, count):
     rows = [row for row in lines_of("messages_unseen.jsonl") if row["batch"] == batch]
     assert len(rows) == count
