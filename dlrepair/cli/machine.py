@@ -82,6 +82,23 @@ def suffix(variable: str) -> tuple[str, ...]:
     return (value,) if isinstance(value, str) else ()
 
 
+def directory(scheme: str) -> tuple[str, ...]:
+    """A directory of this installation by its name in ``sysconfig`` (``purelib``, ``platlib``)."""
+    value = sysconfig.get_paths().get(scheme)
+    return (value,) if value else ()
+
+
+def package(name: str) -> tuple[str, ...]:
+    """The file of a package or module that is installed here, found but not imported."""
+    import importlib.util
+
+    try:
+        spec = importlib.util.find_spec(name) if "." not in name else None
+    except (ImportError, ValueError, AttributeError):
+        return ()
+    return (spec.origin,) if spec is not None and spec.has_location and spec.origin else ()
+
+
 def files(patterns: list[str]) -> tuple[str, ...]:
     """The first files that the patterns find, in the order of their names."""
     found: list[str] = []

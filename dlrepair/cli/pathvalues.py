@@ -65,6 +65,7 @@ class Values:
         self._file = os.path.abspath(script)
         self._names: dict[str, list[ast.AST] | None] = {}
         self._options: dict[str, list[ast.AST]] = {}
+        self._modules: dict[str, str] = {}
         self._depth = 0
         functions, calls = {}, []
         for node in machine.live(tree):
@@ -82,6 +83,8 @@ class Values:
                     self._names[argument.arg] = None
             elif isinstance(node, ast.Call):
                 calls.append(node)
+            elif isinstance(node, ast.Import):
+                self._modules.update((one.asname or one.name, one.name) for one in node.names)
         for call in calls:
             self._note_call(call, functions)
 
@@ -181,10 +184,13 @@ class Values:
             return self.of(node.value.elts[index])
         if dotted(node.value).endswith("EXTENSION_SUFFIXES"):
             return machine.suffix("EXT_SUFFIX")
-        found = self.of(node.value) if isinstance(node.value, (ast.Call, ast.Name)) else ()
+        found = self.of(node.value) if isinstance(node.value, (ast.Call, ast.Name, ast.Attribute)) else ()
         return found[:1] if index == 0 and all(os.path.exists(text) for text in found) else ()
 
     def _attribute(self, node: ast.Attribute) -> tuple[str, ...]:
+        if node.attr in ("__file__", "__path__") and isinstance(node.value, ast.Name):
+            found = machine.package(self._modules.get(node.value.id, ""))
+            return found if node.attr == "__file__" else tuple(os.path.dirname(file) for file in found)
         if node.attr == "parent":
             return self._all(os.path.dirname, [node.value])
         if node.attr in ("name", "stem") and self.of(node.value):
@@ -215,6 +221,8 @@ class Values:
         if name in ("get_ext_suffix", "get_config_var") and len(arguments) <= 1:
             asked = self.of(arguments[0]) if arguments else ("EXT_SUFFIX",)
             return machine.suffix(asked[0]) if asked else ()
+        if name in ("get_path", "get_python_lib") and len(arguments) <= 1:
+            return machine.directory((self.of(arguments[0]) if arguments else ("purelib",))[0])
         if name == "get_data_files_path" and not arguments:
             return (os.path.dirname(self._file),)
         if name == "resource_filename" and len(arguments) == 2 and dotted(arguments[0]) == "__name__":

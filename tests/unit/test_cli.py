@@ -365,6 +365,9 @@ FORMS = [
     "def load(lib):\n    ctypes.CDLL(os.path.join(HERE, lib))\nload('f.so')\nload(lib='g.so')",
     "if sys.platform.startswith('win'):\n    ctypes.CDLL('h.dll')\nelse:\n    ctypes.CDLL('h.so')",
     "if platform.system().lower() == 'darwin':\n    N = 'i.dylib'\nelse:\n    N = 'i.so'\nctypes.CDLL(N)",
+    "ctypes.CDLL(os.path.join(os.path.dirname(psutil.__file__), 'k.so'))",
+    "ctypes.CDLL(os.path.join(elftools.__path__[0], 'l.so'))",
+    "ctypes.CDLL(os.path.join(sysconfig.get_path('purelib'), 'm', 'n.so'))",
     "P = argparse.ArgumentParser()\nP.add_argument('-o', '--op-lib', default='./j.so')\n"
     "A = P.parse_args([])\nctypes.CDLL(A.op_lib)",
 ]
@@ -373,7 +376,8 @@ FORMS = [
 @pytest.mark.parametrize("form", FORMS)
 def test_forms_of_constant_paths_agree_with_python(form, tmp_path):
     """What the text is read as is what Python makes of it: the call is run with a loader that only notes its path."""
-    head = "import argparse, glob, importlib.machinery, os, platform, sys, sysconfig\nfrom pathlib import Path\n"
+    head = "import argparse, elftools, glob, importlib.machinery, os, platform, psutil, sys, sysconfig\n"
+    head += "from pathlib import Path\n"
     head += "HERE = os.path.dirname(os.path.realpath(__file__))\nNAME = 'op'\n"
     head += "class Holder:\n    PATH = os.path.join(HERE, 'held.so')\n"
     script = os.path.join(os.path.realpath(str(tmp_path)), "train.py")
