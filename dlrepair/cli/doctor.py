@@ -21,6 +21,9 @@ Reads, and loads nothing. What was proved is kept in the store, and holds until 
 looked at changes. Exit status 0: all would load; 1: at least one would not."""
 
 
+#: how many facts of one library are shown: it may lack a thousand symbols
+FACTS = 10
+
 #: its options, each without a value
 FLAGS = {
     "fresh": "look at every file again, whatever was proved before",
@@ -66,9 +69,14 @@ def execute(arguments: argparse.Namespace) -> int:
         output.say_json({"checked": len(paths), "broken": [dict(zip(keys, one)) for one in broken]})
         return output.FOUND if broken else output.FINE
     for path, _, diagnosis in broken:
+        import shlex
+
         word = output.paint(diagnosis.cause, "red")
         output.say("{}: {}: {}".format(output.escape(path), word, CAUSES.get(diagnosis.cause, "")))
-        for evidence in diagnosis.evidence:
+        for evidence in diagnosis.evidence[:FACTS]:
             output.say("  fact: " + output.escape(evidence.text))
+        if len(diagnosis.evidence) > FACTS:
+            output.say("  {} more facts".format(len(diagnosis.evidence) - FACTS))
+        output.say("  help: dlrepair check {}".format(output.escape(shlex.quote(path))))
     output.say("{} shared objects, {} would not load".format(len(paths), len(broken)))
     return output.FOUND if broken else output.FINE
