@@ -15,13 +15,16 @@ import stat
 import sys
 import time
 
+from dlrepair.journal import stamp
 from dlrepair.settings import dirs
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-__all__ = ["MAX_FILE", "MAX_LINE", "MAX_TOTAL", "directory", "emit", "new_incident", "parse_name", "problem", "run_id"]
+__all__ = [
+    "MAX_FILE", "MAX_LINE", "MAX_TOTAL", "body", "directory", "emit", "new_incident", "parse_name", "problem", "run_id",
+]  # fmt: skip
 
 SCHEMA_VERSION = 1  # dlrepair.model.events.SCHEMA_VERSION; not imported on this path
 MAX_LINE = 64 * 1024  #: bytes of one line, newline included
@@ -201,19 +204,18 @@ class _Encoder:
         return self.spend("[" + ",".join(parts) + "]" if parts else "[]")
 
 
-def _stamp(now: float) -> str:
-    """``now`` (seconds since the epoch) as RFC 3339 local time with milliseconds and offset."""
-    milliseconds = int(now * 1000)
-    local = time.localtime(milliseconds // 1000)
-    minutes = (local.tm_gmtoff or 0) // 60
-    sign = "-" if minutes < 0 else "+"
-    clock = "{:04d}-{:02d}-{:02d}T{:02d}:{:02d}:{:02d}".format(*local[:6])
-    return "{}.{:03d}{}{:02d}:{:02d}".format(clock, milliseconds % 1000, sign, abs(minutes) // 60, abs(minutes) % 60)
+def body(**fields: object) -> str:
+    """The fields of an event as ``emit`` would write them, for ``journal.append``; "" where they are too long."""
+    try:
+        made = _body(fields, *_LEVELS[0])
+    except _TooLong:
+        return ""
+    return made if len(made) < MAX_LINE // 2 else ""
 
 
 def _line(event: str, incident: str, fields: dict[str, object], now: float) -> bytes:
     head = '{{"v":{},"ts":"{}","run":{},"pid":{},"incident":{},"event":{}'.format(
-        SCHEMA_VERSION, _stamp(now), quote(run_id()), os.getpid(), quote(incident[:64]), quote(event[:64])
+        SCHEMA_VERSION, stamp(now), quote(run_id()), os.getpid(), quote(incident[:64]), quote(event[:64])
     )
     for longest, items, depth in _LEVELS:
         try:

@@ -7,7 +7,8 @@ import sys
 import time
 
 from dlrepair import learned
-from dlrepair.learned import records
+from dlrepair.journal import writer
+from dlrepair.learned import records, start
 from dlrepair.settings import dirs, files
 
 TYPE_CHECKING = False
@@ -66,6 +67,7 @@ def keep(program: Program, record: records.Record) -> str:
     place, problem = base(create=True)
     if problem:
         return problem
+    record.line = writer.body(**start.told(record))
     data = records.encode(record)
     if len(data) > records.MAX_RECORD:
         return "the record would be too long"

@@ -21,8 +21,8 @@ class Record:
     """What was learned for one program."""
 
     __slots__ = (
-        "cause", "cwd", "files", "incident", "kind", "place", "prefix", "requested", "settings", "variables", "what",
-        "why",
+        "cause", "cwd", "files", "incident", "kind", "line", "place", "prefix", "requested", "settings", "variables",
+        "what", "why",
     )  # fmt: skip
 
     def __init__(self, **values: "Any") -> "None":
@@ -36,6 +36,7 @@ class Record:
         self.why: "str" = values.get("why", "")
         self.variables: "tuple[tuple[str, str, str], ...]" = tuple(values.get("variables", ()))
         self.files: "tuple[tuple[str, str], ...]" = tuple(values.get("files", ()))  #: (signature, path)
+        self.line: "str" = values.get("line", "")  #: what the journal is told at each start, as it stands there
         self.place: "str" = values.get("place", "")  #: directory that the project's settings are looked for from
         #: (signature, path) of each file where settings lie or could lie; () where the environment had its say
         self.settings: "tuple[tuple[str, str], ...]" = tuple(values.get("settings", ()))
@@ -57,7 +58,7 @@ class Record:
         return ""
 
 
-_PLAIN = ("kind", "what", "cwd", "place", "prefix", "cause", "requested", "incident", "why")
+_PLAIN = ("kind", "what", "cwd", "place", "prefix", "cause", "requested", "incident", "why", "line")
 
 
 def signature(path: "str") -> "str":

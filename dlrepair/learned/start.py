@@ -89,15 +89,31 @@ def forbidden(record: "Record") -> "str":
 def _journal(record: "Record") -> "str":
     """Writes down that the record is applied; the identity of this run, "" where it cannot be told. Never raises."""
     try:
+        from dlrepair import journal
+
+        run = journal.append(directory()[: -len("learned")] + "journal", record.incident, "learned", record.line)
+        if run:
+            return run
+    except OSError:  # no file of today yet
+        pass
+    except Exception:
+        return ""
+    try:
         from dlrepair.journal import writer
 
-        writer.emit(
-            "learned", record.incident, program=record.program.shown, applied=True, cause=record.cause,
-            environment=[dict(zip(("name", "action", "value"), one)) for one in record.variables], why=record.why,
-        )  # fmt: skip
+        writer.emit("learned", record.incident, **told(record))
         return writer.run_id()
     except Exception:
         return ""
+
+
+def told(record: "Record") -> "dict[str, Any]":
+    """Fields of the event ``learned`` of a start to which a record was applied."""
+    rows = [dict(zip(("name", "action", "value"), one)) for one in record.variables]
+    return {
+        "program": record.program.shown, "applied": True, "cause": record.cause, "environment": rows,
+        "why": record.why,
+    }  # fmt: skip
 
 
 def posix() -> "Any":

@@ -13,6 +13,7 @@ import time
 
 import pytest
 
+from dlrepair import journal
 from dlrepair.journal import reader, writer
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
@@ -65,7 +66,7 @@ def test_time_is_rfc_3339_with_the_offset_of_the_time_zone():
     code = """
         import time
         from dlrepair.journal import writer
-        print(writer._stamp(0.0419)); print(writer._stamp(1700000000.9999))
+        print(writer.stamp(0.0419)); print(writer.stamp(1700000000.9999))
     """
     assert child(code, TZ="IST-5:30").split() == ["1970-01-01T05:30:00.041+05:30", "2023-11-15T03:43:20.999+05:30"]
     assert child(code, TZ="NST3:30").split()[0] == "1969-12-31T20:30:00.041-03:30"
@@ -409,3 +410,39 @@ def test_only_a_few_modules_are_imported():
         """
     )
     assert set(eval(out)) <= {"__future__", "errno", "posix", "pwd", "time"}
+
+
+FIELDS = {"program": "/w/é\ud800.py", "applied": True, "environment": [{"name": "A", "action": "set", "value": "\t"}]}
+
+
+def test_a_line_made_beforehand_is_the_same_line():
+    writer.emit("learned", "7f3a9c12", **FIELDS)
+    run = journal.append(writer.directory(), "7f3a9c12", "learned", writer.body(**FIELDS))
+    first, second = [json.loads(line.decode("ascii")) for line in raw_lines()]
+    assert second.pop("run") == run and run != first.pop("run")
+    assert first.pop("ts")[:16] == second.pop("ts")[:16] and first == second
+    assert writer.body(value=["x" * 16000] * 512) == ""
+
+
+@pytest.mark.parametrize("why", ["no-file", "empty", "link", "shared-file", "shared-directory", "large", "run", "rank"])
+def test_a_line_made_beforehand_waits_for_the_writer(why, monkeypatch, tmp_path):
+    """Whatever takes more than one write to a private file of today's is left to ``emit``."""
+    writer.emit("learned", "first")
+    place = writer.directory()
+    ((path, _, _),) = reader.files()
+    if why in ("no-file", "link"):
+        os.rename(path, str(tmp_path / "elsewhere"))
+    if why == "link":
+        os.symlink(str(tmp_path / "elsewhere"), path)
+    if why in ("empty", "large"):
+        os.truncate(path, 0 if why == "empty" else journal.ROOM)
+    if why.startswith("shared"):
+        os.chmod(path if why == "shared-file" else place, 0o777)
+    if why in ("run", "rank"):
+        monkeypatch.setenv("DLREPAIR_RUN" if why == "run" else "OMPI_COMM_WORLD_SIZE", "8")
+    before = os.path.getsize(path) if os.path.exists(path) else 0
+    try:
+        assert journal.append(place, "7f3a9c12", "learned", writer.body(**FIELDS)) == ""
+    except OSError:
+        assert why in ("no-file", "link")
+    assert (os.path.getsize(path) if os.path.exists(path) else 0) == before
