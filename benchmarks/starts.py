@@ -2,8 +2,9 @@
 
     python benchmarks/starts.py [--pairs N] [--output docs/reference/benchmarks-starts.md]
 
-Both are differences within interleaved pairs (``method.paired``): the same script with what was learned and with
-LD_LIBRARY_PATH exported by hand; and a start with fifty records, none of them for it, and with none.
+Both are differences within interleaved pairs (``method.paired``): the same script with what was learned, and with
+LD_LIBRARY_PATH exported by hand and a bare start more; and a start with fifty records, none of them for it, and with
+none.
 """
 
 from __future__ import annotations
@@ -25,7 +26,9 @@ PAGE = """\
 # Benchmarks of a start with a learned environment
 
 `make bench-starts` writes this page. Each figure is the median of the differences within {pairs} interleaved pairs, in
-milliseconds, on Python {version}; the noise is the median difference between two runs of the same thing.
+milliseconds, on Python {version}; the noise is the median difference between two runs of the same thing. The aim for
+a learned environment is one bare interpreter start more than with LD_LIBRARY_PATH exported by hand: such a start,
+measured within the same pair, stands in the first figure.
 
 | What | against | first | second | difference | noise | aim | |
 | --- | --- | --- | --- | --- | --- | --- | --- |
@@ -58,10 +61,10 @@ def measure(pairs: int) -> list[tuple[str, str, Result]]:
 
         by_hand = start(empty, script, LD_LIBRARY_PATH=project.path("lib"))
         rows = []
-        bare_start = paired(start(empty, "-c", "pass"), start(empty, "-c", "pass"), pairs)[0]
-        figures = paired(by_hand, start(project.home, script), pairs)
-        rows.append(("script with a learned environment", "LD_LIBRARY_PATH by hand", Result(
-            "", *figures, aim="one bare start ({:.1f})".format(bare_start * 1e3), limit=bare_start)))  # fmt: skip
+        bare_start, learned_start = start(empty, "-c", "pass"), start(project.home, script)
+        figures = paired(lambda: by_hand() + bare_start(), learned_start, pairs)
+        rows.append(("script with a learned environment", "LD_LIBRARY_PATH by hand, and a bare start (`-c pass`)",
+                     Result("", *figures, aim="0.0", limit=0.0)))  # fmt: skip
         many = os.path.join(top, "many")
         for number in range(50):
             project.home = many
