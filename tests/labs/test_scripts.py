@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from shutil import which
+from typing import Callable
 
 import pytest
 from buildkit import run_on_full_disk
@@ -255,6 +256,45 @@ def test_a_daemon_ends_with_its_script(world: World, hooked: str) -> None:
     trust(hooked, world, path)
     run = hooked_run(world, hooked)
     assert run.out == "the square is 49\n" and not alive("733.5"), run.story()
+
+
+def popen(world: World, hooked: str) -> subprocess.Popen[bytes]:
+    """The program of the world, started and left running."""
+    home = os.path.join(world.top, "home-hooked")
+    places = {"XDG_%s_HOME" % name.upper(): os.path.join(home, name) for name in ("state", "cache", "config")}
+    return subprocess.Popen(
+        [hooked, world.path(world.script)], cwd=world.root, env=bare_env(HOME=home, **places), stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+    )  # fmt: skip
+
+
+def test_four_at_once_run_it_once(world: World, hooked: str) -> None:
+    path = project(world, "compile.sh", SHELL.replace("set -e", "set -e\nsleep 1"))
+    trust(hooked, world, path)
+    children = [popen(world, hooked) for _ in range(4)]
+    assert [child.communicate(timeout=60)[0] for child in children] == [b"the square is 49\n"] * 4
+    run = hooked_run(world, hooked)
+    assert len(run.events("build-started")) == 1, run.story()
+
+
+def test_a_killed_builder_ends_its_script(world: World, hooked: str) -> None:
+    path = project(world, "compile.sh", SHELL.replace("set -e", "set -e\n[ -e ../ready ] || sleep 737.5"))
+    trust(hooked, world, path)
+    child = popen(world, hooked)
+    wait_for(lambda: alive("737.5"))
+    child.kill()
+    child.communicate()
+    builds = os.path.join(world.top, "home-hooked", "cache", "dlrepair", "builds")
+    wait_for(lambda: not alive("737.5") and not [one for one in os.listdir(builds) if one.startswith(".tmp-")])
+    world.write("ready", "")
+    assert hooked_run(world, hooked).out == "the square is 49\n"
+
+
+def wait_for(condition: Callable[[], object]) -> None:
+    until = time.monotonic() + 30
+    while not condition():
+        assert time.monotonic() < until, "it did not happen"
+        time.sleep(0.05)
 
 
 def test_a_script_that_fills_the_disk(world: World, hooked: str) -> None:

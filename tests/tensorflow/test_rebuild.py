@@ -189,6 +189,26 @@ def test_registered_already(rebuilt: opkit.TfWorld, hooked: str, pooled: str) ->
     assert not run.events("build-started"), run.story()
 
 
+WITH_CUDA = """\
+TF_INC=$(python -c 'import tensorflow as tf; print(tf.sysconfig.get_include())')
+/usr/local/cuda-9.0/bin/nvcc -std=c++11 -c -o roi_gpu.cu.o roi_gpu.cu.cc -I $TF_INC -D GOOGLE_CUDA=1 -x cu \\
+    -Xcompiler -fPIC
+g++ -std=c++11 -shared -o roi_pool.so roi_pool.cc roi_helper.cc roi_gpu.cu.o -I $TF_INC -fPIC -DGOOGLE_CUDA=1 \\
+    -L /usr/local/cuda-9.0/lib64 -lcudart
+"""
+KERNEL = "#if GOOGLE_CUDA\n__global__ void pool(const float* x) {}\n#endif\n"
+
+
+def test_cuda_parts_of_an_op_for_a_build_without_cuda(rebuilt: opkit.TfWorld, hooked: str, pooled: str) -> None:
+    """Only the CPU's kernels are built, whatever nvcc there is, and the message says so."""
+    rebuilt.write("ops/compile.sh", WITH_CUDA)
+    rebuilt.write("ops/roi_gpu.cu.cc", KERNEL)
+    lab = Lab("cuda", script(LOAD), as_it_is, as_it_is, NOT_FOUND, "file-missing", "rebuild")
+    run = check(lab, rebuilt, hooked, pooled)
+    assert "; CPU kernels only: TensorFlow {} is not a CUDA build".format(rebuilt.kit.version) in run.err, run.story()
+    assert run.events("build-started")[-1]["recipe"]["file"] == rebuilt.path("ops/compile.sh"), run.story()
+
+
 OWN_SCRIPT = """\
 #!/bin/bash
 set -e
