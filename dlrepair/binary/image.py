@@ -109,8 +109,6 @@ class Image:
         "_block_at",
         "_first",
         "_kept",
-        "_kept_at",
-        "_kept_end",
         "_needs",
         "_window",
         "_window_at",
@@ -142,7 +140,7 @@ class Image:
         self.fd = fd
         self.size = size
         self.problem: str | None = None
-        self._kept, self._kept_at, self._kept_end = b"", 0, 0
+        self._kept: list[tuple[int, int, bytes]] = []
         self._block, self._block_at = b"", 0
         self._window, self._window_at, self._window_end = b"", 0, 0
         self._needs: list[tuple[str, str, bool, int]] | None = None
@@ -195,8 +193,9 @@ class Image:
         end = offset + count
         if 0 <= offset and end <= FIRST_READ:
             return self._first[offset:end]
-        if self._kept_at <= offset and end <= self._kept_end:
-            return self._kept[offset - self._kept_at : end - self._kept_at]
+        for start, stop, raw in self._kept:
+            if start <= offset and end <= stop:
+                return raw[offset - start : end - start]
         if offset < 0 or count <= 0 or offset >= self.size:
             return b""
         if count > SMALL:
@@ -209,10 +208,9 @@ class Image:
         return self._window[offset - at : end - at]
 
     def keep(self, offset: int, count: int) -> None:
-        """Hold these bytes in memory, in place of any held before."""
-        self._kept_at = self._kept_end = 0
+        """Hold these bytes in memory."""
         raw = self.read(offset, count)
-        self._kept, self._kept_at, self._kept_end = raw, offset, offset + len(raw)
+        self._kept.append((offset, offset + len(raw), raw))
 
     def words(self, raw: bytes, width: int = 4) -> tuple[int, ...]:
         """``raw`` as unsigned numbers of ``width`` bytes (2, 4 or 8) in the file's byte order, the rest left."""

@@ -26,6 +26,7 @@ ENOUGH = 4096
 NAME_BLOCK = 1 << 24
 NAME_OVERLAP = 8192
 MAX_KEPT = 1 << 25
+MAX_ROWS = 1 << 22
 MAX_SYMBOLS = 1 << 23
 LANES = 512
 _MASK, _UN33 = 0xFFFFFFFF, 0x3E0F83E1  # 33 * _UN33 == 1, modulo 2**32
@@ -102,8 +103,8 @@ class SymbolTable:
     """The dynamic symbols of one image; tables are located on first use."""
 
     __slots__ = (
-        "_by_index", "_chains", "_gnu", "_heads", "_masks", "_names", "_sysv", "image", "sym_at", "sym_size",
-        "versym_at",
+        "_by_index", "_chains", "_gnu", "_heads", "_kept", "_masks", "_names", "_sysv", "image", "sym_at",
+        "sym_size", "versym_at",
     )  # fmt: skip
 
     def __init__(self, image: Image) -> None:
@@ -113,6 +114,7 @@ class SymbolTable:
         self.versym_at = image.table(DT_VERSYM)
         self._names: bytes | None = None
         self._heads: Sequence[int] = ()
+        self._kept = False
         self._masks: Sequence[int] = ()
         self._chains: Sequence[int] = ()
         self._by_index: dict[int, tuple[str, bool]] | None = None
@@ -142,9 +144,18 @@ class SymbolTable:
 
     def keep_hashes(self) -> None:
         """Read the hash table at once: for thousands of look-ups that is cheaper than piece by piece."""
-        if self._gnu is not None:
+        if self._gnu is not None and not self._kept:
+            self._kept = True
             start, end = self._gnu[4], self._gnu[6] + 4 * max(0, self.about() - self._gnu[1])
             self.image.keep(start, min(end - start, MAX_KEPT))
+
+    def keep_rows(self) -> None:
+        """Read the symbols and their versions at once, where that costs less than some hundred look-ups."""
+        rows = self.about()
+        if self.sym_at is not None and rows * self.sym_size <= MAX_ROWS:
+            self.image.keep(self.sym_at, rows * self.sym_size)
+            if self.versym_at is not None:
+                self.image.keep(self.versym_at, 2 * rows)
 
     @property
     def has_gnu_hash(self) -> bool:

@@ -93,6 +93,7 @@ class Asked:
             elf.close()
         else:
             elf.symbols.keep_hashes()
+            elf.symbols.keep_rows()
         return found
 
     def without(

@@ -61,6 +61,8 @@ class Environment:
 
         survey, census = scope.Survey(self._view), bulk.Census(self._view)
 
+        here = os.getpid()
+
         def news(before: list[int]) -> list[list[str]]:
             """What the proofs looked at, searched, would search and mapped since the lists had these lengths."""
             lists = (self._still.seen, *survey.searched(), census.mapped())
@@ -70,7 +72,8 @@ class Environment:
             """(news, those that find their own symbols with their closure)."""
             before, found = [len(one) for one in news([0] * 4)], []
             for path in paths:
-                step(path)
+                if os.getpid() == here:  # a child's drawings would run into ours
+                    step(path)
                 trace = survey.resolve(path)
                 if trace.refused is None and not trace.failures and census.finds(path, trace.closure):
                     found.append((path, trace.closure))
