@@ -3,6 +3,7 @@
 import os
 import shutil
 import subprocess
+import sys
 import time
 
 import pytest
@@ -164,3 +165,44 @@ def test_look_ups_and_whole_tables_agree(place, monkeypatch):
         census = bulk.Census(view)
         answers.append([census._symbols_found(path, view.program_closure()) for path in paths])
     assert answers[0] == answers[1] and True in answers[0]
+
+
+CORES = """
+import os, sys
+os.sched_getaffinity = lambda pid: set(range(int(sys.argv[1])))
+forks, fork = [], os.fork
+def counted():
+    forks.append(1)
+    return fork()
+os.fork = counted
+from dlrepair.binary import elf
+from dlrepair.binary.process import ProcessView
+from dlrepair.diagnose.environment import Environment
+with elf.StillView() as still:
+    environment = Environment(sys.argv[2:], still, ProcessView.current(), True)
+    environment.prove()
+assert bool(forks) == (sys.argv[1] != "1")
+print(environment.paths)
+print(sorted(environment._proved))
+print(sorted(environment._looked), sorted(environment._listed), sorted(environment._mapped))
+"""
+
+
+def test_any_number_of_processes_gives_one_answer(place):
+    """The same libraries, in the same order, the same proofs, and the same files on which they rest."""
+    import sysconfig
+
+    if not os.path.exists("/proc/self/task"):
+        pytest.skip("nothing is forked here")
+    compile_library(place + "/three/libwrong.so", "int nowhere(void); int go(void) { return nowhere(); }")
+    places = [place, os.path.join(sysconfig.get_path("stdlib"), "lib-dynload")]
+    root = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+    answers = []
+    for cores in ("1", "3"):
+        done = subprocess.run(
+            [sys.executable, "-c", CORES, cores, *places], env=dict(os.environ, PYTHONPATH=root),
+            stdout=subprocess.PIPE, check=True,
+        )  # fmt: skip
+        answers.append(done.stdout)
+    assert answers[0] == answers[1] and b"libneeds.so" in answers[0]
+    assert b"libwrong" in answers[0].split(b"\n")[0] and b"libwrong" not in answers[0].split(b"\n")[1]
