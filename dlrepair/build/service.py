@@ -134,6 +134,7 @@ class _Build:
         found = self.prepared.find(self.shared)
         if found is None:
             return None
+        builds.sweep_left()
         self.steps = list(found[0].get("steps", []))
         return self._done(*found)
 

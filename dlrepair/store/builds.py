@@ -220,6 +220,14 @@ def _keep(path: str, data: bytes) -> bool:
 # --- bounds ---------------------------------------------------------------------------------------------------------
 
 
+def sweep_left() -> None:
+    """Removes what killed builders have left: one that dies after it has published has nobody else to do so."""
+    base = store.root(create=False)
+    if base is not None:
+        sweep(os.path.join(base, "builds"))
+        _drop_idle_locks(os.path.join(base, "locks"))
+
+
 def sweep(part: str) -> tuple[int, int]:
     """(files, bytes) removed of temporary directories in ``part`` whose process has ended."""
     files = total = 0
