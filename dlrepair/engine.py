@@ -210,7 +210,7 @@ class _Incident:
         from dlrepair.repair import replay
 
         guard = self._guard()
-        if guard.kind in ("none", "reraise") and self.settings.mode == "repair":
+        if guard.kind in ("none", "reraise") and self.settings.mode == "repair" and self.settings.rebuild == "auto":
             replayed = replay.replay_rebuild(self.ask, self.script, self.settings)
             if replayed is not None:
                 return _close_replayed(self.ask, replayed, self.settings, self.began)

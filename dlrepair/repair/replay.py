@@ -44,11 +44,6 @@ def key_of(ask: Any, script: str) -> str:
     The whole stack counts: what encloses the call decides whether it may be repaired at all,
     and a replay does not look at that again.
     """
-    return store.key_of(*_what(ask, script), *_stack(ask.frame))
-
-
-def _what(ask: Any, script: str) -> list[str]:
-    """What is asked for, in which interpreter, under which search path."""
     requested = ask.requested
     if "/" in requested:
         requested = os.path.abspath(requested)
@@ -64,7 +59,8 @@ def _what(ask: Any, script: str) -> list[str]:
             module = sys.modules.get(name)
             if module is not None:
                 parts.append(signature(getattr(module, "__file__", "") or ""))
-    return parts
+    parts += _stack(ask.frame)
+    return store.key_of(*parts)
 
 
 def _stack(frame: Any) -> list[str]:
@@ -99,13 +95,6 @@ def _path_key(path: str) -> str:
     )
 
 
-def _place_key(ask: Any, script: str) -> str:
-    """What a rebuild is found by when the script has been edited: what is asked for, by a file of which directory."""
-    code = getattr(ask.frame, "f_code", None)
-    place = os.path.dirname(os.path.abspath(code.co_filename)) if code is not None else ""
-    return store.key_of("place", *_what(ask, os.path.dirname(script)), place)
-
-
 def replay(ask: Any, script: str, settings: Settings) -> tuple[dict[str, str], tuple[Any]] | None:
     """(record, (result,)) if the remembered repair still holds and works; forgets it otherwise."""
     global refusal
@@ -117,21 +106,19 @@ def replay(ask: Any, script: str, settings: Settings) -> tuple[dict[str, str], t
 
 
 def _built_key(path: str, loader: str) -> str:
-    """What ``dlrepair build`` has made for a path at which nothing lies."""
+    """What was built for a path is found by, whoever asks for it."""
     return store.key_of(FORMAT, "built", loader, os.path.abspath(path), sys.executable or "", sys.version)
 
 
 def replay_rebuild(ask: Any, script: str, settings: Settings) -> tuple[dict[str, str], tuple[Any]] | None:
-    """Like ``replay``, for a library that was rebuilt for this directory, or ahead: for whom does not matter.
+    """Like ``replay``, for a library that was built for this path, ahead or for another caller.
 
-    What encloses the call is not in the key: the caller has to have looked at that. Remembered for this one then.
+    What encloses the call is not in the key: ours has to have looked at that. Remembered for this caller then.
     """
-    for key in (_place_key(ask, script), _built_key(ask.requested, ask.loader)):
-        found = _replayed(ask, script, settings, key)
-        if found is not None:
-            store.remember(key_of(ask, script), found[0])
-            return found
-    return None
+    found = _replayed(ask, script, settings, _built_key(ask.requested, ask.loader))
+    if found is not None:
+        store.remember(key_of(ask, script), found[0])
+    return found
 
 
 def _replayed(ask: Any, script: str, settings: Settings, key: str) -> tuple[dict[str, str], tuple[Any]] | None:
@@ -246,8 +233,8 @@ def remember(
     record = _record(ask.requested, plan, outcome, made, inputs, before)
     if record is not None:
         store.remember(key_of(ask, script), record)
-        if plan.strategy == "rebuild":
-            store.remember(_place_key(ask, script), record)
+        if plan.strategy == "rebuild" and "/" in ask.requested:
+            store.remember(_built_key(ask.requested, ask.loader), record)
 
 
 def remember_built(

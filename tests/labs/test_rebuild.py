@@ -83,7 +83,7 @@ def test_remembered_until_a_source_changes(world: World, hooked: str) -> None:
     assert back.out == "the sum is 5\n" and len(back.events("build-started")) == 2, back.story()
 
 
-def test_remembered_for_the_directory_when_the_script_is_edited(world: World, hooked: str) -> None:
+def test_remembered_for_whoever_asks_unless_the_script_deals_with_it(world: World, hooked: str) -> None:
     sources(world)
     world.write(world.script, SCRIPT)
     assert run_hooked(world, hooked).out == "the sum is 5\n"
@@ -91,7 +91,11 @@ def test_remembered_for_the_directory_when_the_script_is_edited(world: World, ho
     edited = run_hooked(world, hooked)
     assert edited.out == "the sum is 5\nmore\n", edited.story()
     assert edited.events("load-repaired")[-1].get("remembered"), edited.story()
-    assert len(edited.events("diagnosed")) == 1, edited.story()  # in the first run
+    world.write("tools/run.py", SCRIPT.replace('(here, "lib"', '(here, "..", "lib"'))
+    another = run_script(world, hooked, os.path.join(world.top, "home-hooked"), [world.path("tools/run.py")])
+    assert another.out == "the sum is 5\n", another.story()
+    assert another.events("load-repaired")[-1].get("remembered"), another.story()
+    assert len(another.events("diagnosed")) == 1, another.story()  # in the first run
     head, load = SCRIPT.splitlines()[:2], SCRIPT.splitlines()[2]
     world.write(world.script, "\n".join(head) + "\n" + GUARDED["optional"].replace("LOAD", load))
     guarded = run_hooked(world, hooked)
