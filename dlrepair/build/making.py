@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from typing import Any, Callable
 
     from dlrepair.build.prepared import Prepared
+    from dlrepair.build.registration import Asked
     from dlrepair.build.workshop import Made, Workshop
 
 
@@ -34,9 +35,15 @@ class Making:
         self._say_started()
         helpers: list[str] = []
         os.mkdir(os.path.join(self.directory, "out"), 0o700)
-        for part, files in zip(self.parts, self._objects()):
-            helpers = self._library(part, files, helpers)
-        self._check_ops(self.parts[-1], helpers[-1])
+        asked = self._asked(self.parts[-1])
+        try:
+            for part, files in zip(self.parts, self._objects()):
+                helpers = self._library(part, files, helpers)
+            if asked is not None:
+                self._check_ops(self.parts[-1], helpers[-1], asked)
+        finally:
+            if asked is not None:
+                asked.close()
         key = prepared.library_key()
         facts = {
             "name": self.parts[-1].name, "steps": self.steps, "ops": list(self.parts[-1].scan.ops()),
@@ -79,18 +86,23 @@ class Making:
             raise BuildFailed(reason, parts.sentence(reason, part.name, text), parts.log_of(ran.argv, ran.output))
         return [*helpers, output]
 
-    def _check_ops(self, part: Part, path: str) -> None:
+    @staticmethod
+    def _asked(part: Part) -> Asked | None:
+        """Who is asked for the ops of the library; None where it has none."""
+        from dlrepair.build import registration
+
+        if not part.scan.ops() or part.toolchain.tensorflow is None:
+            return None
+        return registration.Asked(part.toolchain.tensorflow)
+
+    def _check_ops(self, part: Part, path: str, asked: Asked) -> None:
         """Raises where the library registers none of the ops that its sources have; notes those that it does not.
 
         A scan of sources sees both branches of an ``#if``: an op for GPUs only may rightly be absent.
         """
-        from dlrepair.build import registration
-
         ops = part.scan.ops()
-        if not ops or part.toolchain.tensorflow is None:
-            return
         self.watcher.tick("asking TensorFlow for the ops of " + part.name)
-        missing = registration.find_missing(part.toolchain.tensorflow, path, ops)
+        missing = asked.find_missing(path, ops)
         if missing:
             text = "it does not register {}".format(", ".join(missing[:4]))
             if len(missing) == len(ops):

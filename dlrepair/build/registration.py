@@ -10,7 +10,7 @@ import os
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Iterator
+    from typing import Any, Iterator
 
     from dlrepair.model.toolchain import TensorFlow
 
@@ -19,8 +19,11 @@ TIMEOUT = 60.0
 
 _CHILD = """
 import ctypes, sys
-for path in sys.argv[2:]:
+for path in sys.argv[1:]:
     tf = ctypes.CDLL(path, ctypes.RTLD_GLOBAL)
+library = sys.stdin.buffer.read()
+if not library:
+    sys.exit()
 class Buffer(ctypes.Structure):
     _fields_ = [("data", ctypes.c_void_p), ("length", ctypes.c_size_t), ("free", ctypes.c_void_p)]
 tf.TF_NewStatus.restype = tf.TF_LoadLibrary.restype = ctypes.c_void_p
@@ -29,7 +32,7 @@ tf.TF_GetCode.argtypes = tf.TF_Message.argtypes = tf.TF_GetOpList.argtypes = [ct
 tf.TF_Message.restype = ctypes.c_char_p
 tf.TF_GetOpList.restype = Buffer
 status = tf.TF_NewStatus()
-library = tf.TF_LoadLibrary(sys.argv[1].encode(sys.getfilesystemencoding(), "surrogateescape"), status)
+library = tf.TF_LoadLibrary(library, status)
 if tf.TF_GetCode(status):
     sys.exit("refused: " + tf.TF_Message(status).decode("utf-8", "replace"))
 ops = tf.TF_GetOpList(library)
@@ -40,22 +43,59 @@ os._exit(0)
 """
 
 
-def find_missing(tensorflow: TensorFlow, path: str, wanted: tuple[str, ...]) -> tuple[str, ...]:
-    """Those of the ops ``wanted`` that the library does not register; none where nobody could be asked.
+class Asked:
+    """An interpreter that loads TensorFlow while a compiler runs, and is then asked about one library."""
 
-    A library that this child cannot load is not judged here: the process that asks for it may hold what it lacks.
-    """
-    data = _ask(tensorflow, path)
-    if data is None:
-        return ()
-    # an OpDef begins with its name: field 1, its length, its bytes (tensorflow/core/framework/op_def.proto)
-    return tuple(name for name in wanted if b"\n%c%s" % (len(name) & 0x7F, name.encode("ascii", "replace")) not in data)
+    def __init__(self, tensorflow: TensorFlow) -> None:
+        self._child = _start(tensorflow)
+
+    def find_missing(self, path: str, wanted: tuple[str, ...]) -> tuple[str, ...]:
+        """Those of the ops ``wanted`` that the library does not register; none where nobody could be asked.
+
+        A library that this child cannot load is not judged here: the process that asks for it may hold what it lacks.
+        """
+        data = self.answer(path)
+        if data is None:
+            return ()
+        # an OpDef begins with its name: field 1, its length, its bytes (tensorflow/core/framework/op_def.proto)
+        return tuple(
+            name for name in wanted if b"\n%c%s" % (len(name) & 0x7F, name.encode("ascii", "replace")) not in data
+        )
+
+    def answer(self, path: str) -> bytes | None:
+        """The ops of a library as a serialized ``OpList``; None where nobody could be asked. Once."""
+        import subprocess
+
+        if self._child is None:
+            return None
+        try:
+            out, _ = self._child.communicate(os.fsencode(path), timeout=TIMEOUT)
+        except (OSError, ValueError, subprocess.SubprocessError):
+            return None
+        _, found, data = out.partition(b"ops:")
+        return data if found and self._child.returncode == 0 else None
+
+    def close(self) -> None:
+        """Ends the interpreter, whatever it does."""
+        child, self._child = self._child, None
+        if child is None:
+            return
+        if child.poll() is None:
+            child.kill()
+        for stream in (child.stdin, child.stdout):
+            stream.close()
+        child.wait()
 
 
 def find_ops(tensorflow: TensorFlow, path: str) -> tuple[str, ...]:
     """Names of the ops that the library registers; none where nobody could be asked."""
+    asked = Asked(tensorflow)
+    try:
+        answer = asked.answer(path) or b""
+    finally:
+        asked.close()
     found = []
-    for number, data in _fields(_ask(tensorflow, path) or b""):
+    for number, data in _fields(answer):
         if number == 1:  # OpList.op
             found += [name.decode("utf-8", "replace") for one, name in _fields(data) if one == 1]
     return tuple(found)
@@ -98,7 +138,8 @@ def _libraries(tensorflow: TensorFlow) -> list[str]:
     return [tensorflow.framework, *[one for one in found if os.path.isfile(one)][:1]]
 
 
-def _ask(tensorflow: TensorFlow, path: str) -> bytes | None:
+def _start(tensorflow: TensorFlow) -> Any:
+    """The child; None where there is no C API to be asked. It ends when its standard input does."""
     import subprocess
 
     from dlrepair.build import compiler
@@ -108,11 +149,9 @@ def _ask(tensorflow: TensorFlow, path: str) -> bytes | None:
         return None
     env = dict(compiler.environment(), TF_CPP_MIN_LOG_LEVEL="3", CUDA_VISIBLE_DEVICES="-1")
     try:
-        done = subprocess.run(
-            [compiler.interpreter(), "-I", "-S", "-E", "-c", _CHILD, path, *libraries], env=env,
-            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, timeout=TIMEOUT, check=False,
+        return subprocess.Popen(
+            [compiler.interpreter(), "-I", "-S", "-E", "-c", _CHILD, *libraries], env=env,
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, start_new_session=True,
         )  # fmt: skip
-    except (OSError, subprocess.SubprocessError):
+    except OSError:
         return None
-    mark, found, data = done.stdout.partition(b"ops:")
-    return data if found and done.returncode == 0 else None

@@ -36,3 +36,10 @@ def test_both_parts_stay(tmp_path: object) -> None:
     assert write(watch.placed(both, section(2))) == LOADS + "\n" + section(2)
     assert write(LATER + rebuild.kept_section(path)) == LATER + "\n" + section(2)
     assert write(watch.placed(LATER + rebuild.kept_section(path), section(3))) == LATER + "\n" + section(3)
+
+
+def test_the_page_has_both_parts() -> None:
+    with open(os.path.join(ROOT, "docs", "reference", "benchmarks-rebuild.md"), encoding="utf-8") as stream:
+        page = stream.read()
+    assert page.count(watch.BEGIN) == page.count(watch.END) == 1
+    assert "from the load to the op's result" in page.partition(watch.BEGIN)[0]
