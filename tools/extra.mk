@@ -11,13 +11,20 @@
 #   make bench-rebuild     from a failing load to the op's result, when the store has the library
 #   make bench-starts      a start with a learned environment, and with fifty records for other programs
 
+#   make gpu-releases     the published CUDA builds of TensorFlow with a made GPU: 2.5 GB of wheels, as root
+
 #   make call-sites        every call site of the corpus with its library in every place: docs/reference/call-sites.md
 
-.PHONY: fuzz bench-diagnosis stress-build bench-rebuild test-matrix bench-watch call-sites bench-starts
+.PHONY: fuzz bench-diagnosis stress-build bench-rebuild test-matrix bench-watch call-sites bench-starts \
+        gpu-releases
 
 FUZZ_PYTHON ?= $(MAIN)
 FUZZ_INPUTS ?= 1000000
 BENCH_PYTHON ?= .envs/tf221-py311/bin/python
+
+gpu-releases: $(MAIN)
+	@$(ENVS) make tf tf24 tf210 tf215
+	$(MAIN) tools/gpu_releases.py
 
 call-sites: $(MAIN)
 	$(MAIN) tools/replay_sites.py --output docs/reference/call-sites.md

@@ -184,8 +184,11 @@ class Facts:
         result: tuple[tuple[str, Any], ...] = self._unresolved
         return result
 
-    def copies(self, name: str, needed_by: str, other_than: str) -> list[str]:
-        """Files called ``name`` that ld.so would also reach for ``needed_by``, behind the one that it takes."""
+    def reached(self, name: str, needed_by: str, sound: bool = True) -> list[tuple[str, str]]:
+        """(path, how) of every file called ``name`` on ld.so's search for ``needed_by``, in its order.
+
+        With ``sound`` only those that ld.so would load.
+        """
         from dlrepair.binary.search_path import FITS, Node, SearchPath, system_directories, verify
 
         view = self.view
@@ -193,20 +196,24 @@ class Facts:
         search = SearchPath(main, view.library_path, view.cwd)
         top = Node(self.path or needed_by, self.file, None, view.cwd)
         loader = top if needed_by == self.path else Node(needed_by, read_facts(needed_by), top, view.cwd)
-        directories = [place for _how, places in search.lists(loader) for place in places]
-        directories += system_directories(search.interpreter)
-        found: dict[str, str] = {}
-        for directory in directories:
-            path = search.whole(directory + name)
-            if os.path.realpath(path) != os.path.realpath(other_than) and verify(path)[0] == FITS:
-                found.setdefault(os.path.realpath(path), path)
+        places = [(how, place) for how, listed in search.lists(loader) for place in listed]
+        places += [("default", place) for place in system_directories(search.interpreter)]
+        found = [(search.whole(place + name), how) for how, place in places]
         from dlrepair.binary.hwcaps import named_levels
         from dlrepair.binary.ldcache import load_cache
 
         cache = load_cache()
         cached = cache.lookup(name, named_levels()) if cache is not None else None
-        if cached and os.path.realpath(cached) != os.path.realpath(other_than) and verify(cached)[0] == FITS:
-            found.setdefault(os.path.realpath(cached), cached)
+        if cached:
+            found.append((cached, "cache"))
+        return [(tidy(path), how) for path, how in found if not sound or verify(path)[0] == FITS]
+
+    def copies(self, name: str, needed_by: str, other_than: str) -> list[str]:
+        """Files called ``name`` that ld.so would also reach for ``needed_by``, behind the one that it takes."""
+        found: dict[str, str] = {}
+        for path, _ in self.reached(name, needed_by):
+            if os.path.realpath(path) != os.path.realpath(other_than):
+                found.setdefault(os.path.realpath(path), path)
         return list(found.values())
 
     def elsewhere(self) -> list[tuple[str, str]]:
@@ -239,6 +246,15 @@ def _with_parents(base: str) -> list[str]:
             return chain[:1]  # no project around: only the directory itself
         chain.append(above)
     return chain if len(chain) < MAX_PARENTS else chain[:1]
+
+
+def tidy(path: str) -> str:
+    """``path`` without the ``..`` that an ``$ORIGIN/..`` left in it, where that leads to the same file."""
+    plain = os.path.normpath(path)
+    try:
+        return plain if os.path.samefile(plain, path) else path
+    except (OSError, ValueError):
+        return path
 
 
 def is_file(path: str) -> bool:

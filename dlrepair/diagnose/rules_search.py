@@ -83,7 +83,9 @@ def _shadowed_evidence(facts: Facts, finding: Finding) -> tuple[Evidence, ...]:
     proof += [
         fact("good-copy", "{} would serve, but ld.so's search stops before it".format(path), path) for path in good[:5]
     ]
-    return tuple(proof)
+    from dlrepair.diagnose import rules_shadow
+
+    return (*proof, *rules_shadow.ways(facts, entry.name, entry.needed_by, entry.blocked_by, good[0]))
 
 
 def _shadowed_step(facts: Facts, finding: Finding) -> str:

@@ -5,10 +5,11 @@ from __future__ import annotations
 import os
 
 from dlrepair.binary.elf import ElfError, open_elf, read_facts
-from dlrepair.diagnose import mangled, rules_file
+from dlrepair.diagnose import mangled, rules_file, rules_shadow
 from dlrepair.diagnose.facts import running_python
 from dlrepair.diagnose.rule import Finding, Rule, fact
 from dlrepair.diagnose.rules_search import rebuild_step
+from dlrepair.diagnose.undefined import is_python, listed, names_of
 from dlrepair.model.diagnosis import Evidence, Missing
 
 TYPE_CHECKING = False
@@ -30,7 +31,6 @@ _LIBC = (
     "libcrypt.so",
 )
 MAX_SIBLINGS = 200
-MAX_SHOWN = 12
 
 Gap = "tuple[str, str, str, str]"
 
@@ -102,6 +102,15 @@ def _gap_evidence(facts: Facts, finding: Finding) -> tuple[Evidence, ...]:
     return tuple(proof)
 
 
+def _shadow_evidence(facts: Facts, finding: Finding) -> tuple[Evidence, ...]:
+    (path, needed, _, provider), good = finding.detail
+    return (*_gap_evidence(facts, finding), *rules_shadow.ways(facts, needed, path, provider, good[0]))
+
+
+def _shadow_step(facts: Facts, finding: Finding) -> str:
+    return rules_shadow.step(finding.detail[1][0], finding.detail[0][3])
+
+
 def _order(version: str) -> tuple[int, ...]:
     numbers = "".join(char if char.isdigit() else " " for char in version).split()
     return tuple(int(number[:9]) for number in numbers)
@@ -127,34 +136,21 @@ def _libc_step(facts: Facts, finding: Finding) -> str:
     )
 
 
-def _shadow_step(facts: Facts, finding: Finding) -> str:
-    good, bad = finding.detail[1][0], finding.detail[0][3]
-    return "Put {} before {} in LD_LIBRARY_PATH, or remove {}".format(os.path.dirname(good), os.path.dirname(bad), bad)
-
-
 def _newer_step(facts: Facts, finding: Finding) -> str:
     return "dlrepair search {}".format(finding.detail[0][1])
 
 
-def _is_python(name: str) -> bool:
-    return mangled.family(name) == "python"
-
-
 def _symbols(facts: Facts, klass: str) -> list[tuple[str, Any]]:
-    return [(path, one) for path, one in facts.unresolved if one.klass == klass and not _is_python(one.name)]
+    return [(path, one) for path, one in facts.unresolved if one.klass == klass and not is_python(one.name)]
 
 
 def _python_symbols(facts: Facts) -> Finding | None:
-    found = [(path, one) for path, one in facts.unresolved if _is_python(one.name)]
-    return Finding(found[0][0], found, (), _names(list(facts.unresolved))) if found else None
-
-
-def _names(found: list[tuple[str, Any]]) -> tuple[str, ...]:
-    return tuple(dict.fromkeys(one.name for _path, one in found))
+    found = [(path, one) for path, one in facts.unresolved if is_python(one.name)]
+    return Finding(found[0][0], found, (), names_of(list(facts.unresolved))) if found else None
 
 
 def _python_evidence(facts: Facts, finding: Finding) -> tuple[Evidence, ...]:
-    proof = _listed(finding)
+    proof = listed(finding)
     proof.append(fact("python", "Python {} does not define them".format(running_python()), running_python()))
     tag = tag_of(os.path.basename(finding.path))
     if tag and tag != own_tag():
@@ -206,7 +202,7 @@ def _of_class(klass: str) -> Callable[[Facts], Finding | None]:
 
     def holds(facts: Facts) -> Finding | None:
         found = _symbols(facts, klass)
-        return Finding(found[0][0], found, (), _names(list(facts.unresolved))) if found else None
+        return Finding(found[0][0], found, (), names_of(list(facts.unresolved))) if found else None
 
     return holds
 
@@ -215,7 +211,7 @@ def _unlinked(facts: Facts) -> Finding | None:
     """Symbols that a library beside the file, or one that is loaded, defines, and which nothing linked with it."""
     found = _symbols(facts, "link")
     if found:
-        return Finding(found[0][0], found, (), _names(list(facts.unresolved)))
+        return Finding(found[0][0], found, (), names_of(list(facts.unresolved)))
     rest = _symbols(facts, "other")
     if not rest:
         return None
@@ -223,7 +219,7 @@ def _unlinked(facts: Facts) -> Finding | None:
     provider = _sibling(path, {one.name for _path, one in rest})
     if not provider:
         return None
-    return Finding(path, rest, (), _names(rest)) if _note(rest, provider) else None
+    return Finding(path, rest, (), names_of(rest)) if _note(rest, provider) else None
 
 
 def _note(rest: list[tuple[str, Any]], provider: str) -> bool:
@@ -256,75 +252,13 @@ def _sibling(path: str, names: set[str]) -> str:
     return ""
 
 
-def _wrong_copy(facts: Facts) -> Finding | None:
-    """Undefined symbols that another copy of a dependency, further along the search, defines."""
-    trace = facts.trace
-    rest = [(path, one) for path, one in facts.unresolved if not _is_python(one.name)]
-    if trace is None or not rest:
-        return None
-    names = {one.name for _path, one in rest}
-    for entry in trace.entries:
-        if entry.path is None or entry.how not in ("rpath", "ld-library-path", "runpath", "cache", "default"):
-            continue
-        for copy in facts.copies(entry.name, entry.needed_by, entry.path):
-            try:
-                with open_elf(copy) as elf:
-                    if not all(elf.defines(name) for name in names):
-                        continue
-            except (OSError, ElfError):
-                continue
-            missing = (Missing(entry.name, entry.needed_by, entry.tried, (), entry.path),)
-            return Finding(entry.path, (entry, copy, rest), missing, _names(rest))
-    return None
-
-
-def _wrong_copy_evidence(facts: Facts, finding: Finding) -> tuple[Evidence, ...]:
-    entry, copy, rest = finding.detail
-    proof = _listed(Finding(rest[0][0], rest))
-    proof.append(
-        fact("taken", "ld.so takes {} ({}), which does not define them".format(entry.path, entry.how), entry.path)
-    )
-    proof.append(fact("good-copy", "{} defines them, but stands behind in the search".format(copy), copy))
-    return tuple(proof)
-
-
-def _wrong_copy_step(facts: Facts, finding: Finding) -> str:
-    entry, copy, _rest = finding.detail
-    return "Put {} before {} in LD_LIBRARY_PATH, or remove {}".format(
-        os.path.dirname(copy), os.path.dirname(entry.path), entry.path
-    )
-
-
-def _listed(finding: Finding) -> list[Evidence]:
-    """The undefined symbols, demangled, with the library that defines or nearly defines each."""
-    from dlrepair.binary.symbols import demangle
-
-    found = finding.detail
-    proof = [
-        fact(
-            "undefined",
-            "{} has {} undefined symbol{}".format(finding.path, len(found), "" if len(found) == 1 else "s"),
-            len(found),
-        )
-    ]
-    for _path, one in found[:MAX_SHOWN]:
-        words = demangle(one.name)
-        text = one.name if words == one.name else "{} ({})".format(words, one.name)
-        if one.version:
-            text += " of version {}".format(one.version)
-        if one.provider_hint:
-            text += ": see {}".format(one.provider_hint)
-        proof.append(fact("symbol", text, one.name))
-    return proof
-
-
 def _needed_names(path: str) -> tuple[str, ...]:
     elf = read_facts(path).elf
     return elf.needed if elf is not None else ()
 
 
 def _link_evidence(facts: Facts, finding: Finding) -> tuple[Evidence, ...]:
-    proof = _listed(finding)
+    proof = listed(finding)
     needed = _needed_names(finding.path)
     proof.append(fact("needed", "its DT_NEEDED entries are: {}".format(", ".join(needed) or "none"), ", ".join(needed)))
     hints = dict.fromkeys(one.provider_hint for _path, one in finding.detail if one.provider_hint)
@@ -337,7 +271,7 @@ def _link_evidence(facts: Facts, finding: Finding) -> tuple[Evidence, ...]:
 
 
 def _class_evidence(facts: Facts, finding: Finding) -> tuple[Evidence, ...]:
-    return tuple(_listed(finding))
+    return tuple(listed(finding))
 
 
 def _is_tensorflow(finding: Finding) -> bool:
@@ -377,22 +311,19 @@ def _release_step(facts: Facts, finding: Finding) -> str:
 
 def _unclassified(facts: Facts) -> Finding | None:
     found = list(facts.unresolved)
-    return Finding(found[0][0], found, (), _names(found)) if found else None
+    return Finding(found[0][0], found, (), names_of(found)) if found else None
 
 
 RULES = (
     Rule("the C library is too old", "libc-too-old", _gap("libc"), _gap_evidence, _libc_step),
     Rule("the C++ runtime is too old", "libstdcxx-too-old", _gap("runtime"), _gap_evidence, _runtime_step),
-    Rule("an outdated copy before a good one", "search-path", _gap("shadow"), _gap_evidence, _shadow_step),
+    Rule("an outdated copy before a good one", "search-path", _gap("shadow"), _shadow_evidence, _shadow_step),
     Rule("a library is older than its user", "symbol-version-missing", _gap("other"), _gap_evidence, _newer_step),
     Rule("symbols of another Python", "python-abi", _python_symbols, _python_evidence, rebuild_step),
     Rule("no entry for this Python", "python-abi", _module_init, _module_evidence, rebuild_step),
     Rule(
-        "a copy without the symbols before a good one",
-        "search-path",
-        _wrong_copy,
-        _wrong_copy_evidence,
-        _wrong_copy_step,
+        "a copy without the symbols before a good one", "search-path", rules_shadow.wrong_copy,
+        rules_shadow.wrong_copy_evidence, rules_shadow.wrong_copy_step,
     ),
     Rule(
         "symbols of another release", "undefined-symbol-version", _of_class("version"), _class_evidence, _release_step

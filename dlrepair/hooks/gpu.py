@@ -93,7 +93,7 @@ def _repair(state: Any, package: str, script: str, settings: Settings, lacking: 
     context.incident = incident
     libraries = [name for name in lacking if name != gpu.DRIVER]
     observing = settings.mode != "repair"
-    opened, missing = ([], libraries) if observing else gpu.supply(context, libraries)
+    opened, missing = ([], libraries) if observing else gpu.supply(context, package, libraries)
     parts = ["preloaded " + ", ".join(map(os.path.basename, opened))] if opened else []
     parts += ["{} {}".format("ld.so does not find" if observing else "not found:", ", ".join(missing))] * bool(missing)
     parts += ["the driver's {} is not installed".format(gpu.DRIVER)] * (gpu.DRIVER in lacking)

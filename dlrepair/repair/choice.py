@@ -92,10 +92,19 @@ def accepted(
     notes: list[tuple[str, str]] = []
     batches = _batches(context, want, notes)
     try:
-        yield from _served(context, want, batches, further)
+        yield from _served(context, want, _in_turn(context, want, batches), further)
     finally:
         del batches  # ends the search: what it passed over is in ``notes`` now
         context.search_notes(notes)
+
+
+def _in_turn(context: Context, want: Wanted, batches: Iterator[list[Candidate]]) -> Iterator[list[Candidate]]:
+    """The batches, nearest first; of NVIDIA's libraries those of the system first where the settings say so."""
+    from dlrepair.search import cuda
+
+    if want.role == "dependency" and context.settings.cuda_libraries == "system" and cuda.is_cuda(want.name):
+        return cuda.system_first(batches)
+    return batches
 
 
 def _batches(context: Context, want: Wanted, notes: list[tuple[str, str]]) -> Iterator[list[Candidate]]:

@@ -44,31 +44,67 @@ def _directory_of_dependencies(context: Context) -> EnvironmentFix | None:
 
 
 def _right_version(context: Context) -> EnvironmentFix | None:
-    """A mapped library lacks versions that are needed, and another copy of that name defines them."""
-    from dlrepair.model.candidate import Wanted
+    """A mapped library lacks versions or symbols that are needed, and the search path can lead to a better copy."""
     from dlrepair.model.environment import EnvironmentFix
+
+    files = _better_copies(context)
+    folders = tuple(dict.fromkeys(os.path.dirname(os.path.abspath(path)) for path in files))
+    changes = tuple(("LD_LIBRARY_PATH", "prepend", folder) for folder in folders)
+    return EnvironmentFix(changes, _better(files), files) if changes else None
+
+
+def _right_version_first(context: Context) -> EnvironmentFix | None:
+    """The same, where an RPATH or an absolute path leads to the wrong copy: the better one is there before it."""
+    from dlrepair.model.environment import EnvironmentFix
+
+    files = _better_copies(context)
+    if not files or any(":" in path or " " in path for path in files):
+        return None
+    changes = tuple(("LD_PRELOAD", "prepend", os.path.abspath(path)) for path in reversed(files))
+    return EnvironmentFix(changes, _better(files), files)
+
+
+def _better(files: tuple[str, ...]) -> str:
+    return "{} has what is needed".format(", ".join(files))
+
+
+def _better_copies(context: Context) -> tuple[str, ...]:
+    """Files that define what mapped libraries of their names lack; none where one of them has no such copy."""
+    needed_by = context.diagnosis.failing_object or context.target or ""
+    unmet = _unmet(context, needed_by)
+    if unmet:
+        found = [_copy(context, name, needed_by, versions=tuple(some)) for name, some in unmet.items()]
+        return tuple(path for path in found if path) if all(found) else ()
+    if context.diagnosis.cause in LACKING and context.diagnosis.symbols:
+        for name in _mapped_needs(context, needed_by):
+            path = _copy(context, name, needed_by, symbols=context.diagnosis.symbols)
+            if path:
+                return (path,)
+    return ()
+
+
+def _copy(
+    context: Context, name: str, needed_by: str, versions: tuple[str, ...] = (), symbols: tuple[str, ...] = ()
+) -> str:
+    """Another file called ``name`` than the mapped one, with those versions and symbols; "" where there is none."""
+    from dlrepair.model.candidate import Wanted
     from dlrepair.repair import choice
 
-    needed_by = context.diagnosis.failing_object or context.target or ""
-    changes: list[tuple[str, str, str]] = []
-    files: list[str] = []
-    for name, versions in _unmet(context, needed_by).items():
-        mapped = context.view.find(name) or ""
-        want = Wanted(
-            name, "dependency", needed_by, context.request.loader, versions=tuple(versions),
-            exclude=(mapped, os.path.realpath(mapped)),
-        )  # fmt: skip
-        found = next((one for one, _ in choice.accepted(context, want) if os.path.basename(one.path) == name), None)
-        if found is None:
-            return None
-        change = ("LD_LIBRARY_PATH", "prepend", os.path.dirname(os.path.abspath(found.path)))
-        files.append(found.path)
-        if change not in changes:
-            changes.append(change)
-    if not changes:
-        return None
-    why = "{} has the versions that are needed".format(", ".join(files))
-    return EnvironmentFix(tuple(changes), why, tuple(files))
+    mapped = context.view.find(name) or ""
+    want = Wanted(
+        name, "dependency", needed_by, context.request.loader, versions=versions, symbols=symbols,
+        exclude=(mapped, os.path.realpath(mapped)),
+    )  # fmt: skip
+    return next((one.path for one, _ in choice.accepted(context, want) if os.path.basename(one.path) == name), "")
+
+
+def _mapped_needs(context: Context, path: str) -> list[str]:
+    """DT_NEEDED names of ``path`` that the process holds, without those that no other copy may stand for."""
+    from dlrepair.binary.elf import read_facts
+
+    facts = read_facts(path).elf if path else None
+    names = facts.needed if facts is not None else ()
+    return [name for name in names if context.view.find(name) and not name.startswith(IRREPLACEABLE)][:MAX_NEEDS]
 
 
 def _unmet(context: Context, path: str) -> dict[str, list[str]]:
@@ -84,6 +120,15 @@ def _unmet(context: Context, path: str) -> dict[str, list[str]]:
             unmet.setdefault(name, []).append(version)
     return unmet
 
+
+#: causes for which another copy of a mapped library may define the undefined symbols
+LACKING = ("search-path", "undefined-symbol-version", "undefined-symbol-link", "unknown")
+#: the C library and what has to match the running program
+IRREPLACEABLE = (
+    "libc.so", "libm.so", "libpthread.so", "libdl.so", "librt.so", "ld-linux", "libpython", "libtensorflow",
+)  # fmt: skip
+#: names for which another copy is looked for, most
+MAX_NEEDS = 8
 
 #: bytes of static TLS that are asked for beyond what the library itself wants
 SPARE_TLS = 16384
@@ -117,6 +162,7 @@ def _more_room(context: Context) -> EnvironmentFix | None:
 #: asked in this order; each looks at the context and proposes one fix, or None
 DECIDERS: tuple[Callable[[Context], EnvironmentFix | None], ...] = (
     _right_version,
+    _right_version_first,
     _directory_of_dependencies,
     _first_in_line,
     _more_room,

@@ -19,13 +19,17 @@ if TYPE_CHECKING:
 #: the driver's own library: it belongs to the kernel module, and a copy from elsewhere never serves
 DRIVER = "libcuda.so.1"
 
+#: instead of a version: TensorFlow opens it no more (cuRAND since 2.14, the last with CUDA 11)
+_NO_MORE = "-"
+_LAST_CURAND = (2, 13)
+
 #: library -> (lowest CUDA release, version in the SONAME; "" is the release itself) in the order of releases
 _SONAMES = {
     "cudart": (((0, 0), ""), ((11, 0), "11.0"), ((12, 0), "12"), ((13, 0), "13")),
     "cublasLt": (((10, 1), "10"), ((11, 0), "11"), ((12, 0), "12"), ((13, 0), "13")),
     "cublas": (((0, 0), ""), ((10, 1), "10"), ((11, 0), "11"), ((12, 0), "12"), ((13, 0), "13")),
     "cufft": (((0, 0), ""), ((10, 1), "10"), ((12, 0), "11"), ((13, 0), "12")),
-    "curand": (((0, 0), ""), ((10, 1), "10")),
+    "curand": (((0, 0), ""), ((10, 1), "10"), ((12, 0), _NO_MORE)),
     "cusparse": (((0, 0), ""), ((10, 1), "10"), ((11, 0), "11"), ((12, 0), "12")),
     "cusolver": (((0, 0), ""), ((10, 1), "10"), ((11, 1), "11"), ((13, 0), "12")),
 }
@@ -60,7 +64,9 @@ def wanted_names(package: str) -> tuple[str, ...]:
     cuda, cudnn = value("cuda_version"), value("cudnn_version")
     if not cuda or not cudnn:
         cuda, cudnn = _PUBLISHED.get(_release(package), ("", ""))
-    return _names(cuda, cudnn) if cuda and cudnn else ()
+    names = _names(cuda, cudnn) if cuda and cudnn else ()
+    numbers = tuple(int(part) if part.isdigit() else 0 for part in _release(package).split("."))
+    return tuple(name for name in names if not name.startswith("libcurand.") or numbers <= _LAST_CURAND)
 
 
 def _release(package: str) -> str:
@@ -82,17 +88,27 @@ def _names(cuda: str, cudnn: str) -> tuple[str, ...]:
     names = []
     for library, steps in _SONAMES.items():
         fitting = [version for since, version in steps if release >= since]
-        if fitting:
+        if fitting and fitting[-1] != _NO_MORE:
             names.append("lib{}.so.{}".format(library, fitting[-1] or "{}.{}".format(*release)))
     return (*names, "libcudnn.so." + cudnn.split(".")[0])
 
 
 def lacking(names: tuple[str, ...], package: str, view: Any) -> list[str]:
-    """Those of ``names`` that neither this process has mapped nor ld.so finds for one of TensorFlow's libraries."""
+    """Those of ``names`` that this process has not mapped and that ld.so would not load for TensorFlow's libraries.
+
+    A broken file that comes first, or one whose own needs are not met, ends ld.so's search as an absent one does.
+    """
+    callers = _callers(package)
+    return [name for name in names if not any(_loads(name, one, view) for one in callers)]
+
+
+def _loads(name: str, caller: str, view: Any) -> bool:
     from dlrepair.binary import scope
 
-    callers = _callers(package)
-    return [name for name in names if not any(scope.locate(name, process=view, caller=one).path for one in callers)]
+    found = scope.locate(name, process=view, caller=caller)
+    if found.path is None:
+        return False
+    return found.how == "loaded" or not scope.resolve(found.path, process=view).failures
 
 
 def _callers(package: str) -> list[str]:
@@ -108,27 +124,72 @@ def _callers(package: str) -> list[str]:
     return found or [""]
 
 
-def supply(context: Context, names: list[str]) -> tuple[list[str], list[str]]:
-    """(paths that were opened, names for which nothing fits); candidates and failures are journalled."""
-    from dlrepair.binary import process
-    from dlrepair.model.candidate import Wanted
-    from dlrepair.repair import choice
+def supply(context: Context, package: str, names: list[str]) -> tuple[list[str], list[str]]:
+    """(paths that were opened, names for which nothing fits); candidates and failures are journalled.
 
+    What was opened the last time is opened again, if it still is what it was.
+    """
+    from dlrepair.binary import process
+    from dlrepair.repair import gpu_remembered
+
+    before = context.view
+    known = gpu_remembered.recall(context, package, names)
+    if known and _open(context, tuple(known)):
+        return [path for path in known if os.path.basename(path) in names], []
     opened: list[str] = []
     missing = []
     for name in names:
-        if process.mapped_soname(name):
-            continue  # another one of them needed it
         context.view = process.ProcessView.current()
-        want = Wanted(name, "dependency", loader="tensorflow", exact_name=True)
-        context.searched[want] = [_candidates(context, want)]
-        for candidate, verdict in choice.accepted(context, want):
-            if os.path.basename(candidate.path) == name and _open(context, (*verdict.preload, candidate.path)):
-                opened.append(candidate.path)
-                break
-        else:
+        if context.view.find(name):
+            continue  # another one of them needed it
+        paths = _serve(context, name)
+        opened += paths
+        if not paths:
             missing.append(name)
-    return opened, missing
+    if opened and not missing:
+        gpu_remembered.remember(context, package, names, opened, before)
+    return [path for path in opened if os.path.basename(path) in names], missing
+
+
+def _serve(context: Context, name: str) -> list[str]:
+    """Paths that were opened for one name, what it needs first and its parts last; none where nothing fits."""
+    from dlrepair.model.candidate import Wanted
+    from dlrepair.repair import choice
+
+    want = Wanted(name, "dependency", loader="tensorflow", exact_name=True)
+    context.searched[want] = [_candidates(context, want)]
+    for candidate, verdict in choice.accepted(context, want):
+        paths = (*verdict.preload, candidate.path)
+        if os.path.basename(candidate.path) == name and _open(context, paths):
+            parts = [part for part in _parts(context, candidate.path) if _open(context, (part,))]
+            return [*paths, *parts]
+    return []
+
+
+def _parts(context: Context, path: str) -> list[str]:
+    """Libraries beside cuDNN's that it opens itself, by leaf name, and that ld.so would take from another release.
+
+    cuDNN's RUNPATH is ``$ORIGIN``, and LD_LIBRARY_PATH comes before it; a toolkit's may have none.
+    """
+    from dlrepair import trust
+    from dlrepair.binary import process, scope
+    from dlrepair.binary.elf import read_facts
+
+    folder, own = os.path.split(path)
+    stem, _, version = own.partition(".so")
+    if stem != "libcudnn":
+        return []
+    view = process.ProcessView.current()
+    names = [name for name in sorted(os.listdir(folder)) if name.startswith("libcudnn_") and name.endswith(version)]
+    found: dict[str, int] = {}
+    for name in names:
+        part = os.path.join(folder, name)
+        elf = read_facts(part).elf
+        reached = scope.locate(name, process=view, caller=path).path
+        theirs = reached is not None and os.path.realpath(reached) == os.path.realpath(part)
+        if elf is not None and elf.soname == name and not theirs and not trust.check(part, context.request.script):
+            found[part] = sum(need in names for need in elf.needed)  # what needs fewer of the others goes first
+    return sorted(found, key=found.__getitem__)
 
 
 def _candidates(context: Context, want: Wanted) -> list[Candidate]:

@@ -21,6 +21,7 @@ class Settings:
     mode: str
     rebuild: str
     reexec: str
+    cuda_libraries: str  #: which of two copies of NVIDIA's libraries goes first: ``wheel`` or ``system``
     search_roots: tuple[str, ...]  #: absolute paths
     exclude: tuple[str, ...]  #: absolute paths, and patterns of file or directory names (those without a slash)
     budget_ms: int  #: search time of one failing load, milliseconds

@@ -17,6 +17,7 @@ CHOICES = {
     "mode": ("repair", "observe", "off"),
     "rebuild": ("auto", "never"),
     "reexec": ("auto", "never"),
+    "cuda_libraries": ("wheel", "system"),
     "optional": ("repair", "observe"),
     "verbosity": ("quiet", "line", "full"),
 }
@@ -24,6 +25,7 @@ DEFAULTS: dict[str, Any] = {
     "mode": "repair",
     "rebuild": "auto",
     "reexec": "auto",
+    "cuda_libraries": "wheel",
     "search_roots": (),
     "exclude": (),
     "budget_ms": 1500,

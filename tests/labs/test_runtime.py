@@ -1,7 +1,7 @@
 """An older C++ run-time library is mapped, or found, first; the real one, compiled against, has the versions needed.
 
-No second real libstdc++ is at hand on a machine with one compiler: the older one bears the real SONAME and the first
-version of it only, with the one symbol that its user needs, as an old release would. The newer one is g++'s own.
+The newer one is g++'s own. The older ones bear the real SONAME and its first version only, with the one symbol that
+their user needs; and for libstdc++ there is the real library of an earlier GCC as well (``older_runtime``).
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import subprocess
 
+import older_runtime
 import pytest
 from lab import Lab, World, check_repaired
 
@@ -101,3 +102,49 @@ def test_the_older_one_is_found_first(soname: str, world: World, bare: str, hook
 
     lab = Lab("older-found", ONE, build(soname), shadow, RUNTIMES[soname][4], "libstdcxx-too-old", "preload")
     check_repaired(lab, world, bare, hooked)
+
+
+#: runs on either: streams, strings, exceptions
+REAL_FIRST = """\
+#include <sstream>
+#include <stdexcept>
+extern "C" int first(void) {
+    try { std::ostringstream text; text << 40 << 2; throw std::runtime_error(text.str()); }
+    catch (const std::exception &error) { return std::string(error.what()) == "402"; }
+}
+"""
+#: needs a version that the older one has not
+REAL_SECOND = """\
+#include <sstream>
+extern "C" void SYMBOL(void);
+extern "C" void *its_address(void) { return (void *)SYMBOL; }
+extern "C" int second(void) { std::istringstream text("83"); int value = 0; text >> value; return value; }
+"""
+
+
+@pytest.mark.compile
+def test_a_real_older_one_is_mapped(world: World, bare: str, hooked: str) -> None:
+    """GCC's own library of an earlier release, mapped first; a new process has the newer one for both."""
+    newer = real("libstdc++.so.6")
+    older = older_runtime.find(newer)
+    if older is None:
+        assert not os.environ.get("CI"), "apt-get and dpkg-deb are needed"
+        pytest.skip("no apt here to get an older libstdc++ with")
+    symbol = older_runtime.newest_function(newer, older)
+
+    def compile_(name: str, source: str, *flags: str) -> None:
+        command = ["g++", "-x", "c++", "-shared", "-fPIC", "-O1", "-o", world.path(name), "-"]
+        subprocess.run([*command, *flags], input=source.encode(), check=True)
+
+    def build(world: World) -> None:
+        for folder, path in (("lib", newer), ("old", older)):
+            with open(path, "rb") as file:
+                world.write(folder + "/libstdc++.so.6", file.read())
+        compile_("libfirst.so", REAL_FIRST, "-Wl,-rpath,$ORIGIN/lib")
+        compile_("libsecond.so", REAL_SECOND.replace("SYMBOL", symbol))
+
+    lab = Lab("real-older", BOTH, build, lambda world: compile_("libfirst.so", REAL_FIRST, "-Wl,-rpath,$ORIGIN/old"),
+              r"version `GLIBCXX_[0-9.]+' not found", "libstdcxx-too-old", "reexec")  # fmt: skip
+    run = check_repaired(lab, world, bare, hooked)
+    newest = "GLIBCXX_" + ".".join(map(str, older_runtime.versions(older)[-1]))
+    assert "its newest is " + newest in str(run.events("diagnosed")), run.story()

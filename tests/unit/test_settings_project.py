@@ -37,6 +37,7 @@ def load(root, **given):
         ("rebuild", '"never"', "never"),
         ("reexec", '"never"', "never"),
         ("optional", '"observe"', "observe"),
+        ("cuda_libraries", '"system"', "system"),
         ("verbosity", '"full"', "full"),
         ("verbosity", '"quiet"', "quiet"),
         ("budget_ms", "10", 10),
