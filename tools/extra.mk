@@ -15,7 +15,9 @@
 
 #   make call-sites        every call site of the corpus with its library in every place: docs/reference/call-sites.md
 
-.PHONY: fuzz bench-diagnosis stress-build bench-rebuild test-matrix bench-watch call-sites bench-starts \
+#   make search-labs       which decoys lie beside the right file in the labs of the search: docs/reference/search-labs.md
+
+.PHONY: search-labs fuzz bench-diagnosis stress-build bench-rebuild test-matrix bench-watch call-sites bench-starts \
         gpu-releases
 
 FUZZ_PYTHON ?= $(MAIN)
@@ -25,6 +27,9 @@ BENCH_PYTHON ?= .envs/tf221-py311/bin/python
 gpu-releases: $(MAIN)
 	@$(ENVS) make tf tf24 tf210 tf215
 	$(MAIN) tools/gpu_releases.py
+
+search-labs: $(MAIN)
+	PYTHONPATH=.:tests:tests/labs $(MAIN) -B tests/labs/test_found_system.py
 
 call-sites: $(MAIN)
 	$(MAIN) tools/replay_sites.py --output docs/reference/call-sites.md

@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 #: entries of one cache that are looked at, most
 MAX_ENTRIES = 2000
 
+#: entries of wheel caches that are files, or the sources of what was built; a version between them has dots as well
+_NO_LEVELS = (".whl", ".http", ".rev", ".msgpack", ".lock", ".json", "/src")
+
 #: what marks the top of a Bazel workspace
 _WORKSPACE = ("WORKSPACE", "WORKSPACE.bazel", "MODULE.bazel")
 
@@ -101,7 +104,7 @@ def cached_wheels() -> Iterator[str]:
         for _ in range(depth):
             names = [os.path.join(one, below) for one in level for below in _listed(one)][:MAX_ENTRIES]
             yield from (one for one in names if one.endswith(".whl") and os.path.isfile(one))
-            level = [one for one in names if not one.endswith(".whl") and "." not in os.path.basename(one)]
+            level = [one for one in names if not one.endswith(_NO_LEVELS) and "/." not in one[len(root) :]]
 
 
 def unpacked_wheels() -> Iterator[str]:

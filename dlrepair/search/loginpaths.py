@@ -169,17 +169,53 @@ def parse_module(text: str) -> list[str]:
         if line.startswith("local ") and "=" in line:
             name, _, value = line[6:].partition("=")
             known[name.strip()] = _lua(value.strip(), known)
-        elif line.startswith(("prepend_path(", "append_path(", "setenv(")) and line.rstrip(";").endswith(")"):
-            name, _, value = line.split("(", 1)[1].rstrip(";)").partition(",")
-            if name.strip().strip("\"'") in _PATHS:
-                found.append(_lua(value.strip() + (")" if value.count("(") > value.count(")") else ""), known))
+        elif line.startswith(_LUA_CALLS):
+            values = _arguments(line)
+            if len(values) > 1 and values[0].strip("\"'") in _PATHS:
+                found += _split(_lua(values[1], known))
         else:
-            words = line.split(None, 2)
-            if len(words) == 3 and words[0] == "set":
-                known[words[1]] = expand(words[2].strip("\"'{}"), known)
-            elif len(words) == 3 and words[0] in ("prepend-path", "append-path", "setenv") and words[1] in _PATHS:
-                found += [expand(one, known) for one in _split(words[2].strip().strip("\"'"))]
+            found += _tcl(line, known)
     return [place for place in found if place]
+
+
+_LUA_CALLS = tuple(name + bracket for name in ("prepend_path", "append_path", "setenv", "pushenv") for bracket in "({")
+
+
+def _tcl(line: str, known: dict[str, str]) -> list[str]:
+    """The elements that one line of a Tcl module file adds; ``set`` is remembered in ``known``."""
+    words = line.split(None, 2)
+    if len(words) == 3 and words[0] == "set":
+        known[words[1]] = expand(words[2].strip("\"'{}"), known)
+    if not words or words[0] not in ("prepend-path", "append-path", "setenv", "pushenv"):
+        return []
+    while len(words) == 3 and words[1] in ("-d", "--delim"):  # as Spack writes them, with the delimiter in braces
+        words = [words[0], *words[2].split(None, 2)[1:]]
+    if len(words) == 3 and words[1].startswith("--delim="):
+        words = [words[0], *words[2].split(None, 1)]
+    if len(words) != 3 or words[1] not in _PATHS:
+        return []
+    return [expand(one, known) for one in _split(words[2].strip().strip("\"'{}"))]
+
+
+def _arguments(line: str) -> list[str]:
+    """The arguments of a Lua call that fills a line; none where it does not end on it."""
+    inside = line[min(at for at in (line.find("("), line.find("{")) if at >= 0) + 1 :]
+    found, depth, quote = [""], 0, ""
+    for char in inside:
+        if quote:
+            quote = "" if char == quote else quote
+        elif char in "\"'":
+            quote = char
+        elif char in ")}":
+            depth -= 1
+            if depth < 0:
+                return [one.strip() for one in found]
+        depth += char in "({" and not quote
+        if char == "," and not depth and not quote:
+            found.append("")
+        else:
+            found[-1] += char
+    return []
 
 
 def _lua(value: str, known: dict[str, str]) -> str:

@@ -31,6 +31,10 @@ COSTS = {
 #: Two deviations at most: a name changed in three places belongs to another library.
 MAX_CHANGES = 2
 
+#: Words, and beginnings of words that end in a number, that tell builds of one library apart: device, release.
+_BUILDS = frozenset(("cpu", "gpu", "cuda", "nocuda", "nogpu", "rocm", "hip", "mps", "tpu", "server", "debug", "dbg"))
+_NUMBERED = ("", "cu", "cuda", "cudnn", "rocm", "sm", "py", "cp", "tf", "v", "avx", "sse")
+
 #: Words that say nothing about a library by themselves: a stem is never cut down to one of them.
 _GENERIC = frozenset(
     ("op", "ops", "so", "lib", "libs", "module", "kernel", "kernels", "core", "custom", "user", "main", "build", "test")
@@ -173,6 +177,30 @@ def _says_something(stem: str) -> bool:
     if stem.lower() in _GENERIC or sum(char.isalpha() for char in stem) < 2:
         return False
     return not stem.startswith(("tf_", "lib")) or len(stem) > 4
+
+
+def is_twin(one: str, other: str) -> bool:
+    """Tell whether two names are one library's, built for two devices, releases or versions, or two hashes' of it."""
+    core, marks = _told_apart(one)
+    return bool(core) and (core, marks) != _told_apart(other) and core == _told_apart(other)[0]
+
+
+def _told_apart(name: str) -> tuple[list[str], list[str]]:
+    """Return (words of a file name that name the library, words that tell its builds apart, the version included)."""
+    stem, _, _, version = split(name)
+    words = "".join(char if char.isalnum() else " " for char in stem.lower()).split()
+    if words and words[0].startswith("lib") and len(words[0]) > 3:
+        words[0] = words[0][3:]
+    core = [word for word in words if not _tells_builds_apart(word)]
+    marks = [word for word in words if _tells_builds_apart(word)] + [version]
+    return [word for word in core if "_" + word not in AFFIXES and word not in ("tf", "lib")], marks
+
+
+def _tells_builds_apart(word: str) -> bool:
+    head = word.rstrip("0123456789")
+    if word in _BUILDS or (head != word and head in _NUMBERED):
+        return True
+    return len(word) >= 8 and head != "" and not word.strip("0123456789abcdef") and any(one.isdigit() for one in word)
 
 
 def cost(rule: str) -> int:

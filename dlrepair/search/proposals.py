@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 
 from dlrepair.model.candidate import Candidate
 from dlrepair.search import archives, roots, walk
@@ -69,6 +70,9 @@ class Search:
         self._seen: set[str] = set()
         self._files: set[tuple[int, int, str]] = set()
         self.asked = self._absolute(self.requested)
+        own = [directory for directory, _ in self.anchors] + [os.path.expanduser(one) for one in settings.search_roots]
+        own += [os.path.dirname(one) for one in (self.asked, self.needed_by) if one]
+        self.reader.serve([*own, *(entry for entry in sys.path if entry), sys.prefix])
         # The path that was asked for has failed already: it is no candidate for itself.
         if wanted.role == "substitute" and self.asked:
             self._seen.add(self.asked)

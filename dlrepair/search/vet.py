@@ -157,6 +157,13 @@ def check_path(vetting: Vetting) -> None:
         raise Rejected("stub", "{} is a stub to link against; its functions do nothing".format(path))
 
 
+def check_name(vetting: Vetting) -> None:
+    """Reject what was found by its content and bears the wanted name of another device, release or major version."""
+    name, wanted = os.path.basename(vetting.path), os.path.basename(vetting.wanted.name)
+    if vetting.candidate.rule == "content" and naming.is_twin(name, wanted):
+        raise Rejected("twin", "{} is another build of {}: it may compute something else".format(name, wanted))
+
+
 def is_excluded_path(path: str, settings: Settings) -> bool:
     """Tell whether the setting ``exclude`` names a path, or what it leads to."""
     from dlrepair.search.roots import is_excluded
@@ -331,6 +338,7 @@ def some(items: object) -> str:
 
 CHECKS: tuple[Callable[[Vetting], None], ...] = (
     check_path,
+    check_name,
     check_kind,
     check_trust,
     check_header,

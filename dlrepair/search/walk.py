@@ -9,7 +9,7 @@ from dlrepair.search import archives, budget, data, mounts
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Callable, Iterator
+    from typing import Callable, Iterable, Iterator
 
     from dlrepair.search.names import Names
 
@@ -69,11 +69,40 @@ class Reader:
         self.directories = 0
         self._cache: dict[str, Listing | None] = {}
         self._unmarked = frozenset(name for name in names.table if not any(mark in name for mark in _MARKS))
-        #: what was met on the way, in the order of reading: archives, libraries of other names, other environments
         self._slow: dict[str, str] | None = None  #: mount points that are not entered
+        self._network: dict[str, str] = {}  #: those of them that another machine has to answer for
+        self._served: set[str] = set()  #: of these, the ones on which this program itself lies
+        #: what was met on the way, in the order of reading: archives, libraries of other names, other environments
         self.archives: list[str] = []
         self.others: list[str] = []
         self.environments: list[str] = []
+
+    def serve(self, places: Iterable[str]) -> None:
+        """Read the file systems of these places whatever they are: the program, or who set it up, relies on them."""
+        self._find_mounts()
+        if self._network:
+            self._served |= {self._mount_above(place) for place in places if os.path.isabs(place)}
+
+    def _find_mounts(self) -> None:
+        if self._slow is None:
+            self._slow = mounts.find_slow()
+            self._network = {place: kind for place, kind in self._slow.items() if kind not in mounts.PSEUDO}
+
+    def _mount_above(self, path: str) -> str:
+        """The network mount on which ``path`` lies, "" for none; by its text, since to ask a server may hang."""
+        above = [place for place in self._network if (path + "/").startswith(place + "/")]
+        return max(above, key=len) if above else ""
+
+    def _is_remote(self, directory: str) -> bool:
+        """Tell whether a directory lies on a network file system that nobody here relies on; said once a directory."""
+        self._find_mounts()
+        mount = self._mount_above(directory) if self._network else ""
+        if not mount or mount in self._served:
+            return False
+        note = (directory, "a network file system ({}): not walked".format(self._network[mount]))
+        if note not in self.notes:
+            self.notes.append(note)
+        return True
 
     def expired(self) -> bool:
         """Tell whether the time budget is used up."""
@@ -87,6 +116,8 @@ class Reader:
             return None
         if self.excluded(directory):
             self.notes.append((directory, "excluded by the settings"))
+            found = None
+        elif self._is_remote(directory):
             found = None
         else:
             found = self._read(directory)
@@ -212,9 +243,8 @@ class Reader:
         Other environments (virtualenv, conda), version control and caches are not entered; a directory reached twice
         through links is read once. Bounded by depth, ``MAX_DIRECTORIES`` and the deadline.
         """
-        if self._slow is None:
-            self._slow = mounts.find_slow()
-        slow = mounts.why_slow(root, self._slow) if self._slow else ""
+        if self._is_remote(root):
+            return
         of_data: dict[str, int] = {}
         queue: list[tuple[str, int]] = [(root, 0)]
         late: list[tuple[str, int]] = []
@@ -233,7 +263,9 @@ class Reader:
             if self.expired():
                 self.notes.append((root, "search budget used up: not walked to its end"))
                 return
-            if self._slow and not slow and level and self._is_slow(directory):
+            if self._slow and level and (directory in self._slow) and self._slow[directory] in mounts.PSEUDO:
+                continue
+            if self._network and level and self._is_remote(directory):
                 continue
             if of_data and of_data.get(os.path.dirname(directory), 0) >= data.SIBLINGS:  # asked, not opened
                 if os.path.lexists(os.path.join(directory, self.names.name)):
@@ -260,13 +292,6 @@ class Reader:
                 if target:
                     late.append((target, level + 1))
 
-    def _is_slow(self, directory: str) -> bool:
-        """Tell whether another machine's file system begins here; said once, not entered, not asked anything."""
-        kind = (self._slow or {}).get(directory)
-        if kind is not None:
-            self.notes.append((directory, "a network file system ({}): not walked".format(kind)))
-        return kind is not None
-
     def _linked_directory(self, root: str, path: str, followed: set[tuple[int, int]]) -> str:
         """Return ``path`` if it links to a directory outside ``root`` that is not followed yet and not too wide."""
         from dlrepair.search.roots import never_walked
@@ -275,6 +300,9 @@ class Reader:
         if name in SKIPPED:
             return ""
         try:
+            target = os.path.normpath(os.path.join(os.path.dirname(path), os.readlink(path)))
+            if self._network and self._is_remote(target):
+                return ""
             status = os.stat(path)
             if status.st_mode & 0o170000 != 0o040000 or (status.st_dev, status.st_ino) in followed:
                 return ""

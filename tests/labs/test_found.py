@@ -48,10 +48,16 @@ DECOYS = {
     "lost-dependency": "dependency-missing",
     "crashes": "trial-failed",
     "exits": "trial-failed",
+    "musl": "wrong-libc",
+    "other-os": "wrong-os-abi",
     "writable": "untrusted-file",
     "writable-directory": "untrusted-directory",
     "foreign": "untrusted-owner",
 }
+#: one slot for each decoy, one for the right file
+LETTERS = "abcdefghijklmno"
+SLOTS = len(LETTERS)
+
 #: on a file's name and place, not on its content
 _MODES = ("writable", "writable-directory", "foreign")
 
@@ -79,6 +85,10 @@ def shelf(tmp_path_factory: Any) -> dict[str, str]:
         "exits": cc("exits", "#include <stdio.h>\n#include <stdlib.h>\n" + SOURCE
                     + '__attribute__((constructor)) static void s(void) { puts("done"); exit(0); }\n'),
     }  # fmt: skip
+    musl = [*zig, "-target", "x86_64-linux-musl"]
+    empty = cc("libc.so", "int musl(void) { return 0; }\n", "-nostdlib", "-Wl,-soname,libc.so", compiler=musl)
+    made["musl"] = cc("musl", SOURCE + "int musl(void); int f(void) { return musl(); }\n", "-nostdlib", empty,
+                      compiler=musl)  # fmt: skip
     lost = cc("liblost_for_ever.so", "int lost(void) { return 1; }\n", "-Wl,-soname,liblost_for_ever.so")
     made["lost-dependency"] = cc("lost", SOURCE + "int lost(void); int f(void) { return lost(); }\n", lost)
     os.unlink(lost)
@@ -86,6 +96,7 @@ def shelf(tmp_path_factory: Any) -> dict[str, str]:
         good = stream.read()
     for name, content in (
         ("cut", cut_inside_a_page(good)),
+        ("other-os", good[:7] + b"\x09" + good[8:]),
         ("pointer", b"version https://git-lfs.github.com/spec/v1\noid sha256:1\nsize 9\n"),
     ):
         made[name] = os.path.join(top, name)
@@ -106,17 +117,17 @@ class Place:
         self.requested: str = how.get("requested", "libroi.so")
         self.without: Sequence[str] = how.get("without", ())  #: decoys that cannot be made there, or are not proposed
         self.env: Callable[[World, str], dict[str, str]] = how.get("env", lambda world, home: {})
-        self.archive: bool = how.get("archive", False)
+        self.rule: str = how.get("rule", "exact")
 
     def __repr__(self) -> str:
         return self.name
 
 
 def below(*parts: str, name: str = "libroi.so") -> Callable[[World, str], list[str]]:
-    """Twelve slots that differ in the part with a ``#``; ``HOME/`` and ``TOP/`` begin outside the project."""
+    """Slots that differ in the part with a ``#``; ``HOME/`` and ``TOP/`` begin outside the project."""
 
     def slots(world: World, home: str) -> list[str]:
-        return [place(world, home, "/".join((*parts, name)).replace("#", "abcdefghijklmn"[at])) for at in range(13)]
+        return [place(world, home, "/".join((*parts, name)).replace("#", LETTERS[at])) for at in range(SLOTS)]
 
     return slots
 
@@ -129,7 +140,7 @@ def place(world: World, home: str, name: str) -> str:
 
 def trees(directory: str) -> Callable[[World, str], list[str]]:
     names = ("build", "lib", "libs", "ops", "tf_ops", "custom_ops", "tf_custom_ops", "user_ops", "lib64", ".libs",
-             "src", "external", "source")  # fmt: skip
+             "src", "external", "source", "cc", "core")  # fmt: skip
     return lambda world, home: [os.path.join(world.path(directory), one, "libroi.so") for one in names]
 
 
@@ -147,9 +158,14 @@ def fixed(**values: str) -> Callable[[World, str], dict[str, str]]:
     return lambda world, home: {name: place(world, home, value) for name, value in values.items()}
 
 
+def versions(directory: str) -> Callable[[World, str], list[str]]:
+    """Slots in one directory: files of one name that differ in their version."""
+    return lambda world, home: [place(world, home, "%s/libroi.so.%d" % (directory, 10 + at)) for at in range(SLOTS)]
+
+
 def tails(world: World, home: str) -> list[str]:
-    parts = ["home", "author", "work", "code", "pkg", "native"]
-    found = [os.path.join(world.path("app"), *parts[at:], "libroi.so") for at in range(6)]
+    parts = ["home", "author", "work", "code", "python", "pkg", "native"]
+    found = [os.path.join(world.path("app"), *parts[at:], "libroi.so") for at in range(7)]
     both = [[one, one.replace("/app/", "/")] for one in found]
     return [one for pair in both for one in pair] + [world.path("app/libroi.so")]
 
@@ -157,7 +173,7 @@ def tails(world: World, home: str) -> list[str]:
 def bazel(world: World, home: str) -> list[str]:
     key = hashlib.md5(os.path.realpath(world.root).encode()).hexdigest()
     base = os.path.join(home, "cache", "bazel", "_bazel_me", key, "execroot", "ws", "bazel-out")
-    return [os.path.join(base, "k8-%c" % (97 + at), "bin", "libroi.so") for at in range(13)]
+    return [os.path.join(base, "k8-" + letter, "bin", "libroi.so") for letter in LETTERS]
 
 
 def login(name: str, text: str) -> Callable[[World, str], dict[str, str]]:
@@ -180,24 +196,34 @@ OWN = "py%d%d_cu121" % sys.version_info[:2]
 PLACES = [
     Place("variable", below("TOP/given/#"), env=one_each("_LIB", below("TOP/given/#"))),
     Place("build-sibling", trees("native"), requested="native/libroi.so"),
-    Place("caller", tails, name="tail", requested="/home/author/work/code/pkg/native/libroi.so"),
+    Place("requested-directory", versions("native"), requested="native/libroi.so", rule="soname-version"),
+    Place("caller", tails, name="tail", requested="/home/author/work/code/python/pkg/native/libroi.so"),
     Place("build-directory", trees("."), requested="/nowhere/at/all/libroi.so"),
     Place("project", below("x/y/#"), requested="gone/libroi.so"),
-    Place("archive", below("dist/roi-#.whl!", "roi", "native"), archive=True),
-    Place("archive", below("roi-#.zip!", "lib"), archive=True, name="project-zip"),
-    Place("content", below("x/y/#", name="libother#.so"), without=("other-functions", "pointer", "cut")),
+    Place("archive", below("dist/roi-#.whl!", "roi", "native")),
+    Place("archive", below("roi-#.zip!", "lib"), name="project-zip"),
+    Place("content", below("x/y/#", name="libother#.so"), rule="content",
+          without=("other-functions", "pointer", "cut")),
     Place("search-root", below("TOP/far/#"), env=fixed(DLREPAIR_SEARCH_ROOTS="TOP/far")),
     Place("site-packages", below("TOP/site-packages/#pkg"), env=fixed(PYTHONPATH="TOP/site-packages")),
     Place("site-packages", below("TOP/site-packages/#pkg.libs"), env=fixed(PYTHONPATH="TOP/site-packages"),
           name="wheel-libs"),
     Place("site-packages", below("TOP/site-packages/nvidia/#/lib"), env=fixed(PYTHONPATH="TOP/site-packages"),
           name="nvidia-wheels"),
+    Place("site-packages", versions("TOP/site-packages/torch/lib"), env=fixed(PYTHONPATH="TOP/site-packages"),
+          name="torch", rule="soname-version"),
+    Place("site-packages", versions("TOP/site-packages/tensorflow"), env=fixed(PYTHONPATH="TOP/site-packages"),
+          name="tensorflow", rule="soname-version"),
+    Place("environment", versions("TOP/conda/lib"), env=fixed(CONDA_PREFIX="TOP/conda"), name="conda-prefix",
+          rule="soname-version"),
     Place("environment", below("TOP/ld/#"), env=joined("LD_LIBRARY_PATH", below("TOP/ld/#")), name="ld-library-path"),
     Place("environment", below("TOP/ld/#"), env=joined("LIBRARY_PATH", below("TOP/ld/#")), name="library-path"),
     Place("other-environment", below("HOME/.virtualenvs/#", *VENV), name="virtualenvwrapper"),
     Place("other-environment", below(".venv#", *VENV), name="venv-in-project"),
     Place("other-environment", below("HOME/miniconda3/envs/#", *VENV), name="conda-environment"),
     Place("other-environment", below("HOME/.pyenv/versions/#", *VENV), name="pyenv"),
+    Place("other-environment", below("HOME/.cache/pypoetry/virtualenvs/#", *VENV), name="poetry"),
+    Place("other-environment", below("HOME/.local/share/hatch/env/virtual/pkg/#/pkg", *VENV), name="hatch"),
     Place("tool-cache", below("HOME/cache/torch_extensions", OWN, "#"), name="torch-extensions"),
     Place("tool-cache", below("TOP/ext/#"), env=fixed(TORCH_EXTENSIONS_DIR="TOP/ext"), name="torch-extensions-dir"),
     Place("tool-cache", below("TOP/dnnlib/#"), env=fixed(DNNLIB_CACHE_DIR="TOP/dnnlib"), name="dnnlib"),
@@ -209,10 +235,13 @@ PLACES = [
         one[: -len("/lib/libroi.so")] for one in below("TOP/hpc/#/lib")(world, home)]), name="package-variables"),
     Place("login-path", below("TOP/hpc/#/lib"), name="bashrc",
           env=login("HOME/.bashrc", 'touch "$HOME/ran"\nexport LD_LIBRARY_PATH=@PATHS@:${LD_LIBRARY_PATH:+:$X}\n')),
+    Place("login-path", below("TOP/hpc/#/lib"), name="lua-module-file",
+          env=login("TOP/modules/roi/1.0.lua", 'prepend_path("LD_LIBRARY_PATH", "@PATHS@", ":")\n')),
     Place("login-path", below("TOP/hpc/#/lib"), name="module-file",
           env=login("TOP/modules/roi/1.0", "#%Module1.0\nset p @PATHS@\nprepend-path LD_LIBRARY_PATH @PATHS@\n")),
-    Place("tool-cache", below("HOME/cache/pip/wheels/#/b/c/d/roi-1.whl!", "roi"), archive=True, name="pip-wheels"),
-    Place("site-packages", below("TOP/eggs/roi-#.egg!", "roi"), archive=True, name="zipped-eggs",
+    Place("tool-cache", below("HOME/cache/pip/wheels/#/b/c/d/roi-1.whl!", "roi"), name="pip-wheels"),
+    Place("tool-cache", below("HOME/cache/uv/sdists-v11/pypi/roi/1.0.#/x_y/roi-1.whl!", "roi"), name="uv-built-wheels"),
+    Place("site-packages", below("TOP/eggs/roi-#.egg!", "roi"), name="zipped-eggs",
           env=joined("PYTHONPATH", lambda world, home: [
               one.split("!/")[0] + "/x" for one in below("TOP/eggs/roi-#.egg!", "roi")(world, home)])),
 ]  # fmt: skip
@@ -270,7 +299,7 @@ def marks(path: str) -> None:
     parts = path.split("/")
     if VERSION in parts:
         top = "/".join(parts[: parts.index(VERSION) - 1])
-        name = "bin/python3" if ".pyenv" in top else "conda-meta/history" if "miniconda3" in top else "pyvenv.cfg"
+        name = "bin/python3" if ".pyenv" in top else "conda-meta/history" if "conda" in top else "pyvenv.cfg"
         os.makedirs(os.path.dirname(os.path.join(top, name)), exist_ok=True)
         with open(os.path.join(top, name), "w"):
             pass
@@ -326,8 +355,22 @@ def test_source(lab: Place, world: World, bare: str, hooked: str, shelf: dict[st
     slots = [*slots[: len(kinds)], slots[-1]]
     world.env.update(lab.env(world, home))
     reasons = fill(world, slots, kinds, shelf)
-    rule = "content" if lab.source == "content" else "exact"
-    check(world, home, bare, hooked, reasons, lab.source, rule)
+    check(world, home, bare, hooked, reasons, lab.source, lab.rule)
+
+
+@pytest.mark.parametrize(
+    ("source", "top"), [("build-sibling", "build"), ("project", "x/y"), ("search-root", "TOP/far")]
+)
+def test_stub(source: str, top: str, world: World, bare: str, hooked: str, shelf: dict[str, str]) -> None:
+    """A sound library in a directory of stubs is none: what lies there only serves to be linked against."""
+    home = os.path.join(world.top, "home")
+    world.write(".git/HEAD", "")
+    world.write("train.py", SCRIPT.replace("@NAME@", "libroi.so"))
+    world.env.update(fixed(DLREPAIR_SEARCH_ROOTS="TOP/far")(world, home) if source == "search-root" else {})
+    stub, right = (place(world, home, "%s/%s/libroi.so" % (top, below)) for below in ("stubs", "z/w"))
+    put("right", shelf["right"], stub, 10)
+    put("right", shelf["right"], right, 20)
+    check(world, home, bare, hooked, {stub: "stub", right: "fits"}, source, "exact")
 
 
 @pytest.mark.parametrize(("requested", "name", "rule"), RULES)
@@ -345,10 +388,22 @@ def test_name(
 @pytest.mark.parametrize(("requested", "name"), NEVER)
 def test_never(requested: str, name: str, world: World, hooked: str, shelf: dict[str, str]) -> None:
     world.write(".git/HEAD", "")
-    world.write("train.py", SCRIPT.replace("@NAME@", requested).replace('print("roi', 'print(roi and "roi'))
     put("right", shelf["right"], world.path("build/" + name), 10)
     world.write("train.py", 'import ctypes\nctypes.CDLL("%s")\n' % world.path(requested))
     run = run_script(world, hooked, os.path.join(world.top, "home"))
     assert run.status == 1 and "OSError" in run.err, run.story()
     assert not [line for line in run.events("candidate") if line["verdict"] == "accepted"], run.story()
     assert json.dumps(run.events("load-unrepaired")) != "[]", run.story()
+
+
+@pytest.mark.parametrize(("requested", "name"), NEVER)
+def test_never_by_content(requested: str, name: str, world: World, hooked: str, shelf: dict[str, str]) -> None:
+    """It holds all that the caller asks for, and still is what its name says: another device's, another release's."""
+    world.write(".git/HEAD", "")
+    world.write("train.py", SCRIPT.replace("@NAME@", requested))
+    put("right", shelf["right"], world.path("build/" + name), 10)
+    run = run_script(world, hooked, os.path.join(world.top, "home"))
+    assert run.status == 1 and "OSError" in run.err, run.story()
+    said = [line["reason"] for line in run.events("candidate") if line["path"] == world.path("build/" + name)]
+    # a versioned file is looked at under its own name only: its content never speaks for it
+    assert said == ([] if name.endswith(".so.4") else ["twin"]), run.story()

@@ -49,6 +49,13 @@ def test_what_a_shell_would_set(text: str, found: list, monkeypatch: pytest.Monk
         ('prepend_path("LD_LIBRARY_PATH","/opt/z/lib")', ["/opt/z/lib"]),
         ('local b = "/opt/y"\nprepend_path("LD_LIBRARY_PATH", b .. "/lib")', ["/opt/y/lib"]),
         ('prepend_path("LD_LIBRARY_PATH", os.getenv("X"))', []),
+        ('prepend_path("LD_LIBRARY_PATH", "/a:/b", ":")', ["/a", "/b"]),
+        ('local b = "/opt/y"\nappend_path{"LIBRARY_PATH", pathJoin(b, "lib64"), delim=":"} -- why', ["/opt/y/lib64"]),
+        ('prepend_path("LD_LIBRARY_PATH",\nprepend_path("PATH", "/a")\nprepend_path()', []),
+        ("prepend-path --delim {:} LD_LIBRARY_PATH {/opt/x/lib}", ["/opt/x/lib"]),
+        ("prepend-path -d : LD_LIBRARY_PATH /a:/b", ["/a", "/b"]),
+        ("prepend-path --delim=: LD_LIBRARY_PATH /a", ["/a"]),
+        ("prepend-path --delim", []),
     ],
 )
 def test_what_a_module_file_would_set(text: str, found: list) -> None:  # type: ignore[type-arg]

@@ -397,4 +397,11 @@ def test_a_project_is_walked_around_network_mounts_and_data(
     assert reader.directories == 2 + data.SIBLINGS
     # whoever keeps the project itself on such a file system is served all the same
     inside = walk.Reader(Names("libfoo.so", "ctypes"), time.monotonic() + 30.0, lambda path: False)
+    assert list(inside.walk(os.path.join(root, "nfs"))) == []
+    inside = walk.Reader(Names("libfoo.so", "ctypes"), time.monotonic() + 30.0, lambda path: False)
+    inside.serve([os.path.join(root, "nfs", "project")])
     assert len(list(inside.walk(os.path.join(root, "nfs")))) == 1
+    # a link into it is not followed: to ask where it leads would be to ask the server
+    os.symlink(os.path.join(root, "nfs"), os.path.join(root, "linked"))
+    linked = walk.Reader(Names("libfoo.so", "ctypes"), time.monotonic() + 30.0, lambda path: False)
+    assert [path for path, _, _ in linked.walk(root)] == [hidden]

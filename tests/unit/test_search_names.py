@@ -140,3 +140,25 @@ def test_hostile_names_are_only_names(name: str) -> None:
     own = names.Names(name, "tensorflow")
     assert own.match(name) == "exact"
     assert own.match("other.so") is None
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "twins"),
+    [
+        ("roi.so", "roi_gpu.so", True),
+        ("libroi_cpu.so", "roi_op_gpu.so", True),
+        ("libroi.so.3", "libroi.so.4", True),
+        ("ops_tf1.so", "ops_tf2.so", False),  # nothing is left that names a library
+        ("roi_tf1.15.so", "roi_tf2.4.so", True),
+        ("roi_cu113.so", "libroi_cu118.so", True),
+        ("roi_0123456789ab.so", "roi_ba9876543210.so", True),
+        ("roi.so", "libeverything.so", False),
+        ("pointnet.so", "pointnet2.so", False),
+        ("roi_gpu.so", "nms_gpu.so", False),
+        ("roi_op.so", "libroi.so", False),
+        ("decade.so", "facade.so", False),  # hexadecimal digits only, and words
+        ("", "x.so", False),
+    ],
+)
+def test_two_builds_of_one_library(one: str, other: str, twins: bool) -> None:
+    assert names.is_twin(one, other) is names.is_twin(other, one) is twins
