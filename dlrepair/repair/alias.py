@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import os
 
-from dlrepair.repair import choice
+from dlrepair.repair import choice, words
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -48,7 +48,8 @@ def _of_dependencies(context: Context) -> Iterator[Plan]:
         return
     steps += [Step("preload", path) for path in choice.order(chosen)]
     steps.append(Step("load", context.request.requested))
-    yield Plan(KIND, tuple(steps), "the SONAME is right, the file name is not", "aliased " + ", ".join(named))
+    summary = "aliased " + ", ".join(named) + words.rivals(context, (verdict.path for _, _, verdict in chosen))
+    yield Plan(KIND, tuple(steps), "the SONAME is right, the file name is not", summary)
 
 
 def _of_request(context: Context) -> Iterator[Plan]:
@@ -67,5 +68,5 @@ def _of_request(context: Context) -> Iterator[Plan]:
             steps.append(Step("load", context.opened_as(candidate.path)))
         else:
             steps += [Step("link", name, candidate.path), Step("load", candidate.path)]
-        summary = "loaded {} under that name".format(candidate.path)
-        yield Plan(KIND, tuple(steps), "{} is {}".format(candidate.path, verdict.reason), summary)
+        summary = "loaded {} under that name".format(candidate.path) + words.rivals(context, (verdict.path,))
+        yield Plan(KIND, tuple(steps), "{} {}".format(candidate.path, verdict.reason), summary)

@@ -186,7 +186,8 @@ def _rivals(
 
 
 def _tell(context: Context, rival: Candidate, taken: Candidate) -> None:
-    why = "neither has the name that was asked for" if taken.rule == "content" else "the newer one goes first"
+    why = "neither has the name that was asked for" if taken.rule == "content" else "the newer one goes first, or the "
+    why += "" if taken.rule == "content" else "first by name where they are of one age"
     context.emit(
         "candidate", path=rival.path, verdict="rejected", reason="tied", source=rival.source, rule=rival.rule,
         distance=rival.distance, detail="as good as {}, and different: {}".format(taken.path, why),

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 
-from dlrepair.repair import choice
+from dlrepair.repair import choice, words
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -50,7 +50,8 @@ def _preloads(context: Context) -> Iterator[Plan]:
     paths = choice.order(chosen)
     steps = tuple(Step("preload", path) for path in paths) + (Step("load", target_of(context)),)
     names = ", ".join(missing.name for missing, _, _ in chosen)
-    yield Plan(KIND, steps, "{} found".format(names), "preloaded {}".format(", ".join(paths)))
+    summary = "preloaded " + ", ".join(paths) + words.rivals(context, (verdict.path for _, _, verdict in chosen))
+    yield Plan(KIND, steps, "{} found".format(names), summary)
 
 
 def _promotions(context: Context) -> Iterator[Plan]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-from dlrepair.repair import choice
+from dlrepair.repair import choice, words
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -66,15 +66,6 @@ def _functions(context: Context) -> tuple[str, ...]:
     return context.uses if context.request.loader in ("ctypes", "cffi", "numpy") else ()
 
 
-def shown(path: str, context: Context) -> str:
-    """The path as a person would name it: relative to where they are, if that is shorter."""
-    try:
-        relative = os.path.relpath(path, context.request.cwd or os.curdir)
-    except (ValueError, OSError):
-        return path
-    return relative if len(relative) < len(path) and not relative.startswith("../../..") else path
-
-
 def plan(context: Context) -> Iterator[Plan]:
     """A plan for every candidate that ``vet`` accepts, best first."""
     from dlrepair.model.plan import Plan, Step
@@ -84,10 +75,7 @@ def plan(context: Context) -> Iterator[Plan]:
             continue  # another version of the name: the alias strategy
         path = context.opened_as(candidate.path)
         steps = tuple(Step("preload", each) for each in verdict.preload) + (Step("load", path),)
-        summary = "loaded {} instead".format(_named(path, verdict, context))
-        rivals = [shown(one, context) for one in context.rivals.get(verdict.path, ())]
-        if rivals:
-            summary += "; as good, and different: {}".format(", ".join(rivals))
+        summary = "loaded {} instead".format(_named(path, verdict, context)) + words.rivals(context, (verdict.path,))
         yield Plan(KIND, steps, "{} {} ({})".format(path, verdict.reason, candidate.source), summary)
 
 
@@ -95,5 +83,5 @@ def _named(path: str, verdict: Verdict, context: Context) -> str:
     """The file as a person would name it: for one out of an archive, its name in there and the archive."""
     facts = dict(verdict.facts)
     if "archive" not in facts:
-        return shown(path, context)
-    return "{} from {}".format(os.path.basename(path), shown(facts["archive"], context))
+        return words.shown(path, context.request)
+    return "{} from {}".format(os.path.basename(path), words.shown(facts["archive"], context.request))

@@ -6,7 +6,10 @@ import os
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Iterable
+
     from dlrepair.model.requests import LoadRequest
+    from dlrepair.repair.context import Context
 
 
 def shown(path: str, request: LoadRequest) -> str:
@@ -16,6 +19,12 @@ def shown(path: str, request: LoadRequest) -> str:
     except (ValueError, OSError):
         return path
     return relative if len(relative) < len(path) and not relative.startswith("../../..") else path
+
+
+def rivals(context: Context, taken: Iterable[str]) -> str:
+    """What a summary says of files that are as good as those taken, and different: nobody is served silently."""
+    found = [shown(one, context.request) for path in taken for one in context.rivals.get(path, ())]
+    return "; as good, and different: {}".format(", ".join(found)) if found else ""
 
 
 def lasted(seconds: float) -> str:

@@ -71,9 +71,11 @@ def numbered(directory: str) -> list[str]:
 TOOLKITS = ["cuda-%d.0" % (30 - at) for at in range(SLOTS)]
 
 #: the sources of docs/reference/search.md that a substitute can come from; "tail" is known by whose directory it was
-ORDER = ("variable", "requested-directory", "build-sibling", "caller", "build-directory", "project", "archive", "content",
-         "search-root", "site-packages", "environment", "other-environment", "tool-cache", "conda", "cuda", "login-path",
-         "system")  # fmt: skip
+ORDER = (
+    "variable", "requested-directory", "build-sibling", "caller", "build-directory", "project", "archive", "content",
+    "search-root", "site-packages", "environment", "other-environment", "tool-cache", "conda", "cuda", "login-path",
+    "system",
+)  # fmt: skip
 TRITON = ("other-machine", "musl", "crashes", "writable")
 PAGE = os.path.join(os.path.dirname(__file__), "..", "..", "docs", "reference", "search-labs.md")
 

@@ -68,6 +68,47 @@ def test_of_two_that_are_alike_neither_is_taken_silently(project: World, hooked:
     assert next(line for line in run.events("candidate") if line["path"].endswith("b/libroi.so"))["reason"] == "fits"
 
 
+def test_of_two_versions_of_one_name_neither_is_taken_silently(project: World, hooked: str) -> None:
+    for major in (1, 2):
+        project.library("build/libroi.so.%d" % major, ROI % major)
+        age(project, "build/libroi.so.%d" % major, 100 - major)
+    run = run_script(project, hooked, home(project))
+    assert run.out == "roi says 44 1\n", run.story()
+    assert "libroi.so.2 under that name; as good, and different: build/libroi.so.1" in run.err
+    assert candidates(run)["build/libroi.so.1"] == "tied", run.story()
+
+
+def test_of_two_dependencies_that_are_alike_neither_is_taken_silently(project: World, hooked: str) -> None:
+    project.library("gone/libroi_helper.so", HELPER)
+    project.library("libroi.so", ROI_WITH_HELPER, needs=["gone/libroi_helper.so"])
+    subprocess.run(["rm", "-r", project.path("gone")], check=True)
+    project.library("build/a/libroi_helper.so", HELPER)
+    project.library("build/b/libroi_helper.so", HELPER.replace("3", "5"))
+    age(project, "build/b/libroi_helper.so", 1000)
+    project.write("train.py", script("libroi.so"))
+    run = run_script(project, hooked, home(project))
+    assert run.out == "roi_pool says 126\n", run.story()
+    assert "build/a/libroi_helper.so; as good, and different: build/b/libroi_helper.so" in run.err
+    assert candidates(run)["build/b/libroi_helper.so"] == "tied", run.story()
+
+
+@pytest.mark.parametrize("how", ["symlink", "link"])
+def test_one_file_with_two_names_is_no_tie(how: str, project: World, hooked: str) -> None:
+    project.library("build/a/libroi.so", ROI % 1)
+    os.makedirs(project.path("build/b"))
+    getattr(os, how)(project.path("build/a/libroi.so"), project.path("build/b/libroi.so"))
+    run = run_script(project, hooked, home(project))
+    assert run.out == "roi says 43 1\n" and "as good" not in run.err, run.story()
+
+
+def test_equal_build_ids_do_not_make_two_files_one(project: World, hooked: str) -> None:
+    for place, added in (("a", 1), ("b", 2)):
+        project.library("build/%s/libroi.so" % place, ROI % added, flags=["-Wl,--build-id=0x12345678"])
+        os.utime(project.path("build/%s/libroi.so" % place), (1e9, 1e9))
+    run = run_script(project, hooked, home(project))
+    assert run.out == "roi says 43 1\n" and "as good, and different: build/b/libroi.so" in run.err, run.story()
+
+
 def test_two_copies_of_one_file_are_no_tie(project: World, hooked: str) -> None:
     project.library("build/a/libroi.so", ROI % 1)
     project.copy("build/a/libroi.so", "build/b/libroi.so")
