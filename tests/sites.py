@@ -16,11 +16,13 @@ import os
 import re
 import subprocess
 import sys
+import sysconfig
 import zipfile
 from typing import Any, Iterator, Sequence
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 CORPUS = os.path.join(HERE, "data", "load_sites.jsonl")
+SHAPES = os.path.join(HERE, "data", "site_shapes.jsonl")
 
 #: what the corpus says where the load call is not reached once the file is missing
 _NEVER_REACHED = ("guard", "exists", "is_file", "isfile", "assert", "IndexError", "find_module", "filter", "never")
@@ -234,6 +236,24 @@ ELSEWHERE = (("another project beside this one", "{R}/../another/build/{name}"),
 def read_sites() -> list[Site]:
     with open(CORPUS, encoding="utf-8") as stream:
         return [Site(json.loads(line)) for line in stream]
+
+
+class Shape(Site):
+    """A way to build a path that the corpus does not have: a script, an expression, where its project builds it."""
+
+    def __init__(self, row: dict[str, Any]) -> None:
+        self.repo = "project"
+        self.file = row["script"]
+        self.expression = self.said = row["expression"]
+        self.names = self.unreached = ""
+        self.kind = "cwd_literal" if row["cwd"] else "shape"
+        self.spelled_out = True
+        self.built = "{R}/" + row["built"].replace("@EXT@", sysconfig.get_config_var("EXT_SUFFIX"))
+
+
+def read_shapes() -> list[Shape]:
+    with open(SHAPES, encoding="utf-8") as stream:
+        return [Shape(json.loads(line)) for line in stream]
 
 
 def failed(answer: Any) -> bool:

@@ -52,6 +52,11 @@ DISTANCE = {
 }
 
 
+def _slashed(path: str) -> str:
+    """A path as it is meant: one written for Windows has backslashes, which separate nothing here."""
+    return path.replace("\\", "/") if "\\" in path else path
+
+
 class Search:
     """One search: what is wanted, by whom, within which bounds, and what was proposed already."""
 
@@ -61,8 +66,8 @@ class Search:
         self.settings = settings
         #: the library whose DT_NEEDED names a wanted dependency
         self.needed_by = wanted.requested if wanted.role == "dependency" else ""
-        self.requested = (wanted.requested or request.requested) if wanted.role == "substitute" else ""
-        self.names = naming.Names(wanted.name, wanted.loader, wanted.role, wanted.exact_name)
+        self.requested = _slashed(wanted.requested or request.requested) if wanted.role == "substitute" else ""
+        self.names = naming.Names(_slashed(wanted.name), wanted.loader, wanted.role, wanted.exact_name)
         self._patterns = tuple(settings.exclude)
         self.reader = walk.Reader(self.names, deadline, self.excluded)
         self.anchors = roots.anchors(request)

@@ -36,6 +36,18 @@ def test_every_site_finds_its_library(top: str, bare: str, hooked: str) -> None:
     assert not os.path.exists(os.path.join(top, "home", ".cache")), "outside the store"
 
 
+@pytest.mark.compile
+def test_shapes_that_the_corpus_does_not_have(top: str, bare: str, hooked: str) -> None:
+    """Each with its library in the one place where its own project builds it."""
+    replay = sites.Replay(top)
+    shapes = sites.read_shapes()
+    for number, shape in enumerate(shapes):
+        assert replay.add(number, shape, shape.built), shape
+    assert all(sites.failed(answer) for answer in replay.run(bare))
+    lost = [(shape, said) for shape, said in zip(shapes, replay.run(hooked)) if said != 42]
+    assert not lost, lost
+
+
 def test_what_is_not_replayed_is_named() -> None:
     every = sites.read_sites()
     assert len(every) == 265

@@ -84,6 +84,13 @@ def test_a_relative_path_meant_for_another_working_directory(project: Project, t
     assert project.find("../ops/roi.so", caller="tools/run.py", cwd=str(elsewhere))[0][0] == "ops/roi.so"
 
 
+@pytest.mark.parametrize("asked", ["..\\build\\roi.dll", "{}\\lib\\roi.dll"])
+def test_a_path_written_for_windows(project: Project, asked: str) -> None:
+    project.write("build/libroi.so", ANYTHING)
+    found = project.candidates(asked.format(project.root))
+    assert [one.path for one in found][:1] == [project.path("build/libroi.so")]
+
+
 def test_a_leaf_name_is_looked_for_beside_the_caller(project: Project) -> None:
     project.write("pkg/model.py", b"")
     project.write("pkg/roi.so")
