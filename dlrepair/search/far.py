@@ -69,7 +69,7 @@ def in_other_environments(far: Far) -> Iterator[Found]:
 
     passed: list[str] = []
     met = [place for place in far.reader.environments if prefixes.is_prefix(place)]
-    for at, prefix in enumerate(prefixes.find_prefixes(met, far.near)):
+    for at, prefix in enumerate(prefixes.find_prefixes(met, far.near, far.reader.is_remote)):
         if far.reader.expired():
             return
         if far.role != "dependency" and not prefixes.has_this_python(prefix):

@@ -12,7 +12,7 @@ import sys
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Iterable, Iterator
+    from typing import Callable, Iterable, Iterator
 
 #: environments and package directories looked at, most
 MAX_PREFIXES = 64
@@ -52,10 +52,13 @@ def site_directories(prefix: str) -> list[str]:
     return [place for place in places if os.path.isdir(place)]
 
 
-def find_prefixes(met: Iterable[str], near: Iterable[str]) -> list[str]:
+def find_prefixes(
+    met: Iterable[str], near: Iterable[str], skipped: Callable[[str], bool] | None = None
+) -> list[str]:
     """Return other environments, nearest first: those met in the project, beside it, beside this one, the user's.
 
-    ``near``: directories in which people keep an environment of their project.
+    ``near``: directories in which people keep an environment of their project. ``skipped`` is asked before anything
+    about a place is: it may lie on a server that does not answer.
     """
     places = list(met)
     for directory in near:
@@ -76,6 +79,8 @@ def find_prefixes(met: Iterable[str], near: Iterable[str]) -> list[str]:
     own = {os.path.realpath(prefix) for prefix in (sys.prefix, sys.base_prefix)}
     found: list[str] = []
     for place in places:
+        if skipped is not None and skipped(place):
+            continue
         real = os.path.realpath(place)
         if real not in own and os.path.isdir(real) and is_prefix(place):
             own.add(real)

@@ -264,7 +264,7 @@ def _indexed(search: Search, scanned: bool) -> Iterator[Candidate]:
     wanted = search.wanted
     if search.index is None:
         near = [directory for directory, _ in search.anchors]
-        others = prefixes.find_prefixes(search.reader.environments, near)
+        others = prefixes.find_prefixes(search.reader.environments, near, search.reader.is_remote)
         places = index.far_roots(search.settings.search_roots, others)
         search.index = index.Index(places, search.reader.deadline, search.excluded, search.reader.notes)
     found: index.Index = search.index

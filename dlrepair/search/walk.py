@@ -93,7 +93,7 @@ class Reader:
         above = [place for place in self._network if (path + "/").startswith(place + "/")]
         return max(above, key=len) if above else ""
 
-    def _is_remote(self, directory: str) -> bool:
+    def is_remote(self, directory: str) -> bool:
         """Tell whether a directory lies on a network file system that nobody here relies on; said once a directory."""
         self._find_mounts()
         mount = self._mount_above(directory) if self._network else ""
@@ -117,7 +117,7 @@ class Reader:
         if self.excluded(directory):
             self.notes.append((directory, "excluded by the settings"))
             found = None
-        elif self._is_remote(directory):
+        elif self.is_remote(directory):
             found = None
         else:
             found = self._read(directory)
@@ -243,7 +243,7 @@ class Reader:
         Other environments (virtualenv, conda), version control and caches are not entered; a directory reached twice
         through links is read once. Bounded by depth, ``MAX_DIRECTORIES`` and the deadline.
         """
-        if self._is_remote(root):
+        if self.is_remote(root):
             return
         of_data: dict[str, int] = {}
         queue: list[tuple[str, int]] = [(root, 0)]
@@ -265,7 +265,7 @@ class Reader:
                 return
             if self._slow and level and (directory in self._slow) and self._slow[directory] in mounts.PSEUDO:
                 continue
-            if self._network and level and self._is_remote(directory):
+            if self._network and level and self.is_remote(directory):
                 continue
             if of_data and of_data.get(os.path.dirname(directory), 0) >= data.SIBLINGS:  # asked, not opened
                 if os.path.lexists(os.path.join(directory, self.names.name)):
@@ -301,7 +301,7 @@ class Reader:
             return ""
         try:
             target = os.path.normpath(os.path.join(os.path.dirname(path), os.readlink(path)))
-            if self._network and self._is_remote(target):
+            if self._network and self.is_remote(target):
                 return ""
             status = os.stat(path)
             if status.st_mode & 0o170000 != 0o040000 or (status.st_dev, status.st_ino) in followed:

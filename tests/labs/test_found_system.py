@@ -206,12 +206,17 @@ sys.exit(subprocess.call(sys.argv[2:]))
 def test_a_file_system_that_does_not_answer(world: World, bare: str, hooked: str, shelf: dict[str, str]) -> None:
     """In the project, where it is built, and in a far place: nothing is asked of it, and the rest is searched."""
     home = os.path.join(world.top, "home")
-    dead = [world.path("data"), world.path("build"), world.path("src/remote"), os.path.join(home, ".local/lib/remote")]
+    gone = os.path.join(world.top, "servers/conda/envs/gone")
+    dead = [gone, world.path("data"), world.path("build"), world.path("src/remote"), os.path.join(home, ".local/lib/remote")]
     for place in dead:
         os.makedirs(place)
     world.write(".git/HEAD", "")
     world.write("train.py", SCRIPT.replace("@NAME@", "libroi.so"))
     world.write("dead.py", DEAD)
+    os.symlink(world.path("build"), world.path("linked"))  # where it leads can be told without asking there
+    os.makedirs(os.path.join(home, ".conda"))
+    with open(os.path.join(home, ".conda", "environments.txt"), "w") as stream:
+        stream.write(gone + "\n")
     right = os.path.join(home, ".local/lib/other/deep/libroi.so")
     put("right", shelf["right"], right, 10)
     kind = "-m" if os.geteuid() == 0 else "-rm"
