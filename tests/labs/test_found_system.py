@@ -207,7 +207,8 @@ def test_a_file_system_that_does_not_answer(world: World, bare: str, hooked: str
     """In the project, where it is built, and in a far place: nothing is asked of it, and the rest is searched."""
     home = os.path.join(world.top, "home")
     gone = os.path.join(world.top, "servers/conda/envs/gone")
-    dead = [gone, world.path("data"), world.path("build"), world.path("src/remote"), os.path.join(home, ".local/lib/remote")]
+    dead = [world.path("data"), world.path("build"), world.path("src/remote")]
+    dead += [gone, os.path.join(home, ".local/lib/remote")]
     for place in dead:
         os.makedirs(place)
     world.write(".git/HEAD", "")
