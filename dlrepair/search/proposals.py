@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import sys
 
 from dlrepair.model.candidate import Candidate
 from dlrepair.search import archives, roots, walk
@@ -77,7 +76,7 @@ class Search:
         self.asked = self._absolute(self.requested)
         own = [directory for directory, _ in self.anchors] + [os.path.expanduser(one) for one in settings.search_roots]
         own += [os.path.dirname(one) for one in (self.asked, self.needed_by) if one]
-        self.reader.serve([*own, *(entry for entry in sys.path if entry), sys.prefix])
+        self.reader.serve(own)
         # The path that was asked for has failed already: it is no candidate for itself.
         if wanted.role == "substitute" and self.asked:
             self._seen.add(self.asked)

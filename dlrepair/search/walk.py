@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from itertools import islice
 
 from dlrepair.search import archives, budget, data, mounts
@@ -81,12 +82,13 @@ class Reader:
         """Read the file systems of these places whatever they are: the program, or who set it up, relies on them."""
         self._find_mounts()
         if self._network:
-            self._served |= {self._mount_above(place) for place in places if os.path.isabs(place)}
+            self._served |= {self._mount_above(place) for place in places if isinstance(place, str)}
 
     def _find_mounts(self) -> None:
         if self._slow is None:
             self._slow = mounts.find_slow()
             self._network = {place: kind for place, kind in self._slow.items() if kind not in mounts.PSEUDO}
+            self.serve([*sys.path, sys.prefix])
 
     def _mount_above(self, path: str) -> str:
         """The network mount on which ``path`` lies, "" for none; by its text, since to ask a server may hang."""
