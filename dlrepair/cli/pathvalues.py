@@ -17,7 +17,7 @@ def _items(node: ast.expr) -> list[ast.expr]:
     """What a loop goes through: the items of a list, or the whole expression where it is a search for files."""
     if isinstance(node, (ast.Tuple, ast.List)):
         return list(node.elts)
-    return [node]
+    return [node] if isinstance(node, (ast.Call, ast.Name)) else []
 
 
 def _with_name(path: str, name: str) -> str:
