@@ -44,7 +44,8 @@ def execute(arguments: argparse.Namespace) -> int:
     reports = []
     for wanted, recipe in targets:
         report = report_of(wanted, recipe, *api.build(wanted, recipe))
-        reports.append(report if report["ok"] else _by_scripts(wanted, report) or report)
+        done = report["ok"] or report["reason"] == "needs-cuda"  # a script would compile that code no more than we do
+        reports.append(report if done else _by_scripts(wanted, report) or report)
     return _answer(reports, arguments.json)
 
 
@@ -86,23 +87,30 @@ def _by_scripts(wanted: str, failed: dict[str, Any] | None) -> dict[str, Any] | 
             if failed is not None:
                 last["notes"] = [*last["notes"], scripted.refusal(script)]
             if failed is None or failed["reason"] != "compile-error" or "No such file" in failed["first_error"]:
-                last["help"] = "dlrepair trust {}".format(shlex.quote(os.path.relpath(script.path)))
+                path = shlex.quote(os.path.relpath(script.path))
+                last["help"] = "dlrepair trust {}  # to run it in a private copy of the project".format(path)
             return last  # else the source is at fault, and a script would not compile it either
     return last
 
 
 def report_of(wanted: str, recipe: Any, result: Any, verdict: Any) -> dict[str, Any]:
     """What ``--json`` says of one build."""
+    from dlrepair.build import cuda
+
     fits = verdict is None or verdict.accepted
+    error = result.first_error or ("" if fits else verdict.detail)
+    missed = "" if result.ok and fits else cuda.missed(recipe, result, error)
+    reason = "needs-cuda" if missed else result.reason if fits else "does-not-fit"
     return {
-        "wanted": wanted, "ok": result.ok and fits, "reason": result.reason if fits else "does-not-fit",
-        "path": result.path, "first_error": result.first_error or ("" if fits else verdict.detail),
+        "wanted": wanted, "ok": result.ok and fits, "reason": reason,
+        "path": result.path, "first_error": missed or error,
         "log": result.log, "seconds": result.seconds, "hit": result.hit, "steps": list(result.steps),
         "ops": list(result.ops), "notes": list(result.notes), "sources": list(result.sources),
         "compiler": result.compiler, "tensorflow": result.tensorflow,
         "recipe": {"kind": recipe.kind, "file": recipe.file, "line": recipe.line,
                    "dropped": [list(pair) for pair in recipe.dropped]},
-        "trial": "" if verdict is None else verdict.trial, "help": "",
+        "trial": "" if verdict is None else verdict.trial,
+        "help": cuda.command(result) if missed else "",
     }  # fmt: skip
 
 
@@ -117,7 +125,7 @@ def _say(report: dict[str, Any]) -> None:
         if report["log"]:
             output.say("  output: " + output.escape(report["log"]))
         if report["help"]:
-            output.say("help: {}  # to run it in a private copy of the project".format(output.escape(report["help"])))
+            output.say("help: " + output.escape(report["help"]))
         elif report["log"]:
             output.say("help: less {}".format(output.escape(report["log"])))
         return

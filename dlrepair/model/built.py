@@ -23,7 +23,8 @@ class BuildResult:
     ``changed`` (a source was saved again each time while it was compiled), ``lines-moved`` (an earlier build, whose
     sources differ from the present ones in line numbers only), ``does-not-fit`` (built, but its symbols or ops are
     not what they must be), ``no-store`` or ``interrupted``; of a project's own script also ``not-allowed``,
-    ``script-failed`` and ``disk-limit`` (it wrote too much).
+    ``script-failed`` and ``disk-limit`` (it wrote too much). ``needs-cuda``: it failed for want of the
+    CUDA code that was left out.
     """
 
     ok: bool

@@ -45,9 +45,16 @@ def take(context: Context, step: Step) -> None:
     # the budget is for searching
     context.deadline = budget.deadline_in(max(0.0, context.deadline - began))
     if not result.ok:
+        result = _with_cuda(context, found, result, result.first_error)
         _note_failure(context, step, result)
         raise NotBuilt(_sentence(result))
-    _vet(context, step, result)
+    try:
+        _vet(context, step, result)
+    except NotBuilt as unfit:
+        told = _with_cuda(context, found, result, str(unfit))
+        if told is not result:
+            _note_failure(context, step, told)
+        raise
     context.made[step.target] = result.path
     context.inputs = inputs_of(result)
     context.words[step.target] = _words(context, step, result)
@@ -162,12 +169,26 @@ def _proof_key(context: Context, path: str) -> str:
 
 def _note_failure(context: Context, step: Step, result: BuildResult) -> None:
     refusals.reject(context, step.target, result.reason, _sentence(result))
-    if result.reason in COMMAND_FAILED:
+    if result.reason in COMMAND_FAILED and not any(one.reason == "needs-cuda" for _, one in context.verdicts):
         from dlrepair.diagnose.rule import quote
 
         context.advice = "dlrepair build {}".format(quote(context.target or context.request.requested))
         # what is not there may be what the project's own script makes
         context.generated = result.reason == "link-error" or "No such file" in result.first_error
+
+
+def _with_cuda(context: Context, recipe: Recipe | Script, result: BuildResult, error: str) -> BuildResult:
+    """The result, its error in other words where CUDA code is what it lacks; no other build of it is any better."""
+    from dlrepair.build import cuda
+    from dlrepair.model.build import Recipe
+
+    why = cuda.missed(recipe, result, error) if isinstance(recipe, Recipe) else ""
+    if not why:
+        return result
+    from dataclasses import replace
+
+    context.advice, context.generated = cuda.command(result), False
+    return replace(result, reason="needs-cuda", first_error=why)
 
 
 def _sentence(result: BuildResult) -> str:

@@ -209,6 +209,21 @@ def test_cuda_parts_of_an_op_for_a_build_without_cuda(rebuilt: opkit.TfWorld, ho
     assert run.events("build-started")[-1]["recipe"]["file"] == rebuilt.path("ops/compile.sh"), run.story()
 
 
+def test_an_op_whose_kernels_are_all_cuda(rebuilt: opkit.TfWorld, hooked: str) -> None:
+    """What it lacks is a CUDA build of TensorFlow, and neither a header nor the project's own script."""
+    rebuilt.write("ops/compile.sh", WITH_CUDA)
+    rebuilt.write("ops/roi_gpu.cu.cc", KERNEL)
+    rebuilt.write("ops/roi_pool.cc", b"#include <cuda_runtime.h>\n" + rebuilt.read("ops/roi_pool.cc"))
+    rebuilt.write(rebuilt.script, script(LOAD))
+    run = run_script(rebuilt, hooked, os.path.join(rebuilt.top, "home"))
+    assert run.status != 0 and "cannot open shared object file" in run.err, run.story()
+    why = "it has no kernels without roi_gpu.cu.cc, which is CUDA code: TensorFlow {} is not a CUDA build"
+    assert why.format(rebuilt.kit.version) in run.err, run.story()
+    wanted = "tensorflow-gpu==" if rebuilt.kit.legacy else "tensorflow[and-cuda]=="
+    help_line = [line for line in run.err.splitlines() if line.startswith("help: ")]
+    assert len(help_line) == 1 and wanted + rebuilt.kit.version in help_line[0], run.story()
+
+
 OWN_SCRIPT = """\
 #!/bin/bash
 set -e
