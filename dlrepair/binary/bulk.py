@@ -71,6 +71,10 @@ class Census:
             self._fine.add(pair)
         return True
 
+    def read_global(self) -> None:
+        """Read now what the global scope offers: before a fork, so that no child has to."""
+        self._globally()
+
     def mapped(self) -> list[str]:
         """Paths of the objects that were judged: what a load would map."""
         return list(self._more)

@@ -19,9 +19,6 @@ if TYPE_CHECKING:
 
     from dlrepair.binary.process import ProcessView
 
-#: a task for one process: small enough for even shares
-PORTION = 8
-
 
 class Environment:
     """The shared objects below ``places`` that something loads by itself, each real file once.
@@ -127,8 +124,15 @@ class Environment:
         return surveys.keep(self._key(), looked_at, list(self._mapped), self._began, answer, self._listed)
 
     def _shares(self) -> list[list[str]]:
-        """``paths`` in the portions that one process looks at at a time: neighbours need the same libraries."""
-        return [self.paths[start : start + PORTION] for start in range(0, len(self.paths), PORTION)]
+        """``paths`` package by package: libraries of one need the same ones, which each process reads for itself.
+
+        The largest comes first, which this process takes: what it read for that one serves what follows.
+        """
+        shares: dict[str, list[str]] = {}
+        for path in self.paths:
+            place = next(one for one in self._places if path.startswith(one))
+            shares.setdefault(place + path[len(place) :].lstrip("/").partition("/")[0], []).append(path)
+        return sorted(shares.values(), key=len, reverse=True)
 
     def _key(self) -> str:
         """What else the proofs rest on: the process, the user, the processor, this code."""
