@@ -33,6 +33,11 @@ _INCLUDES = (
 _DIRECTIVE = r"^[ \t]*#[ \t]*(?P<what>define|undef|pragma)\b(?P<rest>.*)$"
 _THEIRS = r"^[ \t]*#[ \t]*include[ \t]*[<\"](?:tensorflow|third_party|unsupported|Eigen|tsl|xla)/"
 _OWN = r'^[ \t]*#[ \t]*include[ \t]*"(?!tensorflow/|third_party/|unsupported/|Eigen/|tsl/|xla/)'
+_ERROR = r"(?P<path>[^:\n]+):\d+:(?:\d+:)? (?:fatal )?error: (?P<text>.*)"
+_WANTING = (
+    r"^expected |was not declared in this scope|does not name a type|has no member named|^stray |^missing terminating "
+    r"|has not been declared|No such file or directory"
+)
 
 
 def is_valid_for(source: str, headers: Iterable[str]) -> bool:
@@ -49,6 +54,21 @@ def is_valid_for(source: str, headers: Iterable[str]) -> bool:
     if not re.search(_OWN, source[: theirs[-1]], re.MULTILINE):
         return True
     return not any(_defines(_before_theirs(header)) for header in headers)
+
+
+def is_the_sources_own(output: str, paths: Iterable[str]) -> bool:
+    """Whether a compiler's first error would be there without the precompiled header.
+
+    That can only add declarations and macros to what a source includes. An error in one of the project's files for
+    want of a declaration or in its grammar, and in no macro, is not its doing.
+    """
+    import re
+
+    errors = re.split(r"^(?=[^:\n]+:\d+:(?:\d+:)? (?:fatal )?error: )", output, flags=re.MULTILINE)
+    match = re.match(_ERROR, errors[1]) if len(errors) > 1 else None
+    if match is None or os.path.normpath(match.group("path")) not in set(paths):
+        return False
+    return bool(re.search(_WANTING, match.group("text"))) and "in expansion of macro" not in errors[1]
 
 
 def _before_theirs(header: str) -> str:

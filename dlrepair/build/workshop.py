@@ -145,8 +145,8 @@ class Workshop:
         """Whether there is one more thing to be tried for a source that did not compile."""
         if ran.reason != "failed":
             return False
-        if "-Winvalid-pch" in made.argv:  # the precompiled header may be at fault: once more without it
-            made.plain = True
+        if "-Winvalid-pch" in made.argv and not self._is_the_sources_own(made):
+            made.plain = True  # the precompiled header may be at fault: once more without it
             return True
         if self.toolchain.tensorflow is not None:
             found = self._forward(eras.missing_headers(ran.output))
@@ -159,6 +159,11 @@ class Workshop:
         made.steps = tuple(step for step in eras.STEPS if step in made.steps or step in useful)
         self.note([step.name for step in useful], compiler.first_error(made.output))
         return True
+
+    def _is_the_sources_own(self, made: Made) -> bool:
+        from dlrepair.build import precompiled
+
+        return precompiled.is_the_sources_own(made.output, self.scan.texts)
 
     def _rewrites(self, step: EraStep) -> bool:
         return any(eras.rewrite(text, (step,), self._aliases) != text for text in self.scan.texts.values())

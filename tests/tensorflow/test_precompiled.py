@@ -77,6 +77,11 @@ began = time.monotonic()
 see("made", service.precompile(recipe))
 see("seconds", time.monotonic() - began)
 see("used", build(SOURCE % 2))
+with open(recipe.sources[0], "w") as stream:
+    stream.write(SOURCE % "nowhere")
+failed = service.build(recipe)
+with open(failed.log) as stream:
+    see("an error is told at once", "nowhere" in failed.first_error and "-Winvalid-pch" in stream.readline())
 see("used after a macro", build("#define EIGEN_USE_THREADS\\n" + SOURCE % 3))
 see("used with other flags", precompiled.find(prepared().toolchain, prepared().units[0]) is not None)
 path = os.path.join(copy, "absl/strings/str_cat.h")
@@ -134,6 +139,7 @@ def test_made_used_stale_and_collected(newest: str, home: str, tmp_path: object)
         "used before it is there": False,
         "made": True,
         "used": True,
+        "an error is told at once": True,
         "used after a macro": False,
         "used with other flags": True,
         "found after touch": True,

@@ -211,6 +211,24 @@ def test_where_a_precompiled_header_is_valid(source: str, headers: list[str], va
     assert precompiled.is_valid_for(source, headers) is valid
 
 
+@pytest.mark.parametrize(
+    ("output", "own"),
+    [
+        ("/p/a.cc: In function 'int f()':\n/p/a.cc:3:10: error: 'x' was not declared in this scope\n", True),
+        ("In file included from /p/a.cc:1:\n/p/../p/a.h:3: error: expected ';' before 'int'\n  3 | int\n", True),
+        ("/p/a.cc:1:10: fatal error: gone.h: No such file or directory\n", True),
+        ("/p/a.cc:3:10: error: reference to 'Status' is ambiguous\n", False),
+        ("/p/a.cc:3:10: error: redefinition of 'struct S'\n/p/a.cc:4:1: error: expected ';'\n", False),
+        ("/p/a.cc:3:1: error: expected ')'\n/p/b.h:1:9: note: in expansion of macro 'CHECK'\n", False),
+        ("/p/a.cc:3:1: error: expected ')'\n/p/a.cc:4:1: error: x\n note: in expansion of macro 'CHECK'\n", True),
+        ("/tf/op.h:3:10: error: 'x' was not declared in this scope\n", False),
+        ("cc1plus: out of memory\n", False),
+    ],
+)  # fmt: skip
+def test_errors_that_a_precompiled_header_cannot_cause(output: str, own: bool) -> None:
+    assert precompiled.is_the_sources_own(output, {"/p/a.cc": "", "/p/a.h": ""}) is own
+
+
 def test_dependency_files(tmp_path: object) -> None:
     path = os.path.join(str(tmp_path), "a.d")
     with open(path, "w") as stream:
