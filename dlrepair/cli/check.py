@@ -127,6 +127,9 @@ def _say(report: dict[str, Any]) -> None:
         output.say("  {} {}".format(word, output.escape("{}: {}".format(row["path"], why))))
     if outcome.repaired:
         output.say("  repair: {}".format(output.escape(outcome.summary)))
-        output.say("  help: dlrepair fix {}".format(output.escape(shlex.quote(report["path"]))))
+        if outcome.strategy == "reexec":
+            output.say("  help: Run the program: dlrepair starts it like that.")
+        else:
+            output.say("  help: dlrepair fix {}".format(output.escape(shlex.quote(report["path"]))))
     else:
         output.say("  help: {}".format(output.escape(outcome.next_step or diagnosis.next_step)))

@@ -54,7 +54,8 @@ def _show(path: str, outcome: Outcome, written: list[str]) -> None:
         return
     if not outcome.repaired:
         step = outcome.next_step or "dlrepair explain {}".format(outcome.incident)
-        raise output.CommandError("{}: {}: no repair was found".format(path, outcome.cause), step)
+        said = outcome.summary or "no repair was found"
+        raise output.CommandError("{}: {}: {}".format(path, outcome.cause, said), step)
     output.say("{}: {}: {}".format(output.escape(path), outcome.cause, output.escape(outcome.summary)))
     for one in written:
         output.say("  wrote {}".format(output.escape(one)))

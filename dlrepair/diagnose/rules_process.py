@@ -89,6 +89,17 @@ def _execstack_evidence(facts: Facts, finding: Finding) -> tuple[Evidence, ...]:
 
 
 def _execstack_step(facts: Facts, finding: Finding) -> str:
+    from dlrepair.binary import edit
+
+    try:
+        with open_elf(finding.path) as library:
+            needed = edit.has_trampolines(library.image)
+    except (OSError, ElfError):
+        needed = False
+    if needed:  # without the flag its nested functions would crash
+        return "Build {} without nested functions: gcc -Werror=trampolines names them.".format(
+            os.path.basename(finding.path)
+        )
     return "patchelf --clear-execstack {}".format(quote(finding.path))
 
 

@@ -58,6 +58,7 @@ class Context:
         self.words: dict[str, str] = {}  #: path that the last step names -> what the user reads, once it is known
         self._registered: frozenset[str] | None = None
         self.written: int | None = None  #: bytes that the program itself had written before; None: not known
+        self.outcome = ""  #: what came of it, one clause for the user, where nothing was repaired
         self.advice = ""  #: what to do next, where a strategy knows better than the diagnosis
         self.refused = ""  #: what spoke against a new process: nothing else in this incident will do
         self.idle = ""  #: the other threads of the process, where nothing would be lost with them

@@ -47,7 +47,7 @@ def climb(context: Context, incident: str, began: float) -> tuple[tuple[Any] | N
     ms = round((time.perf_counter() - began) * 1000, 2)
     done = context.plan_done
     if answer is None or done is None:
-        next_step, summary = _advice(context), ""
+        next_step, summary = _advice(context), context.outcome
         if context.out_of_time():
             summary = "the search stopped after {} ms (budget_ms)".format(context.settings.budget_ms)
             context.emit("repair-failed", strategy="search", reason=summary, budget_ms=context.settings.budget_ms)

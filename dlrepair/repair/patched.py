@@ -199,6 +199,7 @@ def _without_flag(context: Context) -> Plan | None:
             if edit.has_trampolines(library.image):
                 reason = "{} builds trampolines on the stack (GCC's nested functions): it needs that".format(path)
                 context.emit("repair-failed", strategy=KIND, reason=reason)
+                context.outcome = reason
                 return None
         edits[path] = edit.Edit(clear_execstack=True)
     named = ", ".join(os.path.basename(path) for path in edits)

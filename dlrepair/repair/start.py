@@ -52,6 +52,8 @@ def take(context: Context, step: Step) -> None:
     if context.rehearsed:
         if getattr(context.ask, "preview", False):
             return
+        context.refused = "rehearsed"
+        context.outcome = "only a new process helps; with {} it loads".format(step.target)
         context.advice = "Run the program: it is then started with {}.".format(step.target)
         raise NotNow("which program is to be started is known when it runs")
     slug, condition = early.find_refusal(context)
@@ -59,6 +61,7 @@ def take(context: Context, step: Step) -> None:
     if slug:
         context.emit("reexec", strategy=KIND, refused=slug, condition=condition, environment=_rows(fix))
         context.refused = slug
+        context.outcome = "a new process with {} would load it; not now: {}".format(step.target, condition)
         if kept:
             context.advice = again("the repair is learned")
         elif hopeless():

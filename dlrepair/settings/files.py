@@ -73,7 +73,7 @@ def find_project(start: str) -> tuple[str, bytes | str | None]:
     for _ in range(_MAX_LEVELS):
         path = os.path.join(directory, "dlrepair.toml")
         data = read(path)
-        if data is not None:
+        if data is not None and (isinstance(data, bytes) or os.path.lexists(path)):  # else the directory is closed
             return path, data
         path = os.path.join(directory, "pyproject.toml")
         data = read(path)

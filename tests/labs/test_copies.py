@@ -128,7 +128,9 @@ def test_a_real_need_of_an_executable_stack_stays(world: World, bare: str, hooke
     """Cleared, the flag would turn the loader's refusal into a crash when the nested function is called."""
     flags = {"build": asks_for_stack(source=TRAMPOLINE), "break_": lambda world: None}
     lab = Lab("trampoline", stack(), bare=STACK, journal={"repair-failed": "trampolines"}, **flags)  # type: ignore[arg-type]
-    check_left_alone(lab, world, bare, hooked)
+    run = check_left_alone(lab, world, bare, hooked)
+    assert "builds trampolines on the stack" in run.err, run.story()
+    assert "help: Build libroi.so without nested functions" in run.err, run.story()
 
 
 @pytest.mark.compile

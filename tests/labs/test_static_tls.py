@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+
 import pytest
+from interpreters import bare_env
 from lab import Lab, World, check_repaired
 
 TLS = """
@@ -36,3 +40,21 @@ def test_static_tls_is_used_up(world: World, bare: str, hooked: str) -> None:
               r"cannot allocate memory in static TLS block", "static-tls", "reexec")  # fmt: skip
     world.env["GLIBC_TUNABLES"] = "glibc.rtld.optional_static_tls=8192"
     check_repaired(lab, world, bare, hooked)
+
+
+@pytest.mark.compile
+def test_the_commands_say_that_only_a_new_process_helps(world: World, hooked: str) -> None:
+    """More than the reserve ever is: ``check`` and ``fix`` name the same change, and that the program gets it."""
+    world.library("libbig.so", TLS.replace("SIZE", "9000").replace("NAME", "big"))
+    tool, env = os.path.join(os.path.dirname(hooked), "dlrepair"), bare_env(HOME=world.top)
+    change = "LD_PRELOAD=" + world.path("libbig.so")
+    for command, said in (
+        (["check"], "repair: started again with {}\n  help: Run the program: dlrepair starts it like that."),
+        (["fix"], "static-tls: only a new process helps; with {} it loads\nhelp: Run the program: it is then started"),
+        (["fix", "--write"], "static-tls: only a new process helps; with {} it loads\nhelp: Run the program"),
+    ):
+        done = subprocess.run(
+            [tool, *command, "./libbig.so"], cwd=world.root, env=env, stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT, text=True,
+        )  # fmt: skip
+        assert done.returncode == 1 and said.format(change) in done.stdout, done.stdout
