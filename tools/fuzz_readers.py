@@ -202,7 +202,7 @@ class Readers:
             file.write(data)
 
     def elf(self, data: bytes) -> None:
-        from dlrepair.binary import bulk, elf
+        from dlrepair.binary import elf, tables
         from dlrepair.binary.relocations import referenced_symbols
 
         self.write(data)
@@ -224,8 +224,8 @@ class Readers:
                     break
             file.strings_contain({"printf"})
             referenced_symbols(file.image)
-        bulk._read(self.path, wants=True)
-        bulk._read(self.path, wants=False)
+        tables.read_wanted(self.path)
+        tables.read_offers(self.path)
 
     def file(self, data: bytes) -> None:
         from dlrepair.binary import elf
@@ -286,7 +286,7 @@ def guided(reader: str, inputs: int, seed: int) -> None:
     import atheris
 
     with atheris.instrument_imports(include=["dlrepair"]):
-        from dlrepair.binary import bulk, elf, ldcache, macho, relocations, strings, symtab  # noqa: F401
+        from dlrepair.binary import elf, ldcache, macho, relocations, strings, symtab, tables  # noqa: F401
         from dlrepair.diagnose import dlerror, dyld, glibc, windows, wrappers  # noqa: F401
     readers = Readers()
     corpus = os.path.join(readers.directory.name, "corpus")
