@@ -100,7 +100,7 @@ def all_helpers(recipe: Recipe) -> list[Recipe]:
 
 def without_tensorflow(chain: Toolchain) -> Toolchain:
     """The same tools for what does not use TensorFlow."""
-    from dataclasses import replace
+    from dlrepair.model.records import replace
 
     return replace(chain, tensorflow=None) if chain.tensorflow is not None else chain
 

@@ -37,11 +37,13 @@ def execute(arguments: argparse.Namespace) -> int:
     if arguments.action == "ls":
         return _list(arguments.json)
     from dlrepair.learned import keep
+    from dlrepair.search import evict
 
     tidy = arguments.action == "gc"
     files, size = store.gc() if tidy else store.clear()
     learned_files, learned_size = keep.clear(useless_only=tidy)
-    files, size = files + learned_files, size + learned_size
+    roots, index_size = evict.tidy() if tidy else (0, 0)
+    files, size = files + learned_files + roots, size + learned_size + index_size
     if arguments.json:
         output.say_json({"store": store.location(), "removed_files": files, "removed_bytes": size})
     else:

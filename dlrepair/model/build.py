@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dlrepair.model.records import dataclass
 
 #: Values of ``Recipe.kind``. ``comment`` is a command that stands in a comment or a docstring;
 #: ``none`` means that no recipe was found and the sources were found by name.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dlrepair.model.records import dataclass
 
 #: Values of the action: how ``value`` enters the variable.
 #: ``prepend``: in front of a list separated by colons; ``remove``: out of it; ``tunable``: ``name=value`` in

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dlrepair.model.records import dataclass
 
 #: Doors through which a library enters; the value of ``loader`` everywhere.
 LOADERS = ("ctypes", "import", "tensorflow", "cffi", "find_library", "numpy")

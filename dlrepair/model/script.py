@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dlrepair.model.records import dataclass
 
 #: kind -> how a person calls it
 SCRIPT_KINDS = ("shell", "make", "configure", "cmake", "setup.py", "python")

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import os
-from dataclasses import replace
 
 from dlrepair.model.candidate import Verdict
+from dlrepair.model.records import replace
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

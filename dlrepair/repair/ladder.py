@@ -118,10 +118,9 @@ def _whole(context: Context, plan: Plan) -> Plan:
 
 
 def _diagnose_again(context: Context, error: BaseException | None) -> Diagnosis | None:
-    from dataclasses import replace
-
     from dlrepair.binary import process
     from dlrepair.diagnose import rules
+    from dlrepair.model.records import replace
 
     if error is None:
         return None

@@ -30,7 +30,8 @@ CAUSES = frozenset((
 
 #: recipes that are tried for one load: each may compile for half a minute
 MOST = 2
-#: seconds that reading the project's recipes may take, whatever the search has used up
+#: what reading the project's recipes may take where the search has used everything up: a part of the budget, seconds
+READING_SHARE = 0.5
 READING = 2.0
 
 
@@ -105,7 +106,8 @@ def _search(context: Context) -> tuple[list[Recipe], list[Recipe], str]:
     request = context.request
     wanted = context.target or os.path.join(request.cwd, request.requested)
     anchors = [folder for folder, _ in roots.anchors(request)]
-    deadline = max(context.deadline, time.monotonic() + READING)
+    least = min(READING, context.settings.budget_ms / 1000.0 * READING_SHARE)
+    deadline = max(context.deadline, time.monotonic() + least)
     ops = asked_ops(context)
     cuda = None if _has_cuda() else False
     first: tuple[list[Recipe], list[Recipe], str] = ([], [], "")

@@ -91,10 +91,9 @@ def _rows(fix: EnvironmentFix) -> list[dict[str, str]]:
 
 def with_former(context: Context, fix: EnvironmentFix) -> EnvironmentFix:
     """The fix together with what is in force in this process: a start of ours that something else had needed."""
-    from dataclasses import replace
-
     from dlrepair import learned
     from dlrepair.learned import records
+    from dlrepair.model.records import replace
 
     started = learned.started()
     former = records.find(started[1]) if len(started) > 1 and started[1] else None

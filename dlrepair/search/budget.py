@@ -1,8 +1,9 @@
 """Whether a search's time is up: time in which the kernel gave the processor to others does not count.
 
 Sixty-four ranks of one job that fail in the same second have a sixty-fourth of the machine each, and would all give up
-before they have looked anywhere. The kernel says how long a thread was ready to run and had to wait
-(``/proc/thread-self/schedstat``, second number; Documentation/scheduler/sched-stats.rst). Waiting for a disk or a
+before they have looked anywhere. So a search goes on for as long as it had to wait, until it has lasted three times its
+budget: what a user waits for is bounded all the same. The kernel says how long a thread was ready to run and had to
+wait (``/proc/thread-self/schedstat``, second number; Documentation/scheduler/sched-stats.rst). Waiting for a disk or a
 network counts in full.
 """
 
@@ -11,11 +12,12 @@ from __future__ import annotations
 import os
 import time
 
-#: seconds by which a search is prolonged, most
+#: by how many times its own length a search is prolonged, most, and by how many seconds
+PROLONGED = 2.0
 LONGEST = 60.0
 
-#: deadline -> seconds that its thread had waited for a processor when it was set
-_bases: dict[float, float] = {}
+#: deadline -> (seconds that its thread had waited for a processor when it was set, seconds of prolongation, most)
+_bases: dict[float, tuple[float, float]] = {}
 
 
 def deadline_in(seconds: float) -> float:
@@ -23,7 +25,7 @@ def deadline_in(seconds: float) -> float:
     deadline = time.monotonic() + seconds
     if len(_bases) > 64:
         _bases.clear()
-    _bases[deadline] = _waited()
+    _bases[deadline] = _waited(), min(seconds * PROLONGED, LONGEST)
     return deadline
 
 
@@ -34,9 +36,9 @@ def is_over(deadline: float) -> bool:
 
 
 def waited_since(deadline: float) -> float:
-    """Return for how many seconds this thread had to wait for a processor since that deadline was set."""
+    """Return for how many seconds this thread had to wait for a processor since that deadline was set, bounded."""
     base = _bases.get(deadline)
-    return 0.0 if base is None else min(max(_waited() - base, 0.0), LONGEST)
+    return 0.0 if base is None else min(max(_waited() - base[0], 0.0), base[1])
 
 
 def waited_by(pid: int) -> float:

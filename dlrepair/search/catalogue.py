@@ -284,11 +284,17 @@ class Writer:
         self.catalogue.run("BEGIN")
         return self.catalogue
 
-    def publish(self, last: bool = True) -> None:
-        """Puts the copy in the index's place; unless it is the last time, works on with a new copy."""
+    def publish(self, last: bool = True, compact: bool = False) -> None:
+        """Puts the copy in the index's place; unless it is the last time, works on with a new copy.
+
+        ``compact``: without the room that dropped rows have left.
+        """
         if self.catalogue is None:
             return
         self.catalogue.run("COMMIT")
+        if compact:
+            self.catalogue.run("PRAGMA temp_store=MEMORY")
+            self.catalogue.run("VACUUM")
         self.catalogue.close()
         self.catalogue = None
         try:
@@ -343,6 +349,11 @@ def _copy(source: str, target: str) -> None:
 # --- when a root was last looked at -----------------------------------------------------------------------------------
 
 
+#: files of the index's directory that are no stamps, and the longest path that one holds
+_NO_STAMPS = ("libraries.sqlite", "lock")
+_MAX_PATH = 4096
+
+
 def _stamp(directory: str, root: str) -> str:
     return os.path.join(directory, store.key_of("root", root))
 
@@ -356,14 +367,38 @@ def checked_at(directory: str, root: str) -> float:
 
 
 def note_check(directory: str, root: str, whole: bool) -> None:
-    """Notes that a root was compared with the disk just now; not ``whole``: that it was not."""
+    """Notes that a root was compared with the disk just now; not ``whole``: that it has to be again."""
     path = _stamp(directory, root)
     try:
-        if not whole:
-            os.unlink(path)
-            return
-        os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600))
-        os.utime(path)
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+        try:
+            if not os.fstat(descriptor).st_size:
+                os.write(descriptor, os.fsencode(root))
+        finally:
+            os.close(descriptor)
+        os.utime(path, None if whole else (0, 0))
+    except OSError:
+        pass
+
+
+def checked_roots(directory: str) -> Iterator[tuple[str, float]]:
+    """Yield (root, when it was asked for last as ``time.time()``) of every root that was ever compared."""
+    for name in os.listdir(directory):
+        path = os.path.join(directory, name)
+        try:
+            with open(path, "rb") as stream:
+                root = os.fsdecode(stream.read(_MAX_PATH)) if name not in _NO_STAMPS else ""
+                used = os.fstat(stream.fileno()).st_ctime
+        except OSError:
+            continue
+        if os.path.isabs(root) and path == _stamp(directory, root):
+            yield root, used
+
+
+def forget_check(directory: str, root: str) -> None:
+    """Removes what ``note_check`` has noted of a root."""
+    try:
+        os.unlink(_stamp(directory, root))
     except OSError:
         pass
 

@@ -210,6 +210,10 @@ def refresh(
 ) -> Tally:
     """Compares the roots with the disk and publishes what has changed. The lock is held. Raises ``Unusable``."""
     tally = scan.Scan(writer, deadline, excluded, progress).run(roots)
+    if tally.full:  # what others have asked for longest ago makes room for the next scan
+        from dlrepair.search import evict
+
+        evict.shrink(writer, roots, time.time())
     if with_sonames and time.monotonic() < deadline:
         scan.read_sonames(writer, deadline)
     writer.publish()

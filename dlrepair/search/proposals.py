@@ -68,7 +68,7 @@ class Search:
         self.requested = _slashed(wanted.requested or request.requested) if wanted.role == "substitute" else ""
         self.names = naming.Names(_slashed(wanted.name), wanted.loader, wanted.role, wanted.exact_name)
         self._patterns = tuple(settings.exclude)
-        self.reader = walk.Reader(self.names, deadline, self.excluded)
+        self.reader = walk.Reader(self.names, deadline, self.excluded if self._patterns else None)
         self.anchors = roots.anchors(request)
         self.index: Any = None  #: of far places; made when it is asked
         self._seen: set[str] = set()

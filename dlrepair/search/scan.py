@@ -54,7 +54,7 @@ def signature_of(info: os.stat_result) -> int:
 class Tally:
     """What a scan has done."""
 
-    __slots__ = ("compared", "directories", "files", "libraries", "notes", "seconds", "whole")
+    __slots__ = ("compared", "directories", "files", "full", "libraries", "notes", "seconds", "whole")
 
     def __init__(self) -> None:
         self.compared = 0  #: known directories whose times were compared
@@ -62,6 +62,7 @@ class Tally:
         self.files = 0  #: entries read in them
         self.libraries = 0  #: libraries found in them
         self.seconds = 0.0
+        self.full = False  #: whether the index had no room for more
         self.whole = True  #: whether the roots were gone through to their ends
         self.notes: list[tuple[str, str]] = []
 
@@ -202,6 +203,7 @@ class Scan:
                     directories, libraries = self.catalogue.counts()
                     room = min(catalogue.MAX_DIRECTORIES - directories, catalogue.MAX_LIBRARIES - libraries)
                 if room <= 0:
+                    self.tally.full = True
                     self.tally.notes.append((root, "the index is full: not walked to its end"))
                     return False
             number, path = queue[at]

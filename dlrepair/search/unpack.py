@@ -31,8 +31,7 @@ _ENCRYPTED = 1
 
 def vet_member(outer: Vetting, archive: str, member: str, trial: bool) -> Verdict:
     """Return the verdict on one member of an archive; an accepted one's ``path`` is the file in the store."""
-    from dataclasses import replace
-
+    from dlrepair.model.records import replace
     from dlrepair.store import trees
 
     tree = ""
@@ -213,9 +212,8 @@ def _settle(
     verdict: Verdict, outer: Vetting, archive: str, member: str, tree: str, taken: list[tuple[str, str]]
 ) -> Verdict:
     """Return the verdict in the archive's terms; the tree of an accepted one is kept first."""
-    from dataclasses import replace
-
     from dlrepair import store
+    from dlrepair.model.records import replace
     from dlrepair.store import trees
 
     inside = archive + archives.SEPARATOR

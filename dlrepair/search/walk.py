@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from itertools import islice
+from time import monotonic
 
 from dlrepair.search import archives, budget, data, mounts
 
@@ -55,6 +56,10 @@ class Listing:
         self.venv = False
 
 
+#: of a directory in which nothing matters
+_NOTHING = Listing()
+
+
 class Reader:
     """Reads directories for one search; what was read once is not read again.
 
@@ -62,7 +67,7 @@ class Reader:
     empty, with the reason kept in ``notes`` for the journal.
     """
 
-    def __init__(self, names: Names, deadline: float, excluded: Callable[[str], bool]) -> None:
+    def __init__(self, names: Names, deadline: float, excluded: Callable[[str], bool] | None) -> None:
         self.names = names
         self.deadline = deadline
         self.excluded = excluded
@@ -108,15 +113,15 @@ class Reader:
 
     def expired(self) -> bool:
         """Tell whether the time budget is used up."""
-        return budget.is_over(self.deadline)
+        return monotonic() >= self.deadline and budget.is_over(self.deadline)
 
     def listing(self, directory: str) -> Listing | None:
         """Return what ``directory`` holds, None when it is no readable directory, is excluded or time is up."""
         if directory in self._cache:
             return self._cache[directory]
-        if self.expired():
+        if monotonic() >= self.deadline and self.expired():
             return None
-        if self.excluded(directory):
+        if self.excluded is not None and self.excluded(directory):
             self.notes.append((directory, "excluded by the settings"))
             found = None
         elif self.is_remote(directory):
@@ -134,12 +139,25 @@ class Reader:
                 self.notes.append((directory, getattr(error, "strerror", None) or str(error)))
             return None
         self.directories += 1
-        found = Listing()
+        chunk: list[os.DirEntry[str]] = []
+        found = _NOTHING
         with entries:
             try:
-                self._sort_entries(entries, found)
+                chunk.extend(islice(entries, data.SAMPLE))
+                if len(chunk) < data.SAMPLE:
+                    found = self._sort_few(chunk)
+                else:
+                    found = Listing()
+                    self._sort_entries(chunk, entries, found)
             except OSError as error:
+                if found is _NOTHING:  # what was read before the error counts
+                    found = Listing()
+                    self._sort_chunk(chunk, found)
                 found.reason = error.strerror or str(error)
+        return found if found is _NOTHING else self._finish(directory, found)
+
+    def _finish(self, directory: str, found: Listing) -> Listing:
+        """Put a listing in order, and keep in mind what was met on the way."""
         found.subdirs.sort()
         found.links.sort()
         if found.archives:
@@ -153,43 +171,58 @@ class Reader:
             self._try_names(directory, found)
         return found
 
-    def _sort_entries(self, entries: Iterator[os.DirEntry[str]], found: Listing) -> None:
+    def _sort_few(self, chunk: list[os.DirEntry[str]]) -> Listing:
+        """Sort all entries of a directory; most hold nothing but sources, and share one empty listing."""
+        others = self._only_others(chunk)
+        if others is not None and not others:
+            return _NOTHING
+        found = Listing()
+        if others is None:
+            self._sort_each(chunk, found)
+        else:
+            for entry in others:
+                self._sort_other(entry, found)
+        return found
+
+    def _sort_entries(self, chunk: list[os.DirEntry[str]], entries: Iterator[os.DirEntry[str]], found: Listing) -> None:
         """Take the entries by the hundred: most hundreds hold sources only, which one look at all names tells."""
-        count = libraries = 0
-        while True:
-            room = data.SAMPLE if count >= DATA_ENTRIES else min(data.SAMPLE, DATA_ENTRIES - count)
-            chunk: list[os.DirEntry[str]] = []
-            try:
-                chunk.extend(islice(entries, room))
-            finally:  # what was read before an error counts
-                libraries += self._sort_chunk(chunk, found)
-            count += len(chunk)
-            if count == data.SAMPLE and not (found.subdirs or found.links) and self._is_of_data(chunk):
-                found.reason = "nothing but files of data"
+        libraries = self._sort_chunk(chunk, found)
+        if not (found.subdirs or found.links) and self._is_of_data(chunk):
+            found.reason = "nothing but files of data"
+            return
+        count = room = len(chunk)
+        while len(chunk) == room:
+            if self.expired():
+                found.reason = "search budget used up"
                 return
+            room = data.SAMPLE if count >= DATA_ENTRIES else min(data.SAMPLE, DATA_ENTRIES - count)
+            chunk = list(islice(entries, room))
+            libraries += self._sort_chunk(chunk, found)
+            count += len(chunk)
             if count >= DATA_ENTRIES and not libraries:
                 found.reason = "more than {} entries and no library among them: data".format(DATA_ENTRIES)
                 found.subdirs = []
                 found.links = []
                 return
-            if len(chunk) < room:
-                return
-            if self.expired():
-                found.reason = "search budget used up"
-                return
 
-    def _sort_chunk(self, chunk: list[os.DirEntry[str]], found: Listing) -> int:
-        """Sort entries into ``found``; how many of them may be libraries."""
+    def _only_others(self, chunk: list[os.DirEntry[str]]) -> list[os.DirEntry[str]] | None:
+        """Return the entries that are no regular files; None where some name has to be looked at."""
         names = [entry.name for entry in chunk]
         text = "/".join(names)
         for mark in _MARKS:
             if mark in text:
-                return self._sort_each(chunk, found)
+                return None
         if self._unmarked and not self._unmarked.isdisjoint(names):
+            return None
+        return [entry for entry in chunk if not entry.is_file(follow_symlinks=False)]
+
+    def _sort_chunk(self, chunk: list[os.DirEntry[str]], found: Listing) -> int:
+        """Sort entries into ``found``; how many of them may be libraries."""
+        others = self._only_others(chunk)
+        if others is None:
             return self._sort_each(chunk, found)
-        for entry in chunk:
-            if not entry.is_file(follow_symlinks=False):
-                self._sort_other(entry, found)
+        for entry in others:
+            self._sort_other(entry, found)
         return 0
 
     def _sort_each(self, chunk: list[os.DirEntry[str]], found: Listing) -> int:
@@ -262,7 +295,7 @@ class Reader:
             if self.directories >= MAX_DIRECTORIES:
                 self.notes.append((root, "more than {} directories: not walked to its end".format(MAX_DIRECTORIES)))
                 return
-            if self.expired():
+            if monotonic() >= self.deadline and self.expired():
                 self.notes.append((root, "search budget used up: not walked to its end"))
                 return
             if self._slow and level and (directory in self._slow) and self._slow[directory] in mounts.PSEUDO:
@@ -274,7 +307,7 @@ class Reader:
                     yield os.path.join(directory, self.names.name), "exact", level
                 continue
             listing = self.listing(directory)
-            if listing is None or (listing.venv and level):
+            if listing is _NOTHING or listing is None or (listing.venv and level):
                 continue
             if "data" in listing.reason:
                 parent = os.path.dirname(directory)
