@@ -174,8 +174,9 @@ class Catalogue:
     def directories(self, root: str) -> Iterator[DirectoryRow]:
         """Return the rows of a root and everything below it, in the order of their paths."""
         top, low, high = bounds(root)
-        statement = "SELECT id, path, signature FROM directories WHERE path = ? OR (path >= ? AND path < ?)"
-        yield from self.rows(statement + " ORDER BY path", (top, low, high))
+        statement = "SELECT id, path, signature FROM directories WHERE path "
+        yield from self.rows(statement + "= ?", (top,))
+        yield from self.rows(statement + ">= ? AND path < ? ORDER BY path", (low, high))  # as the index has them
 
     def is_whole(self, root: str) -> bool:
         """Tell whether every directory below a root that was met has been read."""
