@@ -30,11 +30,9 @@ LARGE = 1000000
 IN_DIRECTORY = 50
 SUFFIXES = (".py", ".py", ".cc", ".h", ".txt", ".o", ".md", ".cfg", ".in", ".cu")
 
-#: Times ``index`` calls inside a fresh process, the import of SQLite included; prints milliseconds and the hits.
+#: Times ``index`` calls inside a fresh process; prints milliseconds and the number of hits.
 LOOKUP = """\
 import sys, time
-if sys.argv[5]:
-    import functools
 from dlrepair import store
 from dlrepair.search import catalogue, index, names
 store.use(sys.argv[1])
@@ -195,8 +193,8 @@ class Tree:
             return self.ours(SCAN)[0]
 
         full = self.both(anew)
-        index = os.path.join(self.store, "index", "libraries.sqlite")
-        size = os.path.getsize(index)
+        directory = os.path.join(self.store, "index")
+        size = sum(os.path.getsize(os.path.join(directory, name)) for name in os.listdir(directory))
         found.append(("dlrepair: index made", *full, "%.1f MB, %.0f bytes a file that is no library; aim 150" % (
             size / 1e6, size / (self.files - self.libraries))))  # fmt: skip
         refresh = self.both(lambda: self.ours(SCAN)[0])
@@ -211,11 +209,9 @@ class Tree:
         found.append(("dlrepair: refreshed, one directory changed", changed, None, "%.3f of the full one" % (
             (changed or 0.0) / (full[0] or 1.0))))  # fmt: skip
         for kind, name in (("name", "libroi.so"), ("soname", "libwanted.so.7")):
-            for more in ("", "functools"):
-                assert self.ours(LOOKUP, name, kind, more)[1] == 1
-                times = self.both(lambda name=name, kind=kind, more=more: self.ours(LOOKUP, name, kind, more)[0])
-                what = "dlrepair: look-up by %s%s" % (kind, ", `functools` imported" if more else "")
-                found.append((what, *times, "aim 5 ms warm"))
+            assert self.ours(LOOKUP, name, kind)[1] == 1
+            times = self.both(lambda name=name, kind=kind: self.ours(LOOKUP, name, kind)[0])
+            found.append(("dlrepair: look-up by %s" % kind, *times, "aim 5 ms warm"))
         found += self.plocate(scratch)
         return found
 
@@ -275,9 +271,8 @@ INTRODUCTION = """\
 Made by `make bench-trees`: trees of empty files, fifty a directory, with one library in every fiftieth directory,
 beside `find`, `fd` and `plocate` on the same tree in the same run. Medians of %d warm runs and three cold ones
 (after `drop_caches`%s); of a million files three warm ones and one cold one. A look-up is timed inside a fresh
-process, the import of SQLite included; that imports `functools`, which a process that has imported `re`, `typing` or
-TensorFlow has already. The first failing load is timed around the `CDLL` call, with an empty home: diagnosis, search,
-vetting and the trial in a child process.
+process. The first failing load is timed around the `CDLL` call, with an empty home: diagnosis, search, vetting and the
+trial in a child process.
 Wall clock. dlrepair's bytecode exists, as after an installation; nothing else is kept from one load to the next.
 
 %s, %s, %d cores, %s.

@@ -199,23 +199,34 @@ class Catalogue:
             wanted = tuple(os.fsencode(one) for one in sonames)
             marks = ",".join("?" * len(wanted))
             found += self.rows(statement + "l.soname IN ({}) AND l.soname > x''".format(marks), wanted)
-        answer: dict[str, tuple[str, str, str]] = {}
-        for directory, raw, soname in found:
-            name = os.fsdecode(raw)
-            rule = names.match(name)
-            if rule is None and soname and os.fsdecode(soname) in sonames:
-                rule = "soname"
-            path = os.path.join(os.fsdecode(directory), name)
-            root = _root_of(path, roots) if rule is not None else None
-            if rule is not None and root is not None:
-                answer.setdefault(path, (path, rule, root))
-        return list(answer.values())
+        return matching(found, names, sonames, roots)
 
     def data_directories(self, roots: tuple[str, ...]) -> list[str]:
         """Return the directories that were given up as data, below the roots given."""
         statement = "SELECT d.path FROM data JOIN directories d ON d.id = data.directory LIMIT 2000"
-        places = [os.fsdecode(row[0]) for row in self.rows(statement)]
-        return [one for one in places if _root_of(one + "/", roots) is not None]
+        return below([os.fsdecode(row[0]) for row in self.rows(statement)], roots)
+
+
+def matching(
+    rows: Iterable[tuple[bytes, bytes, bytes]], names: Names, sonames: tuple[str, ...], roots: tuple[str, ...]
+) -> list[tuple[str, str, str]]:
+    """Return (path, name rule, root) of rows (directory, file name, SONAME) that match, below the roots given."""
+    answer: dict[str, tuple[str, str, str]] = {}
+    for directory, raw, soname in rows:
+        name = os.fsdecode(raw)
+        rule = names.match(name)
+        if rule is None and soname and os.fsdecode(soname) in sonames:
+            rule = "soname"
+        path = os.path.join(os.fsdecode(directory), name)
+        root = _root_of(path, roots) if rule is not None else None
+        if rule is not None and root is not None:
+            answer.setdefault(path, (path, rule, root))
+    return list(answer.values())
+
+
+def below(places: Iterable[str], roots: tuple[str, ...]) -> list[str]:
+    """Return those of some directories that are, or lie below, one of the roots."""
+    return [one for one in places if _root_of(one + "/", roots) is not None]
 
 
 def bounds(root: str) -> tuple[bytes, bytes, bytes]:
@@ -296,10 +307,15 @@ class Writer:
         if compact:
             self.catalogue.run("PRAGMA temp_store=MEMORY")
             self.catalogue.run("VACUUM")
+        names = self._write_names(self.catalogue) if last else ""
         self.catalogue.close()
         self.catalogue = None
         try:
             os.rename(self._copy, file_path(self.directory))
+            if names:
+                from dlrepair.search import lookup
+
+                os.rename(names, lookup.file_path(self.directory))
             if not last:
                 _copy(file_path(self.directory), self._copy)
         except OSError as error:
@@ -307,6 +323,16 @@ class Writer:
         if not last:
             self.catalogue = Catalogue(self._copy, write=True)
             self.catalogue.run("BEGIN")
+
+    def _write_names(self, index: Catalogue) -> str:
+        """The path of the look-up table of what is published next, "" where none could be made: nobody needs it."""
+        from dlrepair.search import lookup
+
+        path = self._copy + "-names"
+        try:
+            return path if lookup.write(index, self._copy, path) else ""
+        except (OSError, Unusable, MemoryError):
+            return ""
 
     def close(self) -> None:
         """Gives up what was not published, and the lock."""
@@ -345,63 +371,6 @@ def _copy(source: str, target: str) -> None:
                 if not chunk:
                     return
                 writer.write(chunk)
-
-
-# --- when a root was last looked at -----------------------------------------------------------------------------------
-
-
-#: files of the index's directory that are no stamps, and the longest path that one holds
-_NO_STAMPS = ("libraries.sqlite", "lock")
-_MAX_PATH = 4096
-
-
-def _stamp(directory: str, root: str) -> str:
-    return os.path.join(directory, store.key_of("root", root))
-
-
-def checked_at(directory: str, root: str) -> float:
-    """Return when a root was last compared with the disk as a whole (``time.time()``), 0 for never."""
-    try:
-        return os.stat(_stamp(directory, root)).st_mtime
-    except OSError:
-        return 0.0
-
-
-def note_check(directory: str, root: str, whole: bool) -> None:
-    """Notes that a root was compared with the disk just now; not ``whole``: that it has to be again."""
-    path = _stamp(directory, root)
-    try:
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
-        try:
-            if not os.fstat(descriptor).st_size:
-                os.write(descriptor, os.fsencode(root))
-        finally:
-            os.close(descriptor)
-        os.utime(path, None if whole else (0, 0))
-    except OSError:
-        pass
-
-
-def checked_roots(directory: str) -> Iterator[tuple[str, float]]:
-    """Yield (root, when it was asked for last as ``time.time()``) of every root that was ever compared."""
-    for name in os.listdir(directory):
-        path = os.path.join(directory, name)
-        try:
-            with open(path, "rb") as stream:
-                root = os.fsdecode(stream.read(_MAX_PATH)) if name not in _NO_STAMPS else ""
-                used = os.fstat(stream.fileno()).st_ctime
-        except OSError:
-            continue
-        if os.path.isabs(root) and path == _stamp(directory, root):
-            yield root, used
-
-
-def forget_check(directory: str, root: str) -> None:
-    """Removes what ``note_check`` has noted of a root."""
-    try:
-        os.unlink(_stamp(directory, root))
-    except OSError:
-        pass
 
 
 def discard(directory: str) -> None:

@@ -1,7 +1,6 @@
 """What the index gives up: roots that are gone or were not asked for in a month, and the longest unused of too many.
 
-Roots are known by their stamps beside the database (``catalogue.note_check``): the path in it, and when a failing load
-compared it last, which is the file's ctime: nothing else changes that, reading it does not.
+Roots are known by their ``stamps``: the path, and when a failing load has asked for it last.
 """
 
 from __future__ import annotations
@@ -9,7 +8,7 @@ from __future__ import annotations
 import os
 import time
 
-from dlrepair.search import catalogue
+from dlrepair.search import catalogue, stamps
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -81,7 +80,7 @@ def shrink(writer: Writer, wanted: Sequence[str], now: float) -> int:
         index = writer.catalogue if writer.catalogue is not None else writer.open()
         _drop(index, kept)
     for root in gone:
-        catalogue.forget_check(writer.directory, root)
+        stamps.forget_check(writer.directory, root)
     return len(gone)
 
 
@@ -90,7 +89,7 @@ def _sort_roots(directory: str, wanted: Sequence[str], now: float) -> tuple[list
 
     A root inside another one that is kept has no rows of its own and is left out.
     """
-    known = sorted(catalogue.checked_roots(directory), key=lambda one: -one[1])
+    known = sorted(stamps.checked_roots(directory), key=lambda one: -one[1])
     kept, gone = list(wanted), []
     for root, used in known:
         if root in kept:

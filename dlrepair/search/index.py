@@ -11,7 +11,7 @@ from __future__ import annotations
 import os
 import time
 
-from dlrepair.search import budget, catalogue, scan
+from dlrepair.search import budget, catalogue, lookup, scan, stamps
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -139,12 +139,18 @@ class Index:
         path = catalogue.file_path(directory)
         if not os.path.exists(path):
             return
-        index = catalogue.Catalogue(path)
-        try:
-            hits = index.find(names, (soname,) if soname else (), self.roots)
-            given_up = index.data_directories(self.roots)
-        finally:
-            index.close()
+        sonames = (soname,) if soname else ()
+        answer = lookup.find(directory, map(os.fsencode, names.stems()), map(os.fsencode, sonames))
+        if answer is not None:
+            hits = catalogue.matching(answer[0], names, sonames, self.roots)
+            given_up = catalogue.below(answer[1], self.roots)
+        else:
+            index = catalogue.Catalogue(path)
+            try:
+                hits = index.find(names, sonames, self.roots)
+                given_up = index.data_directories(self.roots)
+            finally:
+                index.close()
         hits += [(os.path.join(place, names.name), "exact", self._root_of(place)) for place in given_up]
         order = {root: at for at, root in enumerate(self.roots)}
         for hit in sorted(hits, key=lambda one: (order.get(one[2], 0), one[0])):
@@ -161,7 +167,7 @@ class Index:
         """Return the roots that nobody has compared with the disk since this search began, or just before."""
         if not os.path.exists(catalogue.file_path(directory)):
             return list(self.roots)
-        return [root for root in self.roots if catalogue.checked_at(directory, root) < self.began - FRESH]
+        return [root for root in self.roots if stamps.checked_at(directory, root) < self.began - FRESH]
 
     def _update(self, directory: str, with_sonames: bool) -> None:
         now = time.monotonic()

@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import time
 
-from dlrepair.search import catalogue, data, mounts
+from dlrepair.search import catalogue, data, mounts, stamps
 from dlrepair.search import names as naming
 
 TYPE_CHECKING = False
@@ -134,7 +134,7 @@ class Scan:
             rows = self.catalogue.rows("SELECT id FROM directories WHERE path = ?", (os.fsencode(root),))
             changed.append((rows[0][0], os.fsencode(root)))
         done = self._read_all(root, changed) and whole
-        catalogue.note_check(self.writer.directory, root, done)
+        stamps.note_check(self.writer.directory, root, done)
         self.tally.whole = self.tally.whole and done
 
     # --- what is known: its times

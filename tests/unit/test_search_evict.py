@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from dlrepair import store
-from dlrepair.search import catalogue, evict, index
+from dlrepair.search import catalogue, evict, index, stamps
 from dlrepair.search.names import Names
 
 MONTH = 31 * 86400.0
@@ -76,7 +76,7 @@ def test_a_root_that_nobody_asked_for_in_a_month_goes(tmp_path: Any) -> None:
 def test_rows_of_no_known_root_go(tmp_path: Any) -> None:
     one, two = scan(make_root(tmp_path, "one"), make_root(tmp_path, "two"))
     directory = catalogue.place(create=False)
-    catalogue.forget_check(directory, two)
+    stamps.forget_check(directory, two)
     evict.tidy()
     assert known(one) and not known(two)
 
@@ -84,10 +84,10 @@ def test_rows_of_no_known_root_go(tmp_path: Any) -> None:
 def test_a_root_that_was_not_compared_to_its_end_is_known_and_due(tmp_path: Any) -> None:
     root = make_root(tmp_path, "one")
     directory = catalogue.place(create=True)
-    catalogue.note_check(directory, root, whole=False)
-    assert [path for path, _ in catalogue.checked_roots(directory)] == [root]
-    assert catalogue.checked_at(directory, root) == 0.0
-    assert next(catalogue.checked_roots(directory))[1] > time.time() - 60
+    stamps.note_check(directory, root, whole=False)
+    assert [path for path, _ in stamps.checked_roots(directory)] == [root]
+    assert stamps.checked_at(directory, root) == 0.0
+    assert next(stamps.checked_roots(directory))[1] > time.time() - 60
 
 
 def test_a_full_index_gives_up_what_was_asked_for_longest_ago(tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> None:
