@@ -229,7 +229,7 @@ _WHEELS = (
     ("libcudart.so.12", "nvidia-cuda-runtime-cu12"), ("libcudart.so.11", "nvidia-cuda-runtime-cu11"),
     ("libcublas.so.12", "nvidia-cublas-cu12"), ("libcublasLt.so.12", "nvidia-cublas-cu12"),
     ("libcublas.so.11", "nvidia-cublas-cu11"), ("libcublasLt.so.11", "nvidia-cublas-cu11"),
-    ("libcudnn.so.9", "nvidia-cudnn-cu12"), ("libcudnn.so.8", "nvidia-cudnn-cu11"),
+    ("libcudnn.so.9", "nvidia-cudnn-cu12"), ("libcudnn.so.8", "'nvidia-cudnn-cu11==8.*'"),
     ("libcufft.so.11", "nvidia-cufft-cu12"),
     ("libcurand.so.10", "nvidia-curand-cu12"), ("libcusolver.so.11", "nvidia-cusolver-cu12"),
     ("libcusparse.so.12", "nvidia-cusparse-cu12"), ("libnccl.so.2", "nvidia-nccl-cu12"),

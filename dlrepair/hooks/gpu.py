@@ -12,6 +12,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
+    from dlrepair.repair.context import Context
     from dlrepair.settings import Settings
 
 
@@ -49,12 +50,13 @@ def _prepare(state: Any, package: str) -> None:
         return
     lacking = gpu.lacking((gpu.DRIVER, *names), package, process.ProcessView.current())
     if lacking:
-        _repair(state, package, script, settings, lacking)
+        _repair(state, package, script, settings, names, lacking)
 
 
-def _repair(state: Any, package: str, script: str, settings: Settings, lacking: list[str]) -> None:
+def _repair(
+    state: Any, package: str, script: str, settings: Settings, names: tuple[str, ...], lacking: list[str]
+) -> None:
     """One incident for all of the names, with one line for the user."""
-    from dlrepair import engine
     from dlrepair.binary import process
     from dlrepair.hooks import Ask
     from dlrepair.journal import writer
@@ -94,12 +96,23 @@ def _repair(state: Any, package: str, script: str, settings: Settings, lacking: 
     libraries = [name for name in lacking if name != gpu.DRIVER]
     observing = settings.mode != "repair"
     opened, missing = ([], libraries) if observing else gpu.supply(context, package, libraries)
+    _end(context, settings, opened, missing, gpu.DRIVER in lacking, gpu.next_step(missing, names))
+
+
+def _end(
+    context: Context, settings: Settings, opened: list[str], missing: list[str], no_driver: bool, step: str
+) -> None:
+    """How the incident ended: in the journal, and one line for the user."""
+    from dlrepair.repair import gpu
+
+    observing = settings.mode != "repair"
+    emit = context.emit
     parts = ["preloaded " + ", ".join(map(os.path.basename, opened))] if opened else []
     parts += ["{} {}".format("ld.so does not find" if observing else "not found:", ", ".join(missing))] * bool(missing)
-    parts += ["the driver's {} is not installed".format(gpu.DRIVER)] * (gpu.DRIVER in lacking)
+    parts += ["the driver's {} is not installed".format(gpu.DRIVER)] * no_driver
     summary = "; ".join(parts)
-    if missing or gpu.DRIVER in lacking:
-        step = "dlrepair search {}".format(missing[0]) if missing else "Install NVIDIA's driver for this machine."
+    if missing or no_driver:
+        step = step if missing else "Install NVIDIA's driver for this machine."
         reason = "mode is observe" if observing else summary
         emit("load-unrepaired", cause="dependency-missing", next_step=step, reason=reason, ms=context.elapsed())
         parts.append(step if missing else "TensorFlow goes on without a GPU")
@@ -109,7 +122,8 @@ def _repair(state: Any, package: str, script: str, settings: Settings, lacking: 
             ms=context.elapsed(), summary=summary,
         )  # fmt: skip
     if not observing and parts:
+        from dlrepair import engine
         from dlrepair.render import text
 
         line = "dlrepair[dependency-missing]: TensorFlow's GPU libraries: {} (incident {})"
-        engine.say(line.format(text.clean("; ".join(parts), 2000), incident), settings)
+        engine.say(line.format(text.clean("; ".join(parts), 2000), context.incident), settings)

@@ -151,6 +151,25 @@ def supply(context: Context, package: str, names: list[str]) -> tuple[list[str],
     return [path for path in opened if os.path.basename(path) in names], missing
 
 
+def next_step(missing: list[str], names: tuple[str, ...]) -> str:
+    """The command that gets what is missing, "" where nothing is.
+
+    NVIDIA publishes packages for CUDA 11 and 12 under these names.
+    """
+    if not missing:
+        return ""
+    cuda = "".join(name[len("libcudart.so.") :].partition(".")[0] for name in names if name.startswith("libcudart."))
+    if cuda not in ("11", "12"):
+        return "dlrepair search {}".format(missing[0])
+    packages = {}
+    for name in missing:
+        stem, _, version = name[3:].partition(".so.")
+        title = {"cudart": "cuda-runtime", "cublasLt": "cublas"}.get(stem, stem)
+        exact = "'{}=={}.*'" if stem == "cudnn" else "{}"  # of the others each release of CUDA has one version
+        packages[exact.format("nvidia-{}-cu{}".format(title, cuda), version)] = True
+    return "pip install {}".format(" ".join(packages))
+
+
 def _serve(context: Context, name: str) -> list[str]:
     """Paths that were opened for one name, what it needs first and its parts last; none where nothing fits."""
     from dlrepair.model.candidate import Wanted
