@@ -58,6 +58,8 @@ def _promotions(context: Context) -> Iterator[Plan]:
     from dlrepair.binary import elf
     from dlrepair.model.plan import Plan, Step
 
+    if _brings_a_framework(context):
+        return
     wanted = set(context.diagnosis.symbols)
     providers = []
     for path in reversed(context.view.loaded):
@@ -76,3 +78,17 @@ def _promotions(context: Context) -> Iterator[Plan]:
     steps = tuple(Step("promote", path) for path in providers) + (Step("load", target_of(context)),)
     names = ", ".join(os.path.basename(path) for path in providers)
     yield Plan(KIND, steps, "{} is mapped and defines the symbols".format(names), "promoted {}".format(names))
+
+
+def _brings_a_framework(context: Context) -> bool:
+    """Whether the file is linked with another TensorFlow than the one that runs.
+
+    ld.so finds that one, and may refuse the file for a symbol; with the symbol at hand it would map both, and die.
+    """
+    from dlrepair.binary import elf
+    from dlrepair.search import tensorflow
+
+    running = {os.path.basename(path) for path in tensorflow.mapped_libraries(context.view)}
+    facts = elf.read_facts(context.target).elf if running and context.target else None
+    named = {name for name in facts.needed if tensorflow.is_framework_name(name)} if facts else set()
+    return bool(named - running)

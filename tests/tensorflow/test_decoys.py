@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import glob
 import os
+import shutil
 
 import opkit
 import pytest
@@ -37,3 +39,42 @@ def test_the_op_decides_not_the_name(world: opkit.TfWorld, hooked: str, pooled: 
     assert said["lib/roi_pool.so"]["reason"] == "unresolved-symbols", run.story()
     taken = said["out/of/sight/libeverything.so"]
     assert (taken["verdict"], taken["rule"]) == ("accepted", "content"), run.story()
+
+
+def framework_of_another(kit: opkit.OpKit) -> str:
+    """A real libtensorflow_framework of another major version than the running TensorFlow's."""
+    for env in opkit.chosen_envs():
+        top = os.path.dirname(os.path.dirname(opkit.envs.make(env)))
+        for path in glob.glob(os.path.join(top, "lib", "python*", "site-packages", "tensorflow*", "libtensorflow_fr*")):
+            if path.rsplit(".", 1)[-1] not in (kit.version.split(".")[0], "so"):
+                return path
+    raise AssertionError("no TensorFlow of another major version among {}".format(opkit.chosen_envs()))
+
+
+def test_never_the_framework_of_another_tensorflow(world: opkit.TfWorld, hooked: str, pooled: str) -> None:
+    """The op was built for the other one, whose real framework is at hand: neither enters this process.
+
+    On 1.15 ld.so itself finds 2.x's by $ORIGIN, and refuses the op for a symbol; on 2.x it would take 1.15's, and die.
+    """
+    foreign = framework_of_another(world.kit)
+    name = os.path.basename(foreign)
+    mine, other = world.kit.version.split(".")[0].encode(), name.rsplit(".", 1)[-1].encode()
+    world.op("good.so", own_helper=True)
+    world.write(".git/HEAD", "")
+    shows = 'with open("/proc/self/maps") as maps:\n    print("foreign", %r in maps.read(), file=sys.stderr)\n' % name
+    world.write(world.script, script(LOAD) + shows)
+    spoiled(world, "ops/roi_pool.so", b"_framework.so." + mine, b"_framework.so." + other)
+    spoiled(world, "build/roi_pool.so", b"_framework.so." + mine, b"_framework.so." + other)
+    for place in ("ops", "build", "lib") if world.kit.legacy else ("build", "lib"):
+        os.makedirs(world.path(place), exist_ok=True)
+        shutil.copyfile(foreign, world.path(os.path.join(place, name)))
+    world.move("good.so", "out/of/sight/roi_pool.so")
+    run = run_script(world, hooked, os.path.join(world.top, "home"), DLREPAIR_BUDGET_MS="60000",
+                     DLREPAIR_REBUILD="never")  # fmt: skip
+    assert run.status == 0 and run.out.split(" op")[0] == pooled.split(" op")[0], run.story()
+    assert "foreign False" in run.err, run.story()
+    said = {os.path.relpath(line["path"], world.root): line for line in run.events("candidate")}
+    assert world.kit.legacy or said["lib/" + name]["reason"] == "framework", run.story()
+    # what is built for this TensorFlow goes first: the other one need not even be looked at
+    assert said.get("build/roi_pool.so", {}).get("verdict") != "accepted", run.story()
+    assert said["out/of/sight/roi_pool.so"]["verdict"] == "accepted", run.story()
