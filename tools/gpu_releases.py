@@ -140,10 +140,14 @@ def main() -> int:
     parser.add_argument("--output", help="file for the table")
     arguments = parser.parse_args()
     rows = []
-    for release in arguments.releases:
-        with tempfile.TemporaryDirectory() as top:
-            rows.append(try_release(release, top))
-        sys.stderr.write("{}\n".format(rows[-1]))
+    with tempfile.TemporaryDirectory() as top:
+        for release in arguments.releases:
+            place = os.path.join(top, release)
+            os.mkdir(place)
+            rows.append(try_release(release, place))
+            shutil.rmtree(os.path.join(place, "env", "venv"))  # dlrepair's own wheel, beside it, serves the next
+            os.unlink(glob.glob(os.path.join(place, "*.whl"))[0])
+            sys.stderr.write("{}\n".format(rows[-1]))
     text = page(rows)
     sys.stdout.write(text)
     if arguments.output:

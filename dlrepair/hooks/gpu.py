@@ -115,7 +115,7 @@ def _end(
         step = step if missing else "Install NVIDIA's driver for this machine."
         reason = "mode is observe" if observing else summary
         emit("load-unrepaired", cause="dependency-missing", next_step=step, reason=reason, ms=context.elapsed())
-        parts.append(step if missing else "TensorFlow goes on without a GPU")
+        parts.append("help: " + step if missing else "TensorFlow goes on without a GPU")
     else:
         emit(
             "load-repaired", cause="dependency-missing", strategy="preload", path=opened[0] if opened else "",

@@ -233,7 +233,8 @@ def _candidates(context: Context, want: Wanted) -> list[Candidate]:
 
 def _open(context: Context, paths: tuple[str, ...]) -> bool:
     for path in paths:
-        context.emit("repair-tried", strategy="preload", path=path)
+        why = "{} is opened before TensorFlow asks for it".format(os.path.basename(path))
+        context.emit("repair-tried", strategy="preload", why=why, path=path)
         try:
             context.ask.dlopen(path, os.RTLD_NOW | os.RTLD_LOCAL)
         except OSError as error:

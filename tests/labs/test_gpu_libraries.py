@@ -199,7 +199,7 @@ def test_what_is_missing_is_named(world, hooked):
     (line,) = result.err.splitlines()
     assert "not found: libcufft.so.10, libcudnn.so.8" in line
     assert "the driver's libcuda.so.1 is not installed" in line
-    assert "pip install nvidia-cufft-cu11 'nvidia-cudnn-cu11==8.*'" in line
+    assert "; help: pip install nvidia-cufft-cu11 'nvidia-cudnn-cu11==8.*'" in line
     assert len(result.events("load-unrepaired")) == 1
     rejected = [event["reason"] for event in result.events("candidate") if event["verdict"] == "rejected"]
     assert "soname-differs" in rejected

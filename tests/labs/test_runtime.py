@@ -123,8 +123,12 @@ extern "C" int second(void) { std::istringstream text("83"); int value = 0; text
 
 
 @pytest.mark.compile
-def test_a_real_older_one_is_mapped(world: World, bare: str, hooked: str) -> None:
-    """GCC's own library of an earlier release, mapped first; a new process has the newer one for both."""
+@pytest.mark.parametrize("how", ["run path", "its path"])
+def test_a_real_older_one_is_mapped(how: str, world: World, bare: str, hooked: str) -> None:
+    """GCC's own library of an earlier release, mapped first; a new process has the newer one for both.
+
+    Where the program opens the older one by its path, no search path helps: the newer one is there before it.
+    """
     newer = real("libstdc++.so.6")
     older = older_runtime.find(newer)
     if older is None:
@@ -140,11 +144,23 @@ def test_a_real_older_one_is_mapped(world: World, bare: str, hooked: str) -> Non
         for folder, path in (("lib", newer), ("old", older)):
             with open(path, "rb") as file:
                 world.write(folder + "/libstdc++.so.6", file.read())
+        world.copy("lib/libstdc++.so.6", "opened/libstdc++.so.6")
         compile_("libfirst.so", REAL_FIRST, "-Wl,-rpath,$ORIGIN/lib")
         compile_("libsecond.so", REAL_SECOND.replace("SYMBOL", symbol))
 
-    lab = Lab("real-older", BOTH, build, lambda world: compile_("libfirst.so", REAL_FIRST, "-Wl,-rpath,$ORIGIN/old"),
+    def break_(world: World) -> None:
+        if how == "run path":
+            compile_("libfirst.so", REAL_FIRST, "-Wl,-rpath,$ORIGIN/old")
+        else:
+            world.copy("old/libstdc++.so.6", "opened/libstdc++.so.6")
+
+    program = BOTH
+    if how == "its path":
+        program = ONE.replace("second =", "first = ctypes.CDLL(here + '/opened/libstdc++.so.6')\nsecond =")
+    lab = Lab("real-older", program, build, break_,
               r"version `GLIBCXX_[0-9.]+' not found", "libstdcxx-too-old", "reexec")  # fmt: skip
     run = check_repaired(lab, world, bare, hooked)
     newest = "GLIBCXX_" + ".".join(map(str, older_runtime.versions(older)[-1]))
     assert "its newest is " + newest in str(run.events("diagnosed")), run.story()
+    variable = "LD_LIBRARY_PATH" if how == "run path" else "LD_PRELOAD"
+    assert "started again with " + variable in run.err, run.story()
