@@ -30,6 +30,10 @@ def plain(symbol: str) -> str:
 _OPERATORS = ("pL", "mI", "mL", "dV", "rM", "aN", "aS", "eO", "oR", "lS", "rS")
 
 
+#: ``str.isdigit`` takes superscripts for digits, ``int`` does not.
+_DIGITS = "0123456789"
+
+
 def _rest(symbol: str) -> tuple[bool, int]:
     """(an identifier is shorter than its length prefix, names and argument lists that are still open).
 
@@ -45,9 +49,9 @@ def _rest(symbol: str) -> tuple[bool, int]:
     while at < size:
         char = symbol[at]
         following = symbol[at + 1 : at + 2]
-        if char.isdigit():
+        if char in _DIGITS:
             end = at
-            while end < size and symbol[end].isdigit():
+            while end < size and symbol[end] in _DIGITS:
                 end += 1
             at = end + int(symbol[at:end][:6])
             if at > size:

@@ -112,7 +112,7 @@ def _shadow_step(facts: Facts, finding: Finding) -> str:
 
 
 def _order(version: str) -> tuple[int, ...]:
-    numbers = "".join(char if char.isdigit() else " " for char in version).split()
+    numbers = "".join(char if char in "0123456789" else " " for char in version).split()
     return tuple(int(number[:9]) for number in numbers)
 
 

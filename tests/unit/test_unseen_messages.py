@@ -172,3 +172,8 @@ def test_elsewhere(name):
 def test_paths_of_windows_keep_their_backslashes():
     found = dlerror.parse('Error loading "\\.venv\\Lib\\site-packages\\torch\\lib\\new.dll" [WinError 126]')
     assert found.failing_object == "\\.venv\\Lib\\site-packages\\torch\\lib\\new.dll"
+
+
+def test_digits_that_are_no_numbers():
+    """What the fuzzer found (reader dlerror, seed 2, input 19065): a superscript in a mangled name."""
+    assert dlerror.parse("/a/b.so: undefined symbol: _ZN\u00b93fooEv").missing.startswith("_ZN")
