@@ -85,7 +85,7 @@ def _plan_scripts(context: Context, recipes: list[Recipe], root: str) -> Iterato
     if not root:
         return
     wanted = context.target or os.path.join(context.request.cwd, context.request.requested)
-    found = scripts.find_scripts(wanted, recipes, root, max(context.deadline, time.monotonic() + READING))
+    found = scripts.find_scripts(wanted, recipes, root, _reading_deadline(context))
     allowed = [script for script in found if script.state == "allowed"]
     for script in allowed[:MOST]:
         context.recipes[script.path] = script
@@ -106,8 +106,7 @@ def _search(context: Context) -> tuple[list[Recipe], list[Recipe], str]:
     request = context.request
     wanted = context.target or os.path.join(request.cwd, request.requested)
     anchors = [folder for folder, _ in roots.anchors(request)]
-    least = min(READING, context.settings.budget_ms / 1000.0 * READING_SHARE)
-    deadline = max(context.deadline, time.monotonic() + least)
+    deadline = _reading_deadline(context)
     ops = asked_ops(context)
     cuda = None if _has_cuda() else False
     first: tuple[list[Recipe], list[Recipe], str] = ([], [], "")
@@ -119,6 +118,12 @@ def _search(context: Context) -> tuple[list[Recipe], list[Recipe], str]:
         if not first[2] or (found and not first[1]):
             first = ([], found, root)
     return first
+
+
+def _reading_deadline(context: Context) -> float:
+    """Until when recipes, or scripts, may be read that nobody has begun to read yet (``time.monotonic()``)."""
+    least = min(READING, context.settings.budget_ms / 1000.0 * READING_SHARE)
+    return max(context.deadline, time.monotonic() + least)
 
 
 def _has_cuda() -> bool:
