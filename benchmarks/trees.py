@@ -155,7 +155,7 @@ class Tree:
 
     def why_not(self) -> str:
         """What bounds the search of a tree that is too large to be searched within a load."""
-        return "`budget_ms` (1500) or 20,000 directories were not enough; it is looked for with `dlrepair fix`"
+        return "not found: more than `budget_ms` (1500) or 20,000 directories; `dlrepair fix` looks on"
 
     def median(self, measure: Callable[[], float], cold: bool = False) -> float | None:
         times = []
@@ -184,7 +184,7 @@ class Tree:
         first = self.both(self.first_load)
         mark = "%.2f of find; aim 1.5, and 1500 ms" % ((first[0] or 0.0) / (walk[0] or 1.0))
         if math.inf in first:
-            mark = "not found: " + self.why_not()
+            mark = (mark + "; " if first[0] != math.inf else "") + self.why_not()
         found.append(("dlrepair: first failing load, repaired", *first, mark))
         scratch = os.path.join(self.scratch, "spare")
 

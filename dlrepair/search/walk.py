@@ -28,7 +28,11 @@ LATE = frozenset(
 )  # fmt: skip
 
 MAX_DEPTH = 8
+#: Directories that one search reads, most: a failing load's, and one that a person waits for (``dlrepair fix``).
 MAX_DIRECTORIES = 20000
+MAX_DIRECTORIES_PATIENT = 1000000
+#: seconds from which a search is such a one
+_PATIENT = 3600.0
 #: So many libraries of other names are kept in mind, to be looked at by content when no name leads anywhere.
 MAX_OTHERS = 400
 #: This many entries without one library make a directory one of data.
@@ -73,6 +77,7 @@ class Reader:
         self.excluded = excluded
         self.notes: list[tuple[str, str]] = []
         self.directories = 0
+        self.most = MAX_DIRECTORIES if deadline - monotonic() < _PATIENT else MAX_DIRECTORIES_PATIENT
         self._cache: dict[str, Listing | None] = {}
         self._unmarked = frozenset(name for name in names.table if not any(mark in name for mark in _MARKS))
         self._slow: dict[str, str] | None = None  #: mount points that are not entered
@@ -276,7 +281,7 @@ class Reader:
         """Yield (path, rule, levels below ``root``) of files that match, breadth first, late directories last.
 
         Other environments (virtualenv, conda), version control and caches are not entered; a directory reached twice
-        through links is read once. Bounded by depth, ``MAX_DIRECTORIES`` and the deadline.
+        through links is read once. Bounded by depth, number and the deadline.
         """
         if self.is_remote(root):
             return
@@ -292,8 +297,8 @@ class Reader:
                 queue, late, at = late, [], 0
             directory, level = queue[at]
             at += 1
-            if self.directories >= MAX_DIRECTORIES:
-                self.notes.append((root, "more than {} directories: not walked to its end".format(MAX_DIRECTORIES)))
+            if self.directories >= self.most:
+                self.notes.append((root, "more than {} directories: not walked to its end".format(self.most)))
                 return
             if monotonic() >= self.deadline and self.expired():
                 self.notes.append((root, "search budget used up: not walked to its end"))

@@ -143,6 +143,19 @@ def test_depth_is_bounded(project: Project) -> None:
     assert paths(project.find("ops/roi.so")) == [inside]
 
 
+@pytest.mark.parametrize(("seconds", "found"), [(60.0, 0), (86400.0, 1)])
+def test_a_search_that_a_person_waits_for_reads_more_directories(
+    project: Project, monkeypatch: pytest.MonkeyPatch, seconds: float, found: int
+) -> None:
+    monkeypatch.setattr(walk, "MAX_DIRECTORIES", 8)
+    for number in range(10):
+        project.write("d%d/notes.txt" % number)
+    project.write("e/f/libfoo.so")
+    reader = walk.Reader(names.Names("libfoo.so", "ctypes"), time.monotonic() + seconds, None)
+    assert len(list(reader.walk(project.root))) == found
+    assert [note[1] for note in reader.notes] == ["more than 8 directories: not walked to its end"] * (1 - found)
+
+
 def test_a_directory_of_data_is_left_early_but_asked_for_the_name(
     project: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
