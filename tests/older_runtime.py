@@ -47,24 +47,30 @@ def newest_function(path: str, older: str) -> str:
     raise AssertionError("{} has nothing that {} lacks".format(path, older))
 
 
-def find(newer: str) -> str | None:
-    """Path of a real libstdc++.so.6 older than ``newer``; None on a system without apt. Raises AssertionError where
-    apt cannot get one."""
+#: third number of the newest GLIBCXX_3.4.N -> the GCC that has it first (libstdc++ manual, ABI Policy and Guidelines)
+RELEASES = {29: 11, 30: 12, 31: 13, 32: 13, 33: 14, 34: 15}
+
+
+class Unavailable(Exception):
+    """No older library is to be had on this machine: what was tried."""
+
+
+def find(newer: str) -> str:
+    """Path of a real libstdc++.so.6 older than ``newer``. Raises Unavailable."""
     if shutil.which("apt-get") is None or shutil.which("dpkg-deb") is None:
-        return None
+        raise Unavailable("apt-get and dpkg-deb are needed to get an older libstdc++")
     os.makedirs(CACHE, exist_ok=True)
     with open(os.path.join(CACHE, "lock"), "w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         target = os.path.join(CACHE, "libstdc++.so.6")
         if not os.path.exists(target):
-            _make(target)
+            _make(target, RELEASES.get(versions(newer)[-1][2], 16))
         assert versions(target)[-1] < versions(newer)[-1], (versions(target)[-1], versions(newer)[-1])
         return target
 
 
-def _make(target: str) -> None:
-    done = subprocess.run(["g++", "-dumpversion"], stdout=subprocess.PIPE, check=True, text=True)
-    major, said = int(done.stdout.split(".")[0]), ""
+def _make(target: str, major: int) -> None:
+    said = ""
     for update in (False, True):
         if update:  # a fresh machine has no lists
             subprocess.run(["apt-get", "update", "-qq"], check=False, stdout=subprocess.DEVNULL)
@@ -76,7 +82,7 @@ def _make(target: str) -> None:
             said += done.stdout
             if done.returncode == 0:
                 return _link(target, number)
-    raise AssertionError("no libstdc++-N-pic older than GCC {} is to be had:\n{}".format(major, said))
+    raise Unavailable("no libstdc++-N-pic older than GCC {} is to be had:\n{}".format(major, said))
 
 
 def _link(target: str, number: int) -> None:
