@@ -1,6 +1,6 @@
 """Who is right about ld.so's search: dlopen's answer on every built world beside four tools'.
 
-    python benchmarks/resolvers.py     prints the table of docs/explanation/scope.md
+    python benchmarks/resolvers.py [WORLD …]     prints the table of docs/explanation/scope.md
 
 Worlds in which the program matters (its own RPATH, what it loaded before or preloads, secure mode) are left out: the
 others are asked about a file and cannot be told. An answer is right when it names exactly the files that dlopen maps,
@@ -44,9 +44,11 @@ def below(world: World, paths: list[str]) -> object:
 
 
 def said(world: World, command: list[str]) -> tuple[int, list[str]]:
+    env = world.environment()
+    env.pop("LD_AUDIT", None)  # ld.so would speak about it in the tool's own output
     try:
         done = subprocess.run(
-            [*command, world.target_path], cwd=world.path(world.cwd), env=world.environment(), stdout=subprocess.PIPE,
+            [*command, world.target_path], cwd=world.path(world.cwd), env=env, stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT, timeout=10,
         )  # fmt: skip
     except subprocess.TimeoutExpired:
@@ -100,7 +102,7 @@ def main() -> None:
     except ImportError:
         pass
     right, rows, left_out, dying = dict.fromkeys(tools, 0), [], 0, 0
-    for name in sorted(WORLDS):
+    for name in sys.argv[1:] or sorted(WORLDS):
         with tempfile.TemporaryDirectory() as directory:
             world = World(directory)
             WORLDS[name](world)
