@@ -361,6 +361,10 @@ def test_eight_ranks(kind: str, early: str, project: Project, ways_bare: str, wa
         assert sum(bool(line.get("applied")) for line in did.events("learned")) == RANKS, did.story()
         return
     assert len({line["pid"] for line in did.events("load-repaired")}) == RANKS, did.story()
+    read = subprocess.run([os.path.join(os.path.dirname(ways), "dlrepair"), "log"], stdout=subprocess.PIPE,
+                          env={"HOME": project.home, "PATH": os.environ["PATH"]}).stdout.decode()  # fmt: skip
+    told = [part for part in read.split("\n\n") if "libsecond.so" in part]
+    assert len(told) == 1 and "  and 7 other processes of this run the same: pid " in told[0], read
     if kind == "moved":
         assert sum(not line.get("remembered") for line in did.events("load-repaired")) == 1, did.story()
     else:
