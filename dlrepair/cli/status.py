@@ -41,7 +41,7 @@ def execute(arguments: argparse.Namespace) -> int:
         value = one["value"]
         if key == "store":
             value = about["store"]["path"]
-        output.say("  {:13} {:24} {}".format(key, _shown(value), output.escape(one["from"])))
+        output.say("  {:15} {:24} {}".format(key, _shown(value), output.escape(one["from"])))
     for problem in about["problems"]:
         output.say("  " + output.paint("ignored: ", "yellow") + output.escape(problem))
     for name in ("store", "journal"):
