@@ -256,17 +256,17 @@ def test_one_file_is_not_many(env: dict[str, str]) -> None:
 
 def test_status_tells_the_store_in_use(env: dict[str, str]) -> None:
     settings = run(env, "status").stdout.partition("\nsettings\n")[2].splitlines()
-    assert "  mode          repair                   default" in settings
-    assert "  store         {:24} default".format(os.path.join(env["XDG_CACHE_HOME"], "dlrepair")) in settings
+    assert "  mode            repair                   default" in settings
+    assert "  store           {:24} default".format(os.path.join(env["XDG_CACHE_HOME"], "dlrepair")) in settings
     own = os.path.join(env["HOME"], "own")
     settings = run(env, "status", DLREPAIR_STORE=own).stdout.partition("\nsettings\n")[2].splitlines()
-    assert "  store         {:24} environment DLREPAIR_STORE".format(own) in settings
+    assert "  store           {:24} environment DLREPAIR_STORE".format(own) in settings
 
 
 def test_settings_with_provenance(env: dict[str, str]) -> None:
     done = run(env, "status", DLREPAIR_BUDGET_MS="77", DLREPAIR_VERBOSITI="x", DLREPAIR="observe")
-    assert "budget_ms     77                       environment DLREPAIR_BUDGET_MS" in done.stdout
-    assert "mode          observe                  environment DLREPAIR" in done.stdout
+    assert "budget_ms       77                       environment DLREPAIR_BUDGET_MS" in done.stdout
+    assert "mode            observe                  environment DLREPAIR" in done.stdout
     assert "verbosity" in done.stdout.partition("ignored: ")[2]
     off = run(env, "status", "--json", DLREPAIR="off")
     assert off.returncode == output.FOUND
