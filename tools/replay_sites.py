@@ -28,7 +28,8 @@ of these loads fails (a load that this machine's own library of that name answer
 Made by `make call-sites`. One place a site, in turn, is part of `make test`.
 
 Sites that the corpus does not have were collected afterwards: a hundred, mostly of small projects, with ctypes, cffi,
-`torch.ops.load_library` and `load_op_library`, each replayed once with the library where its own build script puts it.
+`torch.ops.load_library` and `load_op_library`, each replayed once with the library where its
+project builds it, or where the layout of its build tool would.
 Of 124 loads 122 were repaired at first sight; the other two had paths written with backslashes, which are understood
 since. Their shapes, under other names, are in `tests/data/site_shapes.jsonl` and part of `make test`.
 
