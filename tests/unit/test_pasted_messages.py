@@ -34,22 +34,22 @@ MESSAGES = {
         "not-found", "libfoo.so.3", "libfoo.so.3", None,
     ),
     "torch": (
-        "OSError: Could not load this library: /usr/lib/python3/torchaudio/lib/libtorchaudio.so",
-        "not-found", "/usr/lib/python3/torchaudio/lib/libtorchaudio.so", "libtorchaudio.so", "dependency-missing",
+        "OSError: Could not load this library: /usr/lib/python3/waveform/lib/libwaveform.so",
+        "not-found", "/usr/lib/python3/waveform/lib/libwaveform.so", "libwaveform.so", "dependency-missing",
     ),
     "java": (
-        "java.lang.UnsatisfiedLinkError: no opencv_java460 in java.library.path: [/usr/java/packages/lib, /usr/lib64]",
-        "not-found", "opencv_java460", "opencv_java460", "file-missing",
+        "java.lang.UnsatisfiedLinkError: no frame_java310 in java.library.path: [/usr/java/packages/lib, /usr/lib64]",
+        "not-found", "frame_java310", "frame_java310", "file-missing",
     ),
     "jna": (
-        "java.lang.UnsatisfiedLinkError: Unable to load library 'tesseract':\nlibtesseract.so: %s" % MISSING,
-        "not-found", "libtesseract.so", "libtesseract.so", None,
+        "java.lang.UnsatisfiedLinkError: Unable to load library 'glyphread':\nlibglyphread.so: %s" % MISSING,
+        "not-found", "libglyphread.so", "libglyphread.so", None,
     ),
     "dotnet": (
-        "System.DllNotFoundException: Unable to load shared library 'libSkiaSharp' or one of its dependencies. In order"
-        " to help diagnose loading problems, consider setting the LD_DEBUG environment variable: liblibSkiaSharp: "
+        "System.DllNotFoundException: Unable to load shared library 'libPlotKit' or one of its dependencies. In order"
+        " to help diagnose loading problems, consider setting the LD_DEBUG environment variable: liblibPlotKit: "
         + MISSING,
-        "not-found", "libSkiaSharp", "libSkiaSharp", "dependency-missing",
+        "not-found", "libPlotKit", "libPlotKit", "dependency-missing",
     ),
     "rust": (
         "called `Result::unwrap()` on an `Err` value: DlOpen { desc: \"libfoo.so: %s\" }" % MISSING,
