@@ -1,4 +1,4 @@
-"""Messages of every loader, as the loaders print them and as people paste them (tests/data/messages.jsonl)."""
+"""Messages of every loader, as loaders print and people paste them, in names of our own (messages.jsonl)."""
 
 from __future__ import annotations
 
