@@ -70,7 +70,7 @@ def survey(script: str) -> tuple[list[Site], list[int]]:
 def _is_load(node: ast.Call) -> bool:
     """Whether a call loads a library; ``CDLL(None)`` is the program itself."""
     given = [*node.args, *(word.value for word in node.keywords if word.arg in _KEYWORDS)]
-    itself = bool(given) and isinstance(given[0], (ast.Constant, getattr(ast, "NameConstant", ast.Constant)))
+    itself = bool(given) and type(given[0]).__name__ in ("Constant", "NameConstant")  # 3.7 has the latter
     return dotted(node.func).rpartition(".")[2] in _CALLS and bool(given) and not itself
 
 

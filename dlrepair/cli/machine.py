@@ -59,7 +59,7 @@ def _system(node: ast.AST) -> str | None:
 
 
 def _text(node: ast.AST) -> str | None:
-    value = getattr(node, "value", getattr(node, "s", None))
+    value = node.value if hasattr(node, "value") else getattr(node, "s", None)  # 3.7 has Str.s
     return value if isinstance(value, str) else None
 
 
