@@ -19,6 +19,11 @@ ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 PATIENCE = 60.0
 
 
+def _hear_hangups() -> None:
+    """Tests that were started with nohup(1) ignore SIGHUP, and what they start would, rightly, as well."""
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
+
+
 class Watching:
     """The watcher in a process of its own, in a session of its own; a context manager that ends it."""
 
@@ -35,6 +40,7 @@ class Watching:
             self.process = subprocess.Popen(
                 [*before, python, "-B", *program, "watch", "--json", *words], cwd=project, env=env,
                 stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=errors, start_new_session=True,
+                preexec_fn=_hear_hangups,
             )  # fmt: skip
         assert self.process.stdout is not None
         os.set_blocking(self.process.stdout.fileno(), False)
