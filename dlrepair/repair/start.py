@@ -45,6 +45,7 @@ def take(context: Context, step: Step) -> None:
     if problem and hopeless() == "frozen":  # nothing could be asked: no Python of this program starts by itself
         slug, condition = early.find_refusal(context)
         context.emit("reexec", strategy=KIND, refused=slug, condition=condition, environment=_rows(fix))
+        context.refused = slug
         context.advice = "Try it with {}.".format(environ.describe(fix.variables))
         raise NotNow("not started again now: {}".format(condition))
     if problem:
