@@ -91,9 +91,28 @@ def _module(error: ImportError, steps: list[tuple[FrameType, int]]) -> GiveUp | 
     if not name and error.args and type(error.args[0]) is str:
         text = error.args[0]
         name = text.split("'")[1] if text.startswith("No module named '") and text.count("'") >= 2 else ""
+    absent = _absent_attribute(error, name)
+    name = name + "." + absent if absent else name
     if not name or not steps or not all(part.isidentifier() for part in name.split(".")):
         return None
     return GiveUp(steps[0][0], steps[0][1], "", module=name)
+
+
+def _absent_attribute(error: ImportError, package: str) -> str:
+    """X where ``from package import X`` found neither a name nor a submodule X, or "".
+
+    For ``from``, a submodule that no finder finds is no ModuleNotFoundError but an ImportError with the package's name
+    ("cannot import name": ``import_from`` of CPython's ceval.c; the attribute ``name_from`` came with 3.12).
+    """
+    import sys
+
+    text = error.args[0] if error.args and type(error.args[0]) is str else ""
+    module = sys.modules.get(package)  # none where the package's own code raised
+    at = error.path if type(error.path) is str else ""
+    if not text.startswith("cannot import name '") or not (hasattr(module, "__path__") or at.endswith("__init__.py")):
+        return ""
+    absent = text.split("'")[1]
+    return "" if module is not None and absent in vars(module) else absent
 
 
 def _in_frame(frame: FrameType, line: int, error: BaseException, variable: str) -> GiveUp | None:

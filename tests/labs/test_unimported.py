@@ -29,6 +29,8 @@ setup(name="pool", packages=["pool"],
 MAIN = "import ctypes\nfrom pool import add\nprint('the sum is', add(2, 3))\n"
 IMPORTS = {
     "plain": "from ._fast import add\n",
+    "submodule": "from pool import _fast\nadd = _fast.add\n",
+    "relative-submodule": "from . import _fast\nadd = _fast.add\n",
     "own-words": "try:\n    from ._fast import add\nexcept ImportError as error:\n"
                  "    raise ImportError('pool was not built properly') from error\n",
 }  # fmt: skip
@@ -82,6 +84,17 @@ def test_a_module_that_is_simply_not_there(missing: str, world: World, bare: str
     world.write("pool/__init__.py", "")
     world.write("train.py", "import ctypes\nimport {}.it\n".format(missing))
     broken, seen = run(world, bare, "home-bare"), run(world, hooked, "home")
+    assert (seen.status, seen.out, seen.err) == (broken.status, broken.out, broken.err), seen.story()
+    assert not seen.journal, seen.story()
+
+
+@pytest.mark.parametrize("absent", ["nothing_of_that_name", "add", "src"])
+def test_a_name_that_a_package_simply_lacks(absent: str, world: World, bare: str, hooked: str) -> None:
+    project(world)
+    world.write("pool/__init__.py", "")
+    world.write("train.py", "import ctypes\nfrom pool import {}\n".format(absent))
+    broken, seen = run(world, bare, "home-bare"), run(world, hooked, "home")
+    assert broken.status == 1 and "cannot import name" in broken.err, broken.story()
     assert (seen.status, seen.out, seen.err) == (broken.status, broken.out, broken.err), seen.story()
     assert not seen.journal, seen.story()
 
