@@ -94,6 +94,8 @@ def _pasted(text: str) -> Found | None:
                 best = again
     if best is None or best.weight <= 3:
         best = _translated(lines) or best
+    if best is None and "`" in lines:  # pieces of a message set as code
+        best = _best(lines.replace("`", ""))
     return best
 
 

@@ -27,7 +27,8 @@ _REASONS = (
     ("code signing", "code-signature"),
     ("library load disallowed", "code-signature"),
     ("not valid for use in process", "code-signature"),
-    ("Team IDs", "code-signature"),
+    ("eam IDs", "code-signature"),
+    ("different team IDs", "code-signature"),
     ("incompatible platform", "bad-header"),
     ("built for '", "bad-header"),
     ("incompatible architecture", "wrong-class"),
@@ -57,6 +58,11 @@ _REASONS = (
     ("image not found", "not-found"),
 )
 
+#: Words that no other loader uses, and words without which there is no message of dyld.
+_UNMISTAKABLE = ("dyld", "mach-o", "code sign", "not valid for use in process",
+                 "different Team IDs", "different team IDs")  # fmt: skip
+_KEYWORDS = (*_UNMISTAKABLE, "dlopen(", "ymbol not found", "Library not loaded", "tried: '")
+
 
 def kind_of(reason: str) -> str:
     """The symptom kind that a reason of dyld stands for, or ``unknown``."""
@@ -68,9 +74,7 @@ def kind_of(reason: str) -> str:
 
 def scan(text: str) -> list[Found]:
     """The messages of dyld in a text; each ``dlopen(…)`` begins one."""
-    if not ("dlopen(" in text or "dyld" in text or "ymbol not found" in text or "Library not loaded" in text
-            or "tried: '" in text or "mach-o" in text or "code signature" in text
-            or "not valid for use in process" in text):  # fmt: skip
+    if not any(words in text for words in _KEYWORDS):
         return []
     if "Error relocating " in text and "dlopen(" not in text:  # musl's words
         return []
@@ -122,7 +126,7 @@ def _block(block: str, start: int) -> Found | None:
         return Found("undefined-symbol", needer or obj, name, start, 10, "dyld", **facts)
     library = re.search(_LIBRARY, block)
     if library:
-        return _library(block, cut.strip_marks(library.group("lib")), needer or obj, start, facts)
+        return _library(block, cut.strip_marks(library.group("lib")).rstrip(".\u2026"), needer or obj, start, facts)
     return _refused(block, obj, start, facts)
 
 
@@ -159,7 +163,7 @@ def _refused(block: str, obj: str, start: int, facts: dict[str, str]) -> Found |
             kind = kind_of(reason)
         if kind == "unknown" and not obj:
             return None
-        known = "dyld" in block or "mach-o" in block or "code sign" in block or refused
+        known = any(words in block for words in _UNMISTAKABLE) or refused
         if kind != "unknown" and not obj and not known:
             return None
     facts = dict(facts, reason=reason)
@@ -179,7 +183,7 @@ def _tried(block: str) -> list[tuple[str, str]]:
 
     at = block.find("tried:")
     if at >= 0:
-        found = re.finditer(_TRIED, block[at : at + 20000])
+        found = re.finditer(_TRIED, block[at : at + 20000] + ")))")  # the last one may be cut off
         return [(m.group("path").replace("\n", ""), m.group("reason").replace("\n", "")) for m in found]
     return [(m.group("path").strip(), m.group("reason")) for m in re.finditer(_DID_FIND, block[:20000])]
 

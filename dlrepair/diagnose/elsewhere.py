@@ -11,7 +11,8 @@ from dlrepair.diagnose.text import Found
 _PATTERNS = (
     (
         "cannot locate symbol",
-        r"""cannot locate symbol "(?P<missing>[^"\n]+)" referenced by (?:"(?P<obj>[^"\n]+)"|(?P<obj2>[^"\s]+))""",
+        r"""cannot locate symbol ["']?(?P<missing>[^"'\s]+)["']?"""
+        r"""(?:\s+referenced by\s+(?:"(?P<obj>[^"\n]+)"|(?P<obj2>[^"\s]+)))?""",
         "undefined-symbol",
     ),
     (
@@ -84,5 +85,6 @@ def scan(text: str) -> list[Found]:
         if kind == "not-found":
             obj = obj or missing
             missing = cut.base_name(missing or obj)
-        found.append(Found(kind, obj, missing, near[1] + near[0].start(), 9, "elsewhere", android=android))
+        weight = 8 if kind == "not-found" else 9
+        found.append(Found(kind, obj, missing, near[1] + near[0].start(), weight, "elsewhere", android=android))
     return found

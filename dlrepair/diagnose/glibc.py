@@ -16,6 +16,7 @@ _PHRASES = (
     ("file too short", "too-short", 9),
     ("cannot read file data", "cannot-read", 9),
     ("failed to map segment from shared object", "map-failed", 9),
+    ("cannot map segment", "map-failed", 8),
     ("cannot enable executable stack as shared object requires", "execstack", 9),
     ("cannot allocate memory in static TLS block", "static-tls", 9),
     ("cannot load any more object with static TLS", "static-tls", 9),

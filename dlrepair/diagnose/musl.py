@@ -22,7 +22,8 @@ _REASONS = (
 def scan(text: str) -> list[Found]:
     """Every message of musl in a text."""
     loading = _loading(text)
-    found = loading + _relocating(text, 8 if loading else 10) + _no_function(text)
+    lacking = any(item.facts["needer"] for item in loading)
+    found = loading + _relocating(text, 8 if lacking else 10) + _no_function(text)
     if "Dynamic loading not supported" in text:
         at = text.find("Dynamic loading not supported")
         found.append(Found("unknown", None, None, at, 8, "musl", static="yes"))

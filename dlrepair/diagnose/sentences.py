@@ -36,8 +36,28 @@ SENTENCES = (
         7,
         "exec",
     ),
-    ("] Permission denied: ", r"""Permission denied: b?['"](?P<obj>[^'"\n]+)['"]""", "permission", 7, "file"),
+    (
+        "] Permission denied: ",
+        r"""Permission denied: b?['"](?P<obj>[^'"\n]+\.(?:so[.\d]*|dylib|dll|pyd|node))['"]""",
+        "permission",
+        7,
+        "file",
+    ),
     ("] Cannot allocate memory: ", r"""Cannot allocate memory: b?['"](?P<obj>[^'"\n]+)['"]""", "no-memory", 7, "file"),
+    # A version that stands for itself, in a sentence that leaves the loader's word "version" out.
+    *(
+        (
+            name,
+            r"""(?:(?P<obj>[\w@./~+-]+\.(?:so(?:\.\d+)*|node|pyd))[ :][^\n]{0,80}?)?(?<!version )[`'"(]?(?<!version .)"""
+            r"""(?<![\w.])(?P<missing>"""
+            + name
+            + r"""\d[\w.]*\d)['"\u2019`)]{0,2} (?:is |was |could )?not (?:be )?found""",
+            "version-not-found",
+            7,
+            "",
+        )
+        for name in ("GLIBC_", "GLIBCXX_", "CXXABI_", "GCC_", "OPENSSL_")
+    ),
     ("Inconsistency detected by ld.so", r"""Inconsistency detected by ld\.so""", "unknown", 6, "ld.so"),
     (
         "Could not load this library",
@@ -119,6 +139,27 @@ SENTENCES = (
         6,
         "file",
     ),
+    (
+        "needed by",
+        r"""[Cc]an ?not find (?P<missing>[\w@.+-]+) in path \S+ \(needed by (?P<obj>[^()\n]+)\)""",
+        "not-found",
+        8,
+        "library",
+    ),
+    (
+        " found",
+        r"""\b[Nn]o (?P<obj>[\w./+-]+\.(?:so(?:\.\d+)*|dylib|dll)) (?:was |could be )?found""",
+        "not-found",
+        4,
+        "file",
+    ),
+    (
+        "UnsatisfiedLinkError",
+        r"""UnsatisfiedLinkError:\s+(?:'[\w.\[\]]+ )?(?P<obj>(?:\w+\.)+[A-Z]\w*)\.(?P<missing>\w+)\(""",
+        "undefined-symbol",
+        5,
+        "native-method",
+    ),
     ("trap invalid opcode in", r"""trap invalid opcode in (?P<obj>\S+?\.so[.\d]*)""", "initializer", 7, "illegal"),
     (
         "Cannot load ",
@@ -132,7 +173,8 @@ SENTENCES = (
     ("library", r"""(?<![\w.+-])(?P<obj>[\w.+-]+) (?:shared )?library (?:was )?not found""", "not-found", 4, "library"),
     ("共享库", r"""\u65e0\u6cd5\u627e\u5230 ?(?P<obj>[\w.+-]+) ?\u5171\u4eab\u5e93""", "not-found", 5, "library"),
     (" not found", r"""Library (?P<obj>[\w.+-]+) (?:is )?not found""", "not-found", 4, "library"),
-    ("No module named", r"""No module named '?(?P<obj>[\w.]+)'?""", "not-found", 2, "module"),
+    # An extension's own name begins with an underscore; whether another module is one, its name does not tell.
+    ("No module named", r"""No module named '?(?P<obj>(?:\w+\.)*_\w+)'?""", "not-found", 2, "module"),
     ("cannot import name", r"""cannot import name '?(?P<obj>_\w+)'?""", "not-found", 2, "module"),
     (
         "Error importing ",

@@ -7,10 +7,23 @@ _WIDTHS = (72, 76, 78, 79, 80, 100, 120, 132, 140, 150, 160)
 
 #: What begins a line of its own: a new record of a log, a frame of a traceback, a field of dyld's message.
 _FRESH = (
-    r"\s{2,}|\d{4}-\d\d-\d\d|\[[A-Z\d]|Traceback |File \"|\w[\w.]*(?:Error|Exception|Warning)\b|(?:ERROR|WARNING)\b"
+    r"\s{2,}|\d{4}-\d\d-\d\d|\[[A-Z\d]|Traceback |File \"|[\w.]*(?:Error|Exception|Warning)\b|(?:ERROR|WARNING)\b"
     r"|dyld\b|Referenced from|Expected in|Reason:|Did find|During handling|The above exception|[-+=*#]{3}|at \w"
     r"|\$ |Error |>>>|\)"
 )
+
+#: A line that ends so was cut by whoever pasted it.
+_CUT_OFF = ("...", "\u2026")
+
+
+def _is_over(line: str, following: str) -> bool:
+    """Whether a line ends where a message may end: cut off, or with a whole mangled name before a word of prose."""
+    word = line.rsplit(" ", 1)[-1]
+    if word.startswith(("_Z", "__Z")):
+        from dlrepair.diagnose import mangled
+
+        return following.split(" ", 1)[0].rstrip(":").isalpha() and " " in following and not mangled.is_cut(word)
+    return line.endswith(_CUT_OFF)
 
 
 def at_width(text: str) -> str:
@@ -30,7 +43,7 @@ def at_width(text: str) -> str:
     for index, line in enumerate(lines[1:]):
         before = lines[index]
         alike = before[:20] == line[:20]
-        ended = before.endswith(".") and line[:1].isupper()
+        ended = (before.endswith(".") and line[:1].isupper()) or _is_over(before, line)
         if len(before) == width and line.strip() and not alike and not ended and not fresh.match(line):
             out[-1] += line
         else:
@@ -51,7 +64,8 @@ def at_words(text: str) -> str:
     for index, line in enumerate(lines[1:]):
         before = lines[index].rstrip()
         word = line.split(" ", 1)[0]
-        if word and before and len(before) + 1 + len(word) > width and not fresh.match(line):
+        full = len(before) + 1 + len(word) > width
+        if word and before and full and not fresh.match(line) and not before.endswith(_CUT_OFF):
             out[-1] = out[-1].rstrip() + " " + line
         else:
             out.append(line)

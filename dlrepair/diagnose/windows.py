@@ -15,6 +15,16 @@ _CODES = {
     577: "code-signature", 1260: "code-signature", 4551: "code-signature", 1625: "code-signature",
 }  # fmt: skip
 
+#: Codes that speak of any file or device as well, and words that tell that a library is meant.
+_ANYTHING = frozenset((2, 3, 5, 8, 11, 14, 32, 225, 998, 1157, 1450, 1455, *range(1626, 4550), *range(4552, 20000)))
+_OF_LIBRARIES = ("dll", "Dll", "DLL", ".pyd", "LoadLibrary", "Error loading", "cannot load library", "while importing",
+                 ".so", ".node", "ctypes")  # fmt: skip
+
+
+def _speaks_of_libraries(text: str) -> bool:
+    return any(word in text for word in _OF_LIBRARIES)
+
+
 #: NTSTATUS of a crash inside a DLL's own code.
 _CRASHES = (
     "3221225477",
@@ -70,6 +80,8 @@ def scan(text: str) -> list[Found]:
         name = module.group("obj")
         return [Found("not-found", name, cut.base_name(name), module.start(), 9, "windows", where="module")]
     code, at = _code(text)
+    if code in _ANYTHING and not _speaks_of_libraries(text):
+        code = 0
     if code:
         found.append(_with_code(text, code, at))
     if not found or found[0].kind == "unknown":
@@ -90,7 +102,7 @@ def _code(text: str) -> tuple[int, int]:
 
     from dlrepair.diagnose.windows_words import WORDS
 
-    lowered = text.lower()
+    lowered = text.lower().replace("initialis", "initializ")
     for words, code in WORDS:
         at = lowered.find(words.lower())
         if at >= 0:
@@ -129,8 +141,7 @@ def _with_code(text: str, code: int, at: int) -> Found:
             module = "yes" if index == 2 else ""
             break
     if not obj:
-        match = re.search(r"(?<![\w:\\/.+-])[\w:\\/.+-]+\.(?:dll|pyd)\b", cut.line_of(text, at)[:4000])
-        obj = match.group(0) if match else ""
+        obj = _beside(text, at)
     depends = "yes" if "one of its dependencies" in text or "DLL load failed" in text else ""
     missing = None
     if kind == "not-found" and obj and not depends and not module:
@@ -140,3 +151,20 @@ def _with_code(text: str, code: int, at: int) -> Found:
     return Found(
         kind, obj, missing, at, weight, "windows", code=str(code), depends=depends, module=module, illegal=illegal
     )
+
+
+_FILE = r"(?<![\w:\\/.+-])[\w:\\/.+-]+\.(?:dll|pyd|node|ocx|so|DLL)(?![\w.])"
+
+
+def _beside(text: str, at: int) -> str:
+    """The file on the line of the words, or alone on the next one, as Node.js and .NET put it."""
+    import re
+
+    line = cut.line_of(text, at)[:4000]
+    match = re.search(_FILE, line)
+    if match is None:
+        end = text.find("\n", at)
+        following = cut.line_of(text, end + 1)[:4000].strip() if end >= 0 else ""
+        alone = re.fullmatch(r"[A-Za-z]:\\[^<>|?*\"\n]+|\\\\[^<>|*\"\n]+", following)
+        match = alone if alone and cut.is_library(following) else None
+    return match.group(0) if match else ""

@@ -44,6 +44,7 @@ WORDS = (
     ("は有効な Win32 アプリケーションではありません", 193),
     ("bad EXE format", 193),
     ("(DLL) initialization routine failed", 1114),
+    ("DLL initialization routine failed", 1114),
     ("(DLL)初始化例程失败", 1114),
     ("(DLL) 初始化例程失败", 1114),
     ("DLL) ist fehlgeschlagen", 1114),

@@ -52,8 +52,9 @@ def scan(text: str) -> list[Found]:
             found.append(Found("initializer", _any_library(text), None, at, 3, "", state=fact))
             break
     for words in _MEMORY:
-        if words in text:
-            found.append(Found("no-memory", _any_library(text), None, text.find(words), 2, ""))
+        name = _any_library(text) if words in text and "CUDA out of memory" not in text else None
+        if name:
+            found.append(Found("no-memory", name, None, text.find(words), 2, ""))
             break
     return found
 
@@ -114,6 +115,9 @@ def context(text: str, pos: int, missing: str | None) -> str | None:
     opener = cut.opener(before, missing)
     if opener:
         return opener
+    behind = re.search(r" - (?P<obj>/[^\s:]+\.(?:so|bundle|node|o)\b[^\s:(]*)", cut.line_of(text, pos)[-4000:])
+    if behind and cut.base_name(behind.group("obj")) != missing:  # Ruby's LoadError: WORDS - FILE (LoadError)
+        return behind.group("obj")
     if start > 1:
         before = cut.line_of(text, start - 2)[:2000] + " " + before
     for pattern in _OPENER:

@@ -2,7 +2,7 @@
 
 Each row has the shape of a real message (loader, wrapper, escapes, line breaks, cuts, the form of a mangled symbol) in
 names of our own: libraries, packages, symbols, people, places and numbers are made up, and only the words of loaders
-and the names of platforms are real. The three batches are in the order in which their shapes were met. Lists hold what
+and the names of platforms are real. The batches are in the order in which their shapes were met. Lists hold what
 a careful reader would accept; an empty list asks nothing.
 """
 
@@ -35,7 +35,7 @@ def fits(expected, got):
     return not expected or any(last(one) == last(got) or "".join(one.split()) == squeezed for one in expected)
 
 
-@pytest.mark.parametrize(("batch", "count"), [(1, 124), (2, 64), (3, 29)])
+@pytest.mark.parametrize(("batch", "count"), [(1, 124), (2, 64), (3, 29), (4, 30)])
 def test_unseen(batch, count):
     rows = [row for row in lines_of("messages_unseen.jsonl") if row["batch"] == batch]
     assert len(rows) == count
@@ -55,6 +55,11 @@ def test_unseen(batch, count):
     assert len(wrong) <= 0.03 * count, wrong
     assert first >= 0.90 * count
     assert three >= 0.97 * count
+
+
+@pytest.mark.parametrize("row", lines_of("messages_of_other_things.jsonl"), ids=lambda row: ascii(row["message"][:40]))
+def test_a_text_of_something_else_is_not_diagnosed(row):
+    assert dlerror.parse(row["message"]).causes == ("unknown",)
 
 
 def before_each_line(mark):
