@@ -38,6 +38,8 @@ BOMBS = {
     "include.mk": "include include.mk\n-include *.mk\nx.so: x.so y.so\n\tg++ -shared -o $@ $^\n"
     "y.so: x.so\n\tg++ -shared -o $@ $^\n",
     "call.mk": "f = $(call f,$(1)$(1))\nx.so:\n\tg++ -shared -o x.so $(call f,aa)\n$(eval $(call f,b))\n",
+    "patterns.mk": "".join("%{}: %{}\n\tg++ -o $@ $<\n".format(a, b) for a in ".so .a .b .c".split()
+     for b in [".so", ".a", ".b", *(".e%d" % at for at in range(400))]) + "all: x.so\n%: %.x ; $(;)\n",
     "targets.mk": " ".join("t{}".format(at) for at in range(4000)) + ": x.cc\n\tg++ -shared -o $@.so $<\n"
     + "t%: t%.o\n\tg++\n" * 200,
     "CMakeLists.txt": "set(A aaaaaaaaaaaa)\n" + 'set(A "${A}${A}")\n' * 60
@@ -81,6 +83,25 @@ def test_bounded(name: str, tmp_path: object) -> None:
     assert time.monotonic() - started < PATIENCE
     assert sorted(os.listdir(root)) == before
     assert recipes, "x.cc is found by its name at least"
+
+
+def test_files_that_take_in_each_other(tmp_path: object) -> None:
+    """Loads of Bazel and modules of CMake in a circle, macros that call themselves and make a million targets."""
+    root = str(tmp_path)
+    put(root, "x.cc", "")
+    for one, other in ("ab", "ba"):
+        text = "load(':OTHER.bzl', 'mOTHER')\ndef mONE(name, **more):\n  mONE(name = name + 'x', **more)\n"
+        text += "  mOTHER(name = name)\n  native.cc_binary(name = name, srcs = ['x.cc'] * 99999)\n"
+        put(root, one + ".bzl", text.replace("ONE", one).replace("OTHER", other))
+        text = "find_package(OTHER)\ninclude(FindOTHER)\nfind_package(ONE)\n"
+        put(root, "Find{}.cmake".format(one), text.replace("ONE", one).replace("OTHER", other))
+    put(root, "BUILD", "load(':a.bzl', 'ma')\n[[ma(name = 'x%d.so' % a) for a in range(400)] for b in range(400)]\n")
+    lists = "set(CMAKE_MODULE_PATH . .. /)\n" + "cmake_parse_arguments(A \"a;b\" \"a\" \"a\" a b a ${A_a})\n" * 500
+    put(root, "CMakeLists.txt", "find_package(a)\nadd_library(x SHARED x.cc)\naux_source_directory(/ B)\n" + lists)
+    started = time.monotonic()
+    recipes = find_recipes(os.path.join(root, "x.so"), [], root=root)
+    assert time.monotonic() - started < PATIENCE
+    assert any(recipe.kind == "cmake" and recipe.sources for recipe in recipes)
 
 
 def test_deadline_is_kept(tmp_path: object) -> None:

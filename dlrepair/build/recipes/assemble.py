@@ -21,7 +21,8 @@ if TYPE_CHECKING:
 #: Set for CUDA code only: without CUDA parts they would ask for headers that are not there.
 _CUDA_DEFINES = frozenset(
     ("GOOGLE_CUDA", "EIGEN_USE_GPU", "TENSORFLOW_USE_ROCM", "WITH_CUDA", "USE_CUDA", "HAVE_CUDA", "BUILD_WITH_CUDA",
-     "WARPCTC_ENABLE_GPU", "WARPRNNT_ENABLE_GPU", "USE_GPU", "WITH_GPU", "GPU", "CUDNN", "TENSORFLOW_USE_CUDA")
+     "WARPCTC_ENABLE_GPU", "WARPRNNT_ENABLE_GPU", "USE_GPU", "WITH_GPU", "GPU", "CUDNN", "TENSORFLOW_USE_CUDA",
+     "TENSORFLOW_USE_NVCC")
 )  # fmt: skip
 #: Calls with these make no object and no library.
 _LOOKS_ONLY = frozenset(("-M", "-MM", "-E", "-fsyntax-only", "--version", "-dumpversion", "--preprocess"))
@@ -75,7 +76,7 @@ class Project:
     def links(self) -> Iterator[tuple[Call, str]]:
         """Yield (call, path of its output) of everything that makes a shared library, copies and links included."""
         for call in self.calls:
-            if call.shared and call.output and call.inputs:
+            if call.shared and call.output and (call.inputs or call.others):
                 path = absolute(call.output, call.command.directory)
                 yield call, path
                 for source, target in self.copies:
@@ -193,6 +194,12 @@ class _Collector:
             self._drop(*pair)
         for path, kind in call.inputs:
             self._input(call, path, kind, level)
+        for word in call.others:
+            made = self.project.producer(absolute(word, call.command.directory), call, objects=True)
+            if made is not None:
+                self._visit(made, level + 1)
+            else:
+                self._drop(word, "no input of a compiler")
         for word in call.includes:
             self._directory(self.includes, "-I", word, call)
         self._definitions(call)
@@ -333,6 +340,8 @@ class _Collector:
                 if not is_known(value):
                     self._drop("-D" + define, "a part of its value is not known: left empty")
                 plain = "".join(char for char in without_unknown(define) if not "\ue000" <= char <= "\ue004")
+                if not plain:
+                    continue  # -D${TF_DEFINITIONS}: TensorFlow's
                 self._add(self.cuda_defines if call.nvcc and call is not self.call else self.defines, plain)
 
     # Linking.

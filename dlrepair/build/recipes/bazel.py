@@ -1,7 +1,8 @@
 """Bazel BUILD files: rules that make a shared library, with the cc_library rules that they depend on.
 
-Starlark is a subset of Python's syntax (Bazel: Build encyclopedia, C/C++ rules), so it is read by Python's
-syntax tree and nothing of it runs. Macros are taken by their arguments: sources, dependencies, flags.
+Starlark is a subset of Python's syntax (Bazel: Build encyclopedia, C/C++ rules; Extending Bazel, Macros), so it is
+read by Python's syntax tree and nothing of it runs. The project's own macros are followed into their ``.bzl`` files;
+those of others are taken by their arguments: sources, dependencies, flags.
 """
 
 from __future__ import annotations
@@ -33,6 +34,7 @@ _SKIPPED = frozenset(
 _SOURCES = ("srcs", "hdrs", "textual_hdrs")
 _CUDA_SOURCES = ("gpu_srcs", "cuda_srcs", "gpu_hdrs")
 MAX_RULES = 2000
+MAX_MACRO_FILES = 60
 
 
 @dataclass
@@ -73,6 +75,7 @@ class Workspace:
         self.root = root
         self.rules: dict[tuple[str, str], Rule] = {}
         self.read: set[str] = set()
+        self.macros: dict[str, dict[str, Any]] = {}  #: path of a .bzl file -> its functions and values
 
     def package(self, directory: str) -> None:
         """Read a package's BUILD file, once."""
@@ -93,12 +96,27 @@ class Workspace:
         label = label.lstrip("@")
         if label.startswith("//"):
             path, colon, name = label[2:].partition(":")
-            directory = absolute(path, self.root)
-            name = name if colon else os.path.basename(path)
-        else:
-            directory, name = package, label.lstrip(":")
-        self.package(directory)
-        return self.rules.get((directory, name))
+            return self._tail(path, name if colon else os.path.basename(path))
+        self.package(package)
+        return self.rules.get((package, label.lstrip(":")))
+
+    def _tail(self, path: str, name: str) -> Rule | None:
+        """Return the rule of a package, also where the project is a part of the workspace that its labels speak of."""
+        parts = path.split("/")
+        for at in range(min(len(parts), 8)):
+            directory = absolute("/".join(parts[at:]), self.root)
+            self.package(directory)
+            if (directory, name) in self.rules:
+                return self.rules[directory, name]
+        return None
+
+    def macro_file(self, label: str, package: str) -> str:
+        """Return the path of the ``.bzl`` file that a label names, "" of one that is not in this project."""
+        label = label.lstrip("@") if label.startswith("@//") else label
+        if label.startswith("@") or not label.endswith(".bzl"):
+            return ""
+        path = self.file(label, package)
+        return path if os.path.isfile(path) and inside(path, self.reading.root) else ""
 
     def file(self, label: str, package: str) -> str:
         """Return the path of a file label."""
@@ -124,9 +142,37 @@ class _Package:
         except Return:
             pass
 
+    def _load(self, args: list[Any], named: dict[str, Any]) -> None:
+        """Take the names that a load() statement asks of a ``.bzl`` file of the project."""
+        path = self.workspace.macro_file(text_of(args[0]), self.directory) if args else ""
+        if not path:
+            return
+        names = {one: one for one in args[1:] if isinstance(one, str)}
+        names.update({new: old for new, old in named.items() if isinstance(old, str)})
+        values = self._macros(path)
+        self.evaluator.scope.update({new: values[old] for new, old in names.items() if old in values})
+
+    def _macros(self, path: str) -> dict[str, Any]:
+        """Return what a ``.bzl`` file defines; read once, a cycle of loads ends with what is known so far."""
+        known = self.workspace.macros
+        if path in known or len(known) >= MAX_MACRO_FILES:
+            return known.get(path, {})
+        reading = self.workspace.reading
+        known[path] = {}
+        tree = python_syntax.parse(reading.read(path))
+        if tree is not None:
+            with reading.budget.deeper():
+                other = _Package(self.workspace, path)
+                other.run(tree)
+            known[path] = other.evaluator.scope
+        return known[path]
+
     def on_call(self, name: str, args: list[Any], named: dict[str, Any], node: ast.Call) -> Any:
         """Note rules; work out ``glob`` and ``select``; return None for calls with their usual meaning."""
         base = name.rpartition(".")[2]
+        if name == "load":
+            self._load(args, named)
+            return unknown(base)
         if base == "glob":
             return self._glob(named.get("include", args[0] if args else []), named.get("exclude", []))
         if base == "select":
@@ -141,11 +187,32 @@ class _Package:
             return [] if base in ("if_windows", "if_macos", "if_rocm") else (args[0] if args else [])
         if base in ("if_not_windows", "if_linux", "tf_copts", "if_not_mobile", "if_static", "if_mkl"):
             return args[0] if args and isinstance(args[0], list) else []
+        if base == "package_name":
+            below = os.path.relpath(self.directory, self.workspace.root)
+            return "" if below == "." else below
+        if base == "tf_gen_op_libs":
+            self._op_libs(named, node.lineno)
         if "name" in named and isinstance(named["name"], str) and not name.startswith("."):
+            if not self.evaluator.taken:
+                return unknown(base)  # in a branch of a macro that these arguments do not take
+            if "prefix" in named and isinstance(named["prefix"], str):  # tf_kernel_library: files by their names
+                named["srcs"] = [*_texts(named.get("srcs")), *self._prefixed(named["prefix"])]
             rule = Rule(base, named["name"], self.directory, self.path, node.lineno, named)
             self.workspace.rules[(self.directory, rule.name)] = rule
             return unknown(base)
         return None
+
+    def _prefixed(self, prefix: str) -> list[str]:
+        """The sources of tf_kernel_library(prefix = …), after tensorflow/tensorflow.bzl: ``PREFIX*``, tests apart."""
+        excluded = [prefix + "*test*", prefix + "*_main*", prefix + "*benchmark*"]
+        return self._glob([prefix + "*.cc", prefix + "*.cpp"], excluded)
+
+    def _op_libs(self, named: dict[str, Any], line: int) -> None:
+        """The libraries of tf_gen_op_libs(op_lib_names = …), after tensorflow/tensorflow.bzl."""
+        for name in _texts(named.get("op_lib_names")):
+            values = {"srcs": ["ops/{}.cc".format(name)], "deps": named.get("deps", [])}
+            rule = Rule("cc_library", name + "_op_lib", self.directory, self.path, line, values)
+            self.workspace.rules[(self.directory, rule.name)] = rule
 
     def _select(self, choices: Any) -> Any:
         """Return the default of a select(), or what Linux takes."""
@@ -173,11 +240,14 @@ class _Package:
         return [path for path in dict.fromkeys(found) if path not in out]
 
 
-def _list(rule: Rule, key: str) -> list[str]:
-    value = rule.values.get(key)
+def _texts(value: Any) -> list[str]:
     if isinstance(value, str):
         return [value]
     return [text_of(one) for one in value] if isinstance(value, list) else []
+
+
+def _list(rule: Rule, key: str) -> list[str]:
+    return _texts(rule.values.get(key))
 
 
 class _Emitter:

@@ -51,6 +51,7 @@ class Project:
         self.targets: dict[str, Target] = {}
         self.functions: dict[str, Invocation] = {}
         self.visited: set[str] = set()
+        self.included: list[str] = []  #: what is being followed now
 
 
 class Directory(Values):
@@ -85,6 +86,16 @@ class Directory(Values):
         self.conditions = Conditions(self.lookup, lambda name: name in project.targets, lambda: self.directory)
 
     # Following.
+
+    def finish(self) -> None:
+        """Give the directory's targets the flags that its variables hold at its end (cmake-buildsystem(7))."""
+        flags: list[str] = []
+        for name in ("CMAKE_CXX_FLAGS", "CMAKE_CXX_FLAGS_RELEASE"):
+            flags += (self.variables.get(name) or "").split()
+        standard = self.variables.get("CMAKE_CXX_STANDARD")
+        flags += ["-std=c++" + standard] if standard and standard.isdigit() else []
+        for target in self.own:
+            target.flags = flags
 
     def follow(self, path: str) -> None:
         """Follow a file's commands."""
@@ -198,17 +209,30 @@ class Directory(Values):
     def _do_include(self, command: Invocation) -> None:
         for word in self.words(command)[:1]:
             path = absolute(word, self.directory)
-            if not os.path.isfile(path):
-                places = (self.variables.get("CMAKE_MODULE_PATH") or "").split(";") + [self.directory + "/cmake"]
-                path = next(
-                    (one for place in places for one in [os.path.join(place, word + ".cmake")] if os.path.isfile(one)),
-                    "",
-                )
-            if path and path not in self.project.visited:
-                before = self.variables["CMAKE_CURRENT_LIST_DIR"]
-                self.variables["CMAKE_CURRENT_LIST_DIR"] = os.path.dirname(path)
-                self.follow(path)
-                self.variables["CMAKE_CURRENT_LIST_DIR"] = before
+            self._module(path if os.path.isfile(path) else self._found_module(word + ".cmake"))
+
+    def _do_find_package(self, command: Invocation) -> None:
+        super()._do_find_package(command)
+        for word in self.words(command)[:1]:  # the project's own find module, which may define functions
+            self._module(self._found_module("Find{}.cmake".format(word)))
+
+    def _found_module(self, name: str) -> str:
+        """Return the path of a module: where CMAKE_MODULE_PATH says, else where projects have them; "" of none."""
+        places = (self.variables.get("CMAKE_MODULE_PATH") or "").split(";")
+        tops = list(dict.fromkeys((self.directory, self.project.top)))
+        places += [os.path.join(top, one) for top in tops for one in ("cmake", "cmake/modules", "cmake/Modules")]
+        paths = [absolute(os.path.join(one, name), self.directory) for one in places if one and is_known(one)]
+        return next((path for path in paths if os.path.isfile(path)), "")
+
+    def _module(self, path: str) -> None:
+        """Follow a file that is included, unless this is going on already."""
+        if path and path not in self.project.included and len(self.project.included) < 40:
+            before = self.variables["CMAKE_CURRENT_LIST_DIR"]
+            self.variables["CMAKE_CURRENT_LIST_DIR"] = os.path.dirname(path)
+            self.project.included.append(path)
+            self.follow(path)
+            self.project.included.remove(path)
+            self.variables["CMAKE_CURRENT_LIST_DIR"] = before
 
     def _do_add_subdirectory(self, command: Invocation) -> None:
         for word in self.words(command)[:1]:
@@ -217,6 +241,7 @@ class Directory(Values):
                 self.project.visited.add(path)
                 inner = Directory(self.project, path, self)
                 inner.follow(inner.file)
+                inner.finish()
 
     def _do_include_directories(self, command: Invocation) -> None:
         words = [word for word in self.words(command) if word not in _SCOPES]
@@ -354,10 +379,6 @@ def read_cmake(reading: Reading, path: str) -> None:
     try:
         top.follow(path)
     finally:
-        flags = (top.variables.get("CMAKE_CXX_FLAGS") or "").split() + (
-            top.variables.get("CMAKE_CXX_FLAGS_RELEASE") or ""
-        ).split()
-        standard = top.variables.get("CMAKE_CXX_STANDARD")
-        flags += ["-std=c++" + standard] if standard and standard.isdigit() else []
+        top.finish()
         for target in list(project.targets.values()):
-            emit_target(reading, project.targets, target, flags)
+            emit_target(reading, project.targets, target, target.flags)

@@ -33,6 +33,7 @@ class Target:
     options: list[str] = field(default_factory=list)
     properties: dict[str, str] = field(default_factory=dict)
     taken: bool = True
+    flags: list[str] = field(default_factory=list)  #: of its directory
 
     @property
     def output(self) -> str:

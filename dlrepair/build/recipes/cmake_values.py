@@ -191,6 +191,42 @@ class Values:
                 found += deep_files(os.path.dirname(path), os.path.basename(path), self.budget)
         self.variables[words[1]] = ";".join(os.path.relpath(one, relative) if relative else one for one in found)
 
+    def _do_aux_source_directory(self, command: Invocation) -> None:
+        words = self.words(command)
+        if len(words) > 1 and is_known(words[0]):
+            endings = ("*.c", "*.cc", "*.cpp", "*.cxx")
+            found = [one for end in endings for one in find_files(words[0] + "/" + end, self.directory, self.budget)]
+            have = [one for one in (self.variables.get(words[1]) or "").split(";") if one]
+            self.variables[words[1]] = ";".join(have + sorted(found))
+
+    def _do_cmake_parse_arguments(self, command: Invocation) -> None:
+        """CMakeParseArguments(3): prefix, options, keywords of one value, of several, and what is parsed."""
+        texts = [self.expand(text) for text, _ in command.arguments]
+        if texts[:1] == ["PARSE_ARGV"]:
+            texts = [*texts[2:], self.variables.get("ARGV") or ""]
+        if len(texts) < 4:
+            return
+        prefix = texts[0]
+        options, single, many = (text.split(";") for text in texts[1:4])
+        values: dict[str, list[str]] = {}
+        key = "UNPARSED_ARGUMENTS"
+        for word in [part for text in texts[4:] for part in text.split(";") if part]:
+            if word in options:
+                values[word] = ["TRUE"]
+            elif word in single or word in many:
+                key = word
+                values.setdefault(key, [])
+            else:
+                values.setdefault(key, []).append(word)
+                key = "UNPARSED_ARGUMENTS" if key in single else key
+        for name in (*options, *single, *many, "UNPARSED_ARGUMENTS"):
+            if name:
+                self.variables.pop(prefix + "_" + name, None)
+                if name in options:
+                    self.variables[prefix + "_" + name] = "FALSE"
+        for name, found in values.items():
+            self.variables[prefix + "_" + name] = self.budget.word(";".join(found))
+
     def _do_get_filename_component(self, command: Invocation) -> None:
         words = self.words(command)
         if len(words) > 2:
@@ -208,6 +244,8 @@ class Values:
 
     def _do_execute_process(self, command: Invocation) -> None:
         words = self.words(command)
+        if "RESULT_VARIABLE" in words[:-1]:  # the author's machine had what it asks for
+            self.variables[words[words.index("RESULT_VARIABLE") + 1]] = "0"
         if "OUTPUT_VARIABLE" not in words[:-1]:
             return
         target = words[words.index("OUTPUT_VARIABLE") + 1]

@@ -60,6 +60,7 @@ class Call:
     compile_only: bool = False
     shared: bool = False
     inputs: list[tuple[str, str]] = field(default_factory=list)  #: (path, kind: c, c++, cuda, object, shared, …)
+    others: list[str] = field(default_factory=list)  #: what no compiler takes by its name: an object called otherwise
     includes: list[str] = field(default_factory=list)
     library_dirs: list[str] = field(default_factory=list)
     libraries: list[str] = field(default_factory=list)  #: names as after ``-l``
@@ -154,7 +155,7 @@ def _input(call: Call, word: str, language: str) -> None:
     elif kind == "cuda" and not call.nvcc and not word.endswith(".cu"):
         kind = "guarded"  # .cu.cc for the host compiler: its content is behind #if GOOGLE_CUDA
     if not kind:
-        call.dropped.append((word, "no input of a compiler"))
+        call.others.append(word)
         return
     call.inputs.append((word, kind))
 

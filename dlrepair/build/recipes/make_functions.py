@@ -137,3 +137,28 @@ FUNCTIONS: dict[str, tuple[int, Callable[[Values, list[str]], str]]] = {
 }
 #: Functions that expand their arguments themselves.
 LAZY = frozenset(("foreach", "if", "or", "and", "call", "eval", "origin", "flavor", "value"))
+
+
+def lines_of(text: str, first: int) -> list[tuple[int, str]]:
+    """Return (number, line) with continued lines joined; in recipes the shell joins them itself."""
+    found: list[tuple[int, str]] = []
+    pending, start = "", 0
+    for number, line in enumerate(text.split("\n"), first):
+        start = start if pending else number
+        body = line.strip() if pending and not pending.startswith("\t") else line
+        if line.endswith("\\") and not line.endswith("\\\\"):
+            pending += body[:-1] + " "
+            continue
+        found.append((start, pending + body))
+        pending = ""
+    if pending:
+        found.append((start, pending))
+    return found
+
+
+def without_comment(line: str) -> str:
+    """Return a line of a makefile without its comment."""
+    at = line.find("#")
+    while at > 0 and line[at - 1] == "\\":
+        at = line.find("#", at + 1)
+    return line if at < 0 or "$(shell" in line[:at] or "'" in line[:at] else line[:at]

@@ -148,3 +148,16 @@ def closing_bracket(text: str, at: int) -> int:
         if not depth:
             return end + 1
     return len(text)
+
+
+def outside(line: str, char: str) -> int:
+    """Return where ``char`` first stands outside of references, -1 if nowhere."""
+    at = 0
+    while at < len(line):
+        if line[at] == "$" and line[at + 1 : at + 2] in ("(", "{"):
+            at = closing_bracket(line, at + 1)
+            continue
+        if line[at] == char:
+            return at
+        at += 1
+    return -1

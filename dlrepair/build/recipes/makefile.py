@@ -11,8 +11,8 @@ import re
 from dataclasses import dataclass, field
 
 from dlrepair.build.recipes import names
-from dlrepair.build.recipes.make_functions import matches, split_arguments
-from dlrepair.build.recipes.make_values import Values, closing_bracket
+from dlrepair.build.recipes.make_functions import lines_of, matches, split_arguments, without_comment
+from dlrepair.build.recipes.make_values import Values, closing_bracket, outside
 from dlrepair.build.recipes.programs import is_compiler
 from dlrepair.build.recipes.shell import Shell
 from dlrepair.build.recipes.text import absolute, find_files
@@ -28,7 +28,9 @@ _ASSIGN = re.compile(
 _DEFAULTS = {
     "CC": "cc", "CXX": "g++", "CPP": "cc -E", "AR": "ar", "LD": "ld", "RM": "rm -f", "MAKE": "make", "ARFLAGS": "rv",
     "COMPILE.cc": "$(CXX) $(CXXFLAGS) $(CPPFLAGS) -c", "COMPILE.c": "$(CC) $(CFLAGS) $(CPPFLAGS) -c",
-    "LINK.cc": "$(CXX) $(CXXFLAGS) $(CPPFLAGS) $(LDFLAGS)", "SHELL": "/bin/sh",
+    "COMPILE.cpp": "$(COMPILE.cc)", "COMPILE.C": "$(COMPILE.cc)", "LINK.o": "$(CC) $(LDFLAGS)",
+    "LINK.cc": "$(CXX) $(CXXFLAGS) $(CPPFLAGS) $(LDFLAGS)", "LINK.cpp": "$(LINK.cc)", "LINK.C": "$(LINK.cc)",
+    "LINK.c": "$(CC) $(CFLAGS) $(CPPFLAGS) $(LDFLAGS)", "OUTPUT_OPTION": "-o $@", "SHELL": "/bin/sh",
 }  # fmt: skip
 _IMPLICIT = {".cc": "$(COMPILE.cc) -o $@ $<", ".cpp": "$(COMPILE.cc) -o $@ $<", ".c": "$(COMPILE.c) -o $@ $<"}
 MAX_TARGETS = 3000
@@ -75,7 +77,7 @@ class Makefile(Values):
         done: list[bool] = []  #: whether a branch of it was taken
         rule: Rule | None = None
         refusal: list[tuple[str, list[str]]] = []
-        lines = _lines(text, first)
+        lines = lines_of(text, first)
         define: tuple[str, list[str]] | None = None
         for number, line in lines:
             self.budget.spend(1 + len(line) // 100)
@@ -109,7 +111,7 @@ class Makefile(Values):
                 name = stripped.split(None, 1)[1].rstrip("= ") if " " in stripped else ""
                 define = (name, [])
                 continue
-            rule = self._statement(_without_comment(line.replace("\\#", "#") if "\\#" in line else line), number, rule)
+            rule = self._statement(without_comment(line.replace("\\#", "#") if "\\#" in line else line), number, rule)
 
     def _conditional(
         self, word: str, text: str, skipping: list[bool], done: list[bool], refusal: list[tuple[str, list[str]]]
@@ -151,7 +153,7 @@ class Makefile(Values):
     def _holds(self, word: str, text: str) -> bool:
         rest = text[len(word) :].strip()
         if word in ("ifdef", "ifndef"):
-            name = self.expand(_without_comment(rest)).strip()
+            name = self.expand(without_comment(rest)).strip()
             return bool(self._raw(name)) == (word == "ifdef")
         if rest.startswith("("):
             end = rest.rfind(")")
@@ -194,7 +196,8 @@ class Makefile(Values):
             for target in targets:
                 self.scoped.append((target, assignment.group(1), assignment.group(2), assignment.group(3)))
             return None
-        rest, semicolon, command = rest.partition(";") if ";" in rest and "$(" not in rest else (rest, "", "")
+        at = outside(rest, ";")
+        rest, semicolon, command = (rest[:at], ";", rest[at + 1 :]) if at >= 0 else (rest, "", "")
         static = ""
         second = _rule_colon(rest)
         if second >= 0:
@@ -231,6 +234,8 @@ class Makefile(Values):
             for target in rule.targets:
                 if "%" not in target and not target.startswith(".PHONY"):
                     self._build(target, done, 0)
+                elif self.reading.stem and ".so" in target and matches(target, self.reading.stem + ".so"):
+                    self._build(self.reading.stem + ".so", done, 0)  # a shell tells the names of all of them
 
     def _build(self, target: str, done: set[str], level: int) -> None:
         if target in done or len(done) > MAX_TARGETS or level > 30:
@@ -275,8 +280,12 @@ class Makefile(Values):
                 return path
         return name
 
-    def _pattern(self, target: str) -> tuple[list[tuple[int, str]], list[str], str] | None:
-        """Return (lines, prerequisites, stem) of the pattern, suffix or built-in rule that makes ``target``."""
+    def _pattern(self, target: str, level: int = 0) -> tuple[list[tuple[int, str]], list[str], str] | None:
+        """Return (lines, prerequisites, stem) of the pattern, suffix or built-in rule that makes ``target``.
+
+        What a pattern needs may be made by another one (GNU make, Chains of Implicit Rules), two steps at most.
+        """
+        self.budget.spend(len(self.rules) * (level + 1) + 1)
         made = {one for rule in self.rules for one in rule.targets}
         for rule in self.rules:
             for pattern in rule.targets:
@@ -289,7 +298,8 @@ class Makefile(Values):
                 if not stem:
                     continue
                 needs = [self._located(need.replace("%", stem, 1)) for need in rule.needs]
-                if not needs or needs[0] in made or os.path.exists(os.path.join(self.directory, needs[0])):
+                there = not needs or needs[0] in made or os.path.exists(os.path.join(self.directory, needs[0]))
+                if there or (level < 2 and needs[0] != target and self._pattern(needs[0], level + 1) is not None):
                     files = [
                         path
                         for need in needs
@@ -322,30 +332,6 @@ class Makefile(Values):
                     shell.run_text(text, number)
         finally:
             self.scope.pop()
-
-
-def _lines(text: str, first: int) -> list[tuple[int, str]]:
-    """Return (number, line) with continued lines joined; in recipes the shell joins them itself."""
-    found: list[tuple[int, str]] = []
-    pending, start = "", 0
-    for number, line in enumerate(text.split("\n"), first):
-        start = start if pending else number
-        body = line.strip() if pending and not pending.startswith("\t") else line
-        if line.endswith("\\") and not line.endswith("\\\\"):
-            pending += body[:-1] + " "
-            continue
-        found.append((start, pending + body))
-        pending = ""
-    if pending:
-        found.append((start, pending))
-    return found
-
-
-def _without_comment(line: str) -> str:
-    at = line.find("#")
-    while at > 0 and line[at - 1] == "\\":
-        at = line.find("#", at + 1)
-    return line if at < 0 or "$(shell" in line[:at] or "'" in line[:at] else line[:at]
 
 
 def _rule_colon(line: str) -> int:

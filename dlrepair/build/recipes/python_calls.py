@@ -80,6 +80,8 @@ def compare(op: Any, left: Any, right: Any, environ: dict[str, str]) -> Any:
         if right is None and not isinstance(left, (Unknown, Dotted)):
             return (left is None) == isinstance(op, ast.Is)
         return isinstance(op, ast.IsNot) if right is None and isinstance(left, Dotted) else Unknown("is")
+    if right is None and isinstance(op, (ast.Eq, ast.NotEq)) and not isinstance(left, (Unknown, Dotted)):
+        return (left is None) == isinstance(op, ast.Eq)
     if isinstance(left, (str, int)) and isinstance(right, (str, int)) and is_known(str(left) + str(right)):
         if isinstance(op, ast.Eq):
             return left == right

@@ -8,7 +8,7 @@ import re
 from dlrepair.build.recipes import python_syntax
 from dlrepair.build.recipes.makefile import Makefile
 from dlrepair.build.recipes.programs import is_compiler
-from dlrepair.build.recipes.python_objects import Return, text_of
+from dlrepair.build.recipes.python_objects import Return, Unknown, text_of
 from dlrepair.build.recipes.python_statements import Evaluator
 from dlrepair.build.recipes.shell import Shell
 from dlrepair.build.recipes.text import Command, absolute, has_unknown, is_known, unknown
@@ -44,6 +44,7 @@ class _File:
         self.path = path
         self.kind = kind
         self.directory = os.path.dirname(path)
+        self.package = ""  #: of the Configuration() that numpy.distutils is given
         self.written: list[str] = []  #: what it writes to files
         self.extensions: list[tuple[dict[str, Any], int, bool]] = []  #: (arguments, line, taken)
         self.added: dict[str, list[Any]] = {name: [] for name in _ADDED}  #: to every extension, while it is built
@@ -79,8 +80,13 @@ class _File:
         if base.endswith("Extension") and base not in _NOT_EXTENSIONS:
             self.extensions.append((dict(zip(_GIVEN, args), **named), node.lineno, self.evaluator.taken))
             return unknown(base)
+        if name == ".add_extension" or base == "Configuration":
+            return self._numpy(base, args, named, node.lineno)
         if base == "get_plugin":
             self._plugin(args, named, node.lineno)
+            return unknown(base)
+        if base == "load" and ("cpp_extension" in name or {"name", "sources"} <= set(named)):
+            self._torch(args, named, node.lineno)
             return unknown(base)
         if base == "cythonize" and args:
             for pattern in args[0] if isinstance(args[0], list) else [args[0]]:
@@ -101,20 +107,59 @@ class _File:
     def _extension(self, given: dict[str, Any], line: int, taken: bool) -> None:
         """Add what distutils makes of an Extension (its documented constructor arguments)."""
         name = text_of(given.get("name", ""))
-        words = ["g++", "-shared", "-o", name.replace(".", "/") + ".so"]
-        words += self._list(given, "sources")
-        words += ["-I" + one for one in self._list(given, "include_dirs")]
+        shared = ["-I" + one for one in self._list(given, "include_dirs")]
         for macro in [*self.evaluator.items(given.get("define_macros") or []), *self.added["define_macros"]]:
             pair = [text_of(one) for one in macro if one is not None] if isinstance(macro, list) else [text_of(macro)]
-            words.append("-D" + "=".join(pair))
-        words += ["-U" + one for one in self._list(given, "undef_macros")]
-        words += self._arguments(given.get("extra_compile_args")) + self._arguments(self.added["extra_compile_args"])
+            shared.append("-D" + "=".join(pair))
+        shared += ["-U" + one for one in self._list(given, "undef_macros")]
+        compiled = given.get("extra_compile_args")
+        words = self._arguments(compiled) + self._arguments(self.added["extra_compile_args"])
         words += self._list(given, "extra_objects")
         words += ["-L" + one for one in self._list(given, "library_dirs")]
         words += ["-l" + one for one in self._list(given, "libraries")]
         words += self._arguments(given.get("extra_link_args")) + self._arguments(self.added["extra_link_args"])
         self.evaluator.taken = taken
-        self._emit(words, self.directory, line, "setup.py")
+        output = name.replace(".", "/") + ".so"
+        cuda = self._arguments(compiled["nvcc"]) if isinstance(compiled, dict) and "nvcc" in compiled else None
+        self._library(output, self._list(given, "sources"), shared, words, cuda, self.directory, line, "setup.py")
+
+    def _numpy(self, base: str, args: list[Any], named: dict[str, Any], line: int) -> Any:
+        """Note an extension of ``numpy.distutils``: Configuration(package), config.add_extension(name, sources)."""
+        if base == "Configuration":
+            package = args[0] if args else named.get("package_name", "")
+            self.package = package if isinstance(package, str) and is_known(package) else ""
+            return Unknown("Configuration")
+        given = dict(zip(_GIVEN, args), **named)
+        folder = os.path.join(self.directory, *self.package.split("."))
+        sources = [one if os.path.isabs(one) else os.path.join(folder, one) for one in self._list(given, "sources")]
+        if sources and all(os.path.isfile(one) for one in sources):  # below the package, as numpy.distutils has it
+            given["sources"] = sources
+        given["name"] = ".".join(one for one in (self.package, text_of(given.get("name", ""))) if one)
+        self.extensions.append((given, line, self.evaluator.taken))
+        return None
+
+    def _library(
+        self, output: str, sources: list[str], shared: list[str], words: list[str], cuda: list[str] | None,
+        directory: str, line: int, kind: str,
+    ) -> None:  # fmt: skip
+        """Add the commands of one library; its CUDA files have one of their own where nvcc gets words of its own."""
+        inputs = list(sources)
+        for at, source in enumerate(sources):
+            if cuda is not None and source.endswith((".cu", ".cu.cc")):
+                inputs[at] = "{}.{}.cu.o".format(output, at)
+                self._emit(["nvcc", "-c", source, "-o", inputs[at], *shared, *cuda], directory, line, kind)
+        self._emit(["g++", "-shared", "-o", output, *inputs, *shared, *words], directory, line, kind)
+
+    def _torch(self, args: list[Any], named: dict[str, Any], line: int) -> None:
+        """Add what ``torch.utils.cpp_extension.load`` compiles, by the names of its documented parameters."""
+        given = dict(zip(("name", "sources", "extra_cflags", "extra_cuda_cflags", "extra_ldflags"), args), **named)
+        sources = self._list(given, "sources")
+        name = text_of(given.get("name", ""))
+        if name and sources:
+            shared = ["-I" + one for one in self._list(given, "extra_include_paths")]
+            words = self._arguments(given.get("extra_cflags")) + self._arguments(given.get("extra_ldflags"))
+            cuda = self._arguments(given.get("extra_cuda_cflags"))
+            self._library(name + ".so", sources, shared, words, cuda, self.evaluator.directory, line, "jit")
 
     def _list(self, given: dict[str, Any], key: str) -> list[str]:
         value = given.get(key)

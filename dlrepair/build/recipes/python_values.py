@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ast
 import os
+import sys
 
 from dlrepair.build.recipes import python_calls
 from dlrepair.build.recipes.python_objects import Dotted, Frame, Function, Method, Return, Unknown, text_of
@@ -19,6 +20,11 @@ if TYPE_CHECKING:
 
     from dlrepair.build.recipes.text import Budget
 
+#: What these are on the machine that compiles.
+_CONSTANTS = {
+    "os.name": os.name, "sys.platform": sys.platform, "os.sep": os.sep, "os.path.sep": os.sep, "os.curdir": os.curdir,
+    "os.pardir": os.pardir, "os.pathsep": os.pathsep, "os.path.pathsep": os.pathsep, "os.extsep": os.extsep,
+}  # fmt: skip
 MAX_DEPTH = 120
 MAX_ITEMS = 500
 
@@ -84,7 +90,8 @@ class Expressions:
             return self.scope[path]
         owner = self.value(node.value)
         if isinstance(owner, Dotted):
-            return Dotted(owner.name + "." + node.attr)
+            name = owner.name + "." + node.attr
+            return _CONSTANTS[name] if name in _CONSTANTS else Dotted(name)
         if isinstance(owner, str) and node.attr in ("parent", "name", "stem"):  # pathlib
             base = os.path.basename(owner)
             return {"parent": os.path.dirname(owner), "name": base}.get(node.attr, os.path.splitext(base)[0])

@@ -15,7 +15,8 @@ if TYPE_CHECKING:
 _FENCE = re.compile(r"^\s*(?:```|~~~)")
 _COMMAND = re.compile(
     r"^\s*(?:[$>%#]\s+)?(?:[A-Za-z_]\w*=|export |cd |sh |bash "
-    r"|(?:\S*/)?(?:g\+\+|gcc|nvcc|clang\+\+|c\+\+|cc|clang)(?:-[\d.]+)?\s)"
+    r"|(?:(?:mkdir|rm|pushd|source|sudo|time|module)\s[^&;]*(?:&&|;)\s*)?"
+    r"(?:\S*/)?(?:g\+\+|gcc|nvcc|clang\+\+|c\+\+|cc|clang)(?:-[\d.]+)?\s)"
 )
 _COMPILER = re.compile(
     r"(?:^|[\s;&`/#*])(?P<command>(?:g\+\+|gcc|nvcc|clang\+\+|c\+\+|cc|clang)(?:-[\d.]+)?\s+[^`\n]*(?:-o|-shared).*)",

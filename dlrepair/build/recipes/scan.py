@@ -37,11 +37,12 @@ _CONTENT = {
     "shell": re.compile(r"g\+\+|gcc|clang|nvcc|c\+\+|CXX|-shared|\.sh\b|\.bash\b|\bCC\b"),
     "make": re.compile(r"-shared|\.so\b|\.o\b|CXX|nvcc|g\+\+"),
     "cmake": re.compile(
-        r"add_library|add_subdirectory|pybind11_add_module|_library\s*\(|_LIB\s*\(|add_module", re.IGNORECASE
+        r"\badd_(?!executable|test|dependencies|definitions|compile)\w+\s*\(|_(?:library|lib|module|ops?|plugin|extension)\s*\(",
+        re.IGNORECASE,
     ),
-    "setup.py": re.compile(r"Extension\s*\(|ext_modules|g\+\+|nvcc"),
+    "setup.py": re.compile(r"Extension\s*\(|ext_modules|add_extension|g\+\+|nvcc"),
     "bazel": re.compile(r"linkshared|_library\s*\(|\.so\"|pybind_extension|cc_binary"),
-    "jit": re.compile(r"g\+\+|nvcc|\bgcc\b|-shared|get_plugin"),
+    "jit": re.compile(r"g\+\+|nvcc|\bgcc\b|-shared|get_plugin|cpp_extension"),
     "readme": re.compile(r"g\+\+|nvcc|gcc|clang|\bcc\s+-|c\+\+"),
 }
 
