@@ -24,19 +24,23 @@ _FLAGS = {EM_X86_64: (0x0303,), EM_AARCH64: (0x0A03,), EM_S390: (0x0403,), EM_PP
 
 
 class LdCache:
-    """A parsed cache; names map to (flags, capability name or "", path) in file order."""
+    """A cache, searched by bytes: a process asks for a handful of its hundreds of names."""
 
-    __slots__ = ("entries", "problem")
+    __slots__ = ("_hwcap_names", "_known", "_raw", "_start", "_table", "problem")
 
     def __init__(self, raw: bytes) -> None:
-        self.entries: dict[str, list[tuple[int, str, str]]] = {}
+        self._raw = raw
+        self._start = 0  #: where the strings' offsets count from
+        self._table = b""
+        self._hwcap_names: list[str] = []
+        self._known: dict[str, list[tuple[int, str, str]]] = {}
         self.problem: str | None = None
         try:
-            self._parse(raw)
+            self._read(raw)
         except (struct.error, ValueError, IndexError):
             self.problem = "damaged"
 
-    def _parse(self, raw: bytes) -> None:
+    def _read(self, raw: bytes) -> None:
         start = 0
         if raw.startswith(OLD_MAGIC):
             count = struct.unpack_from("=I", raw, len(OLD_MAGIC))[0]
@@ -48,21 +52,43 @@ class LdCache:
         if flags & 3 not in (0, 2 if sys.byteorder == "little" else 3):
             self.problem = "of the other byte order"
             return
-        names = self._hwcaps(raw, start, extension) if extension else []
+        self._hwcap_names = self._hwcaps(raw, start, extension) if extension else []
         at = start + 48
         if count * 24 + at > len(raw):
             raise ValueError("cut short")
-        for kind, key, value, _osversion, hwcap in struct.iter_unpack("=iIIIQ", raw[at : at + count * 24]):
-            if hwcap and not hwcap & HWCAP_EXTENSION:
-                capability = "legacy"
-            elif hwcap:
-                index = hwcap & 0xFFFFFFFF
-                capability = names[index] if index < len(names) else "unknown"
-            else:
-                capability = ""
-            self.entries.setdefault(_string(raw, start + key), []).append(
-                (kind, capability, _string(raw, start + value))
-            )
+        self._start, self._table = start, raw[at : at + count * 24]
+
+    def entries(self, name: str) -> list[tuple[int, str, str]]:
+        """Return (flags, capability name or "", path) of each entry of that name, in the cache's order."""
+        known = self._known.get(name)
+        if known is None:
+            known = self._known[name] = self._find(name.encode("utf-8", "surrogateescape") + b"\0")
+        return known
+
+    def _find(self, name: bytes) -> list[tuple[int, str, str]]:
+        """The entries whose key is ``name``: ldconfig lets a key be the end of a longer string."""
+        offsets = set()
+        at = self._raw.find(name)
+        while at >= 0:
+            offsets.add(at - self._start)
+            at = self._raw.find(name, at + 1)
+        found = []
+        if offsets:
+            for kind, key, value, _osversion, hwcap in struct.iter_unpack("=iIIIQ", self._table):
+                if key in offsets:
+                    try:
+                        found.append((kind, self._capability(hwcap), _string(self._raw, self._start + value)))
+                    except ValueError:
+                        self.problem = "damaged"
+        return found
+
+    def _capability(self, hwcap: int) -> str:
+        if not hwcap:
+            return ""
+        if not hwcap & HWCAP_EXTENSION:
+            return "legacy"
+        index = hwcap & 0xFFFFFFFF
+        return self._hwcap_names[index] if index < len(self._hwcap_names) else "unknown"
 
     @staticmethod
     def _hwcaps(raw: bytes, start: int, extension: int) -> list[str]:
@@ -81,7 +107,7 @@ class LdCache:
         allowed = _FLAGS.get(NATIVE[2], (3, 1))
         plain, best = None, len(levels)  # type: tuple[str | None, int]
         chosen = None
-        for kind, capability, path in self.entries.get(name, ()):
+        for kind, capability, path in self.entries(name):
             if kind not in allowed:
                 continue
             if not capability:

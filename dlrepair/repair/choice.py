@@ -89,11 +89,16 @@ def accepted(
 
     Another file that is as good as the one taken, and different, is told of: in the journal and to the user.
     """
+    from dlrepair.search import standby
+
     notes: list[tuple[str, str]] = []
     batches = _batches(context, want, notes)
+    if want.role == "substitute":
+        standby.prepare()
     try:
         yield from _served(context, want, _in_turn(context, want, batches), further)
     finally:
+        standby.drop()
         del batches  # ends the search: what it passed over is in ``notes`` now
         context.search_notes(notes)
 

@@ -11,17 +11,15 @@ from __future__ import annotations
 import os
 import time
 
-from dlrepair.repair import alias, patched, preload, rebuild, reexec, relocated, steps, substitute
+from dlrepair.repair import reexec, steps
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any
+    from typing import Any, Iterator
 
     from dlrepair.model.diagnosis import Diagnosis
     from dlrepair.model.plan import Outcome, Plan, Step
     from dlrepair.repair.context import Context
-
-LADDER = (substitute, preload, alias, patched, relocated, rebuild, reexec)
 
 #: a load that fails differently after a repair is diagnosed again, at most this often
 ROUNDS = 4
@@ -85,8 +83,7 @@ def _round(context: Context) -> tuple[tuple[Any] | None, Diagnosis | None]:
     tried = 0
     deadline = context.deadline
     reserve = context.settings.budget_ms / 1000.0 * RESERVED if context.diagnosis.cause in OTHER_COPY else 0.0
-    first = (reexec,) if reexec.is_learned(context) else ()  # by another rank or worker, while this one waited
-    for context.last_resort, strategy in (*((False, one) for one in (*first, *LADDER)), (True, substitute)):
+    for strategy in _strategies(context):
         if not strategy.applies(context):
             continue
         if strategy is reexec:  # whatever the others have taken
@@ -106,6 +103,21 @@ def _round(context: Context) -> tuple[tuple[Any] | None, Diagnosis | None]:
                 return None, None
     context.deadline = deadline
     return None, None
+
+
+def _strategies(context: Context) -> Iterator[Any]:
+    """The strategies in their order, each imported when its turn comes: most failures end with the first one."""
+    context.last_resort = False
+    if reexec.is_learned(context):  # by another rank or worker, while this one waited
+        yield reexec
+    from dlrepair.repair import substitute
+
+    yield substitute
+    from dlrepair.repair import alias, patched, preload, rebuild, relocated
+
+    yield from (preload, alias, patched, relocated, rebuild, reexec)
+    context.last_resort = True
+    yield substitute
 
 
 def _whole(context: Context, plan: Plan) -> Plan:

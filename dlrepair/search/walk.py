@@ -129,7 +129,7 @@ class Reader:
         if self.excluded is not None and self.excluded(directory):
             self.notes.append((directory, "excluded by the settings"))
             found = None
-        elif self.is_remote(directory):
+        elif (self._slow is None or self._network) and self.is_remote(directory):
             found = None
         else:
             found = self._read(directory)
@@ -150,6 +150,8 @@ class Reader:
             try:
                 chunk.extend(islice(entries, data.SAMPLE))
                 if len(chunk) < data.SAMPLE:
+                    if not chunk:
+                        return found
                     found = self._sort_few(chunk)
                 else:
                     found = Listing()
@@ -164,7 +166,8 @@ class Reader:
     def _finish(self, directory: str, found: Listing) -> Listing:
         """Put a listing in order, and keep in mind what was met on the way."""
         found.subdirs.sort()
-        found.links.sort()
+        if found.links:
+            found.links.sort()
         if found.archives:
             self.archives += [os.path.join(directory, name) for name in sorted(found.archives)]
         if found.others and len(self.others) < MAX_OTHERS:
@@ -255,12 +258,12 @@ class Reader:
     @staticmethod
     def _sort_other(entry: os.DirEntry[str], found: Listing) -> None:
         """Sort an entry that is no regular file."""
-        if entry.is_symlink():
-            found.links.append(entry.name)
-        elif entry.is_dir(follow_symlinks=False):
+        if entry.is_dir(follow_symlinks=False):
             found.subdirs.append(entry.name)
             if entry.name == "conda-meta":
                 found.venv = True
+        elif entry.is_symlink():
+            found.links.append(entry.name)
 
     def _is_of_data(self, chunk: list[os.DirEntry[str]]) -> bool:
         """Tell whether entries, none of them a directory or a link, are all named like files of data."""

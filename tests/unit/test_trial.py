@@ -9,12 +9,13 @@ import sys
 import threading
 import time
 from pathlib import Path
-from typing import Callable
+from typing import Callable, Iterator
 
 import pytest
 from searching import child_environment, compile_library
 
-from dlrepair.search import trial
+from dlrepair.search import children as processes
+from dlrepair.search import standby, trial
 
 SOURCES = {
     "sound": "int answer(void) { return 42; }",
@@ -123,7 +124,7 @@ def test_a_library_that_may(built: Callable[[str], str], name: str, capfd: pytes
     assert 0 < result.ms < 20000
     assert wait_until_gone(built(name)) == []
     assert capfd.readouterr() == ("", "")
-    assert len(result.output) <= trial.MAX_OUTPUT
+    assert len(result.output) <= processes.MAX_OUTPUT
     assert bool(result.output) == (name == "loud")
 
 
@@ -274,3 +275,114 @@ def test_nothing_heavy_is_imported_for_a_trial(built: Callable[[str], str]) -> N
     done = subprocess.run([sys.executable, "-S", "-c", program, built("sound")], env=env, stdout=subprocess.PIPE)
     loaded = set(eval(done.stdout.decode()))
     assert loaded <= {"__future__", "select", "_posixsubprocess", "struct", "_struct", "time"}
+
+
+# --- the child that is started ahead ----------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def waiting() -> Iterator[standby.Child]:
+    """A child that waits; whatever becomes of it, no descriptor and no process of it is left."""
+    before = descriptors()
+    standby.prepare()
+    (child,) = standby._waiting
+    yield child
+    standby.drop()
+    assert descriptors() == before
+    assert not os.path.exists("/proc/{}".format(child.pid))
+
+
+@pytest.mark.parametrize(
+    ("name", "detail"),
+    [
+        ("sound", ""),
+        ("crash", "failed: killed by SIGSEGV"),
+        ("hang", "failed: no answer within 2 s"),
+        ("answers", "failed: no answer within 2 s"),
+        ("forkcrash", "failed: killed by SIGABRT"),
+    ],
+)
+def test_one_started_ahead_judges_the_same(
+    waiting: standby.Child, built: Callable[[str], str], name: str, detail: str
+) -> None:
+    pid = waiting.pid
+    result = trial.run([built("sound"), built(name)], timeout=2.0)
+    assert (result.ok, result.detail) == (not detail, detail)
+    assert result.path == (built(name) if detail else "")
+    assert standby._waiting == []
+    assert not os.path.exists("/proc/{}".format(pid))
+
+
+def test_one_started_ahead_takes_any_name_and_the_global_scope(
+    waiting: standby.Child, tmp_path: Path, built: Callable[[str], str]
+) -> None:
+    odd = str(tmp_path / "sp ace\n\udcffe'\".so")
+    with open(built("user"), "rb") as source, open(odd, "wb") as target:
+        target.write(source.read())
+    assert trial.run([odd], global_first=[built("provider")]).ok
+    assert standby._waiting == []
+
+
+def test_one_that_died_or_started_otherwise_is_replaced(waiting: standby.Child, built: Callable[[str], str]) -> None:
+    os.kill(waiting.pid, signal.SIGKILL)
+    for _ in range(200):
+        if waiting.has_ended():
+            break
+        time.sleep(0.01)
+    assert trial.run([built("sound")]).ok  # and no SIGPIPE here
+    standby.prepare()
+    other = standby._waiting[0]
+    os.environ["DLREPAIR_TEST_AHEAD"] = "1"
+    try:
+        assert trial.run([built("sound")]).ok
+    finally:
+        del os.environ["DLREPAIR_TEST_AHEAD"]
+    assert not os.path.exists("/proc/{}".format(other.pid))
+
+
+def test_one_that_nobody_wants_is_gone_with_the_program_too(built: Callable[[str], str]) -> None:
+    program = (
+        "import os, sys\nfrom dlrepair.search import standby\nstandby.prepare()\n"
+        "print(standby._waiting[0].pid, flush=True)\nos.kill(os.getpid(), 9)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", program], env=child_environment(), stdout=subprocess.PIPE)
+    pid = int(done.stdout)
+    for _ in range(200):
+        if not os.path.exists("/proc/{}".format(pid)) or process_state(pid) == "Z":
+            return
+        time.sleep(0.05)
+    raise AssertionError("it still waits")
+
+
+def process_state(pid: int) -> str:
+    try:
+        with open("/proc/{}/stat".format(pid)) as stream:
+            return stream.read().rpartition(")")[2].split()[0]
+    except OSError:
+        return "Z"
+
+
+def test_a_fork_leaves_its_parents_child_alone(waiting: standby.Child, built: Callable[[str], str]) -> None:
+    pid = os.fork()
+    if not pid:
+        try:
+            ok = trial.run([built("sound")]).ok and not standby._waiting
+        finally:
+            os._exit(0 if ok else 1)
+    assert os.waitpid(pid, 0)[1] == 0
+    assert not waiting.has_ended()
+    assert trial.run([built("sound")]).ok
+
+
+def test_a_program_that_handles_the_end_of_children_has_none_ahead() -> None:
+    before = signal.signal(signal.SIGCHLD, lambda *_: None)
+    try:
+        standby.prepare()
+        assert standby._waiting == []
+    finally:
+        signal.signal(signal.SIGCHLD, before)
+
+
+def test_a_question_too_long_goes_to_a_new_child(waiting: standby.Child, built: Callable[[str], str]) -> None:
+    assert trial.run([built("sound")] * 200).ok
+    assert standby._waiting == []
