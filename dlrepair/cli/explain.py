@@ -37,6 +37,7 @@ def execute(arguments: argparse.Namespace) -> int:
 def _message(source: str, as_json: bool) -> int:
     from dlrepair.diagnose import dlerror
     from dlrepair.model.causes import CAUSES
+    from dlrepair.render import message
 
     symptom = dlerror.parse(_read(source))
     if as_json:
@@ -53,6 +54,9 @@ def _message(source: str, as_json: bool) -> int:
     if symptom.causes == ("unknown",):
         output.say("the text holds no message of a loader that dlrepair knows", "help: dlrepair doctor")
         return output.FINE
+    told = message.sentence(symptom, _demangled(symptom.missing))
+    if told:
+        output.say(output.escape(told))
     output.say("symptom: {}".format(symptom.kind))
     for name, value in (("failing object", symptom.failing_object), ("missing", symptom.missing)):
         if value:
@@ -60,18 +64,24 @@ def _message(source: str, as_json: bool) -> int:
     output.say("possible causes, likeliest first:")
     for cause in symptom.causes:
         output.say("  {:26} {}".format(cause, CAUSES.get(cause, "")))
-    output.say("help: " + _next(symptom.failing_object, symptom.causes))
+    output.say("help: " + output.escape(message.next_step(symptom, _is_here(symptom.failing_object))))
     return output.FINE
 
 
-def _next(failing: str | None, causes: tuple[str, ...]) -> str:
-    """The command that tells more: the file's own facts, where the message names a file of this machine."""
-    import os
-    import shlex
+def _demangled(missing: str | None) -> str:
+    """A C++ symbol as its source writes it; "" for other names."""
+    from dlrepair.binary import demangle
 
-    if failing and "/" in failing and os.path.isfile(failing):
-        return "dlrepair check {}".format(output.escape(shlex.quote(failing)))
-    return "dlrepair explain {}".format(causes[0])
+    name = (missing or "").partition("@")[0]
+    name = name[1:] if name.startswith("__Z") else name
+    return demangle.demangle(name) if name.startswith("_Z") else ""
+
+
+def _is_here(failing: str | None) -> bool:
+    """Whether the failing object is a file of this machine: its own facts then tell more than the message."""
+    import os
+
+    return bool(failing) and "/" in str(failing) and os.path.isfile(str(failing))
 
 
 def _read(source: str) -> str:

@@ -94,6 +94,9 @@ def _pasted(text: str) -> Found | None:
                 best = again
     if best is None or best.weight <= 3:
         best = _translated(lines) or best
+    if best is None:
+        recased = paste.recased(lines)
+        best = _best(recased) if recased != lines else None
     if best is None and "`" in lines:  # pieces of a message set as code
         best = _best(lines.replace("`", ""))
     return best

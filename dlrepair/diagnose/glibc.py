@@ -9,7 +9,7 @@ from dlrepair.diagnose import text as cut
 from dlrepair.diagnose.text import Found
 
 #: (words, symptom kind, weight). The object stands before the words, on the same line.
-_PHRASES = (
+PHRASES = (
     ("cannot open shared object file", "not-found", 6),
     ("invalid ELF header", "bad-header", 9),
     ("wrong ELF class", "wrong-class", 9),
@@ -17,7 +17,7 @@ _PHRASES = (
     ("cannot read file data", "cannot-read", 9),
     ("failed to map segment from shared object", "map-failed", 9),
     ("cannot map segment", "map-failed", 8),
-    ("cannot enable executable stack as shared object requires", "execstack", 9),
+    ("cannot enable executable stack", "execstack", 9),
     ("cannot allocate memory in static TLS block", "static-tls", 9),
     ("cannot load any more object with static TLS", "static-tls", 9),
     ("cannot handle TLS data", "static-tls", 9),
@@ -78,7 +78,7 @@ _ERRNO = (
 def scan(text: str) -> list[Found]:
     """Every message of glibc in a text, in the order of the table, not of the text."""
     found = []
-    for words, kind, weight in _PHRASES:
+    for words, kind, weight in PHRASES:
         at = text.find(words)
         count = 0
         while at >= 0 and count < 64:
@@ -89,7 +89,22 @@ def scan(text: str) -> list[Found]:
             at = text.find(words, at + len(words))
     found.extend(_versions(text))
     found.extend(_preloads(text))
-    return found
+    return found or _cut_off(text)
+
+
+#: Fewer letters of a phrase tell nothing.
+_ENOUGH = 16
+
+
+def _cut_off(text: str) -> list[Found]:
+    """The message that a title or a box cut off in the middle of its words."""
+    text = text.rstrip(" \t\n.\u2026'\"`)")
+    for words, kind, weight in PHRASES:
+        for size in range(len(words) - 1, _ENOUGH - 1, -1):
+            if text.endswith(words[:size]):
+                item = _one(text, len(text) - size, words, kind, weight) if kind != "undefined-symbol" else None
+                return [item] if item is not None and item.obj else []
+    return []
 
 
 def _preloads(text: str) -> list[Found]:
@@ -103,7 +118,7 @@ def _preloads(text: str) -> list[Found]:
         begin = text.rfind("object ", max(0, at - 4200), at)
         obj = cut.strip_marks(text[begin + 7 : at].split(" from ")[0]) if begin >= 0 else ""
         why = text[at + len(words) : at + 200].split(": ignored")[0].strip(" ()")
-        kind = next((kind for phrase, kind, _ in _PHRASES if phrase in why), "not-found")
+        kind = next((kind for phrase, kind, _ in PHRASES if phrase in why), "not-found")
         if obj:
             missing = cut.base_name(obj) if kind == "not-found" else None
             found.append(Found(kind, obj, missing, begin, 11, "glibc", state="preload", reason=why))

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dlrepair.diagnose import text as cut
 
 #: Directories into which package managers put built files: whoever copies them copies another system's.
-_INSTALLED = ("site-packages", "dist-packages", "node_modules", "/var/task/", "/layers/", ".egg", "vendor/")
+_INSTALLED = ("site-packages", "dist-packages", "node_modules", "/var/task/", "/opt/python/", "/layers/", ".egg",
+              "vendor/")  # fmt: skip
 
 #: Places that belong to an environment with libraries of its own, and places of the system.
 ENVIRONMENT = ("conda", "/envs/", "venv", "/opt/", "miniforge", "mamba", "_MEI", "/home/", "/Users/", "/usr/local/")
@@ -35,6 +36,9 @@ BIONIC_LATER = frozenset((
     "getentropy", "getrandom", "memfd_create", "timespec_get", "process_vm_readv", "__errno", "__aeabi_memcpy",
     "android_set_abort_message", "__system_property_read_callback", "ctermid", "wcstoll", "getline", "getdelim",
 ))  # fmt: skip
+
+#: Names that Android's C library alone has.
+OF_BIONIC = frozenset(("__sF", "__errno", "__android_log_print", "__android_log_write", "__system_property_get"))
 
 #: Functions that musl got with its releases since 1.1.20.
 MUSL_LATER = frozenset((
@@ -76,6 +80,8 @@ def is_linker(path: str) -> bool:
 def packaged(obj: str) -> bool:
     """Whether it is a program, or a library with a version in its name: distributions link these themselves."""
     base = cut.base_name(obj)
+    if obj.startswith("/usr/lib/python3/"):  # Debian's own modules
+        return True
     return (base.startswith("lib") and ".so." in base) or (bool(obj) and not cut.is_library(obj))
 
 

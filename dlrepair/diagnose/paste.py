@@ -40,6 +40,10 @@ def clean(text: str) -> str:
         from urllib.parse import unquote_plus
 
         text = unquote_plus(text)
+    elif text.count("%20") >= 2:
+        from urllib.parse import unquote
+
+        text = unquote(text)
     if "\\" in text:
         text = _unescaped(text)
     for old, new in _REPLACE:
@@ -114,3 +118,15 @@ def joined(text: str) -> tuple[str, str]:
     return "".join(line.lstrip() if index else line for index, line in enumerate(lines)), " ".join(
         line.strip() for line in lines
     )
+
+
+def recased(text: str) -> str:
+    """``text`` with the loader's words and versions in the letters that it uses, however somebody typed them."""
+    import re
+
+    from dlrepair.diagnose.glibc import PHRASES
+
+    phrases = [words for words, _, _ in PHRASES if words[0].islower()] + ["version", "not found"]
+    pattern = "|".join(re.escape(words) for words in phrases)
+    text = re.sub(pattern, lambda match: match.group(0).lower(), text, flags=re.I)
+    return re.sub(r"\b(?:glibc|glibcxx|cxxabi|openssl)_(?=\d)", lambda match: match.group(0).upper(), text, flags=re.I)

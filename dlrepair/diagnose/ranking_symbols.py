@@ -33,6 +33,8 @@ def undefined(found: Found, text: str, loader: str) -> tuple[str, ...]:
         early = _undefined_dyld(found, kind, symbol)
         if early:
             return early
+    if symbol in hints.OF_BIONIC:
+        return ("wrong-os", "undefined-symbol-link", "wrong-arch")
     if kind == "python":
         return ("python-abi", "undefined-symbol-link", "search-path")
     if kind in ("libstdc++", "libc++"):
@@ -98,6 +100,8 @@ def _undefined_cxx(found: Found, symbol: str, kind: str) -> tuple[str, ...]:
         if kind == "framework":
             return ("undefined-symbol-abi", "undefined-symbol-version", "undefined-symbol-link")
         return ("undefined-symbol-abi", "undefined-symbol-link", "undefined-symbol-version")
+    if kind == "tensorflow" and hints.installed(obj) and "/tensorflow_" in obj and "_ZTI" not in symbol:
+        return ("undefined-symbol-version", "undefined-symbol-abi", "undefined-symbol-link")  # wheels, linked rightly
     if kind == "tensorflow":
         if hints.installed(obj) and "_ZTI" not in symbol:
             return ("undefined-symbol-link", "undefined-symbol-version", "undefined-symbol-abi")

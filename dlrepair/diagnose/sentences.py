@@ -88,7 +88,13 @@ SENTENCES = (
         8,
         "numpy",
     ),
-    ("compiled using NumPy", r"""compiled using NumPy 1\.x cannot be run in\s+NumPy 2""", "python-abi", 8, "numpy"),
+    (
+        "compiled using NumPy",
+        r"""compiled using (?P<missing>NumPy 1)\.x cannot be run in\s+NumPy 2""",
+        "python-abi",
+        8,
+        "numpy",
+    ),
     (
         "size changed, may indicate",
         r"""(?<![\w.])(?P<obj>[\w.]+)\.\w+ size changed, may indicate binary incompatibility""",
@@ -147,6 +153,13 @@ SENTENCES = (
         "library",
     ),
     (
+        "ibrary from ",
+        r"""(?:load|find|open) (?:[\w.+-]+ ){0,3}library from ['\"`]?(?P<obj>[\w./+-]+\.(?:so(?:\.\d+)*|dylib|dll))\b""",
+        "not-found",
+        6,
+        "file",
+    ),
+    (
         " found",
         r"""\b[Nn]o (?P<obj>[\w./+-]+\.(?:so(?:\.\d+)*|dylib|dll)) (?:was |could be )?found""",
         "not-found",
@@ -168,14 +181,14 @@ SENTENCES = (
         7,
         "either",
     ),
-    ("cannot find -l", r"""cannot find -l(?P<obj>:?[\w.+-]+)""", "not-found", 5, "linker"),
+    (" find -l", r"""not find -l(?P<obj>:?[\w.+-]+)""", "not-found", 5, "linker"),
     ("skipping incompatible", r"""skipping incompatible (?P<obj>\S+) when searching for""", "wrong-class", 6, "linker"),
     ("library", r"""(?<![\w.+-])(?P<obj>[\w.+-]+) (?:shared )?library (?:was )?not found""", "not-found", 4, "library"),
     ("共享库", r"""\u65e0\u6cd5\u627e\u5230 ?(?P<obj>[\w.+-]+) ?\u5171\u4eab\u5e93""", "not-found", 5, "library"),
     (" not found", r"""Library (?P<obj>[\w.+-]+) (?:is )?not found""", "not-found", 4, "library"),
     # An extension's own name begins with an underscore; whether another module is one, its name does not tell.
     ("No module named", r"""No module named '?(?P<obj>(?:\w+\.)*_\w+)'?""", "not-found", 2, "module"),
-    ("cannot import name", r"""cannot import name '?(?P<obj>_\w+)'?""", "not-found", 2, "module"),
+    ("cannot import name", r"""cannot import name '?(?P<obj>_\w+|pywrap_\w+)'?""", "not-found", 2, "module"),
     (
         "Error importing ",
         r"""Error importing (?P<obj>numpy|scipy|pandas|\w+): you should not try to import \w+ from""",

@@ -182,7 +182,7 @@ def word_after(text: str, pos: int) -> str:
     end = pos
     while end < size and text[end] not in _SYMBOL_END:
         end += 1
-    return text[pos:end].rstrip(".:*")
+    return text[pos:end].rstrip(".:*?!\u2026")
 
 
 def line_of(text: str, pos: int) -> str:

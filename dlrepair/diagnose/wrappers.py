@@ -95,7 +95,7 @@ def _any_library(text: str) -> str | None:
 _OPENER = (
     (
         r"(?:[Ff]ailed to load|[Cc]ould not load|[Ee]rror loading|[Uu]nable to load|[Ll]oading|[Cc]annot load)"
-        r"(?: the)?(?: \w+){0,3}? ['\"`(]?(?P<obj>[^\s'\"`:()]+\.(?:so(?:\.\d+)*|dylib|dll|node|pyd))"
+        r"(?: the)?(?: \w+){0,3}?[: ]['\"`( ]{0,3}(?P<obj>[^\s'\"`:()]+\.(?:so(?:\.\d+)*|dylib|dll|node|pyd))"
     ),
     r"[Ll]oad library (?P<obj>\S+) failed",
     r"Unable to import required dependencies:\s+(?P<obj>\w+):",
