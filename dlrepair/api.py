@@ -278,13 +278,15 @@ def build(wanted: str, recipe: Recipe) -> tuple[BuildResult, Verdict | None]:
     from dlrepair import store
     from dlrepair.build import service
     from dlrepair.render import building
+    from dlrepair.search import reachable
 
     settings = _settings()
     store.use(settings.store)
     request = _request(wanted, "tensorflow" if recipe.links_tensorflow else "ctypes")
     incident, emit = _journal()
+    shared = reachable.answering(settings.shared_store, emit)
     result = service.build(
-        recipe, script=request.script, shared=settings.shared_store, fresh=True, emit=emit,
+        recipe, script=request.script, shared=shared, fresh=True, emit=emit,
         watcher=building.Line(settings.verbosity),
     )  # fmt: skip
     verdict = _vet_build(wanted, request, settings, result)

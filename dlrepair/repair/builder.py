@@ -63,10 +63,12 @@ def take(context: Context, step: Step) -> None:
 def _compile(context: Context, recipe: Recipe) -> BuildResult:
     from dlrepair.build import service
     from dlrepair.render import building
+    from dlrepair.search import reachable
 
     _refuse_registered(context, recipe)
+    shared = reachable.answering(context.settings.shared_store, context.emit)
     return service.build(
-        recipe, script=context.request.script, shared=context.settings.shared_store, emit=context.emit,
+        recipe, script=context.request.script, shared=shared, emit=context.emit,
         watcher=building.Line(context.settings.verbosity),
     )  # fmt: skip
 

@@ -10,6 +10,8 @@ from __future__ import annotations
 import os
 import sys
 
+from dlrepair.search import reachable
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Iterable, Iterator
@@ -31,10 +33,7 @@ def cache_home() -> str:
 
 
 def _listed(directory: str) -> list[str]:
-    try:
-        return sorted(os.listdir(directory))[:MAX_ENTRIES]
-    except (OSError, ValueError):
-        return []
+    return reachable.listed(directory)[:MAX_ENTRIES]
 
 
 def torch_extensions() -> Iterator[str]:
@@ -53,7 +52,7 @@ def torch_extensions() -> Iterator[str]:
 def dnnlib_caches() -> Iterator[str]:
     """Yield the directories in which StyleGAN's dnnlib keeps what it has downloaded or compiled."""
     for root in (os.environ.get("DNNLIB_CACHE_DIR", ""), os.path.join(cache_home(), "dnnlib")):
-        if os.path.isabs(root):
+        if os.path.isabs(root) and reachable.answers(root):
             yield root
             for name in _listed(root):
                 yield os.path.join(root, name)
@@ -90,7 +89,7 @@ def triton_files(requested: str) -> Iterator[str]:
     tail = "/".join(requested.split("/")[-2:])
     if tail.count("/") == 1 and len(tail.split("/")[0]) >= 32:
         for root in (os.environ.get("TRITON_CACHE_DIR", ""), os.path.join(os.path.expanduser("~"), ".triton", "cache")):
-            if os.path.isabs(root):
+            if os.path.isabs(root) and reachable.answers(root):
                 yield os.path.join(root, tail)
 
 

@@ -10,6 +10,8 @@ from __future__ import annotations
 import os
 import sys
 
+from dlrepair.search import reachable
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Iterator, Tuple
@@ -113,7 +115,7 @@ def library_directories() -> list[str]:
     for place in places:
         if os.path.isabs(place):
             place = os.path.normpath(place)
-            if place not in found and os.path.isdir(place):
+            if place not in found and reachable.is_directory(place):
                 found.append(place)
     return found
 
@@ -125,23 +127,17 @@ def cuda_directories() -> list[str]:
     names = ("CUDA_HOME", "CUDA_PATH", "CUDA_ROOT", "CUDADIR", "CUDNN_PATH", "EBROOTCUDA", "NVHPC_CUDA_HOME")
     homes = [process.start_env(name) for name in names]
     for parent in CUDA_PARENTS:
-        homes += [os.path.join(parent, name) for name in reversed(_names(parent)) if "cuda" in name]
+        homes += [os.path.join(parent, name) for name in reversed(reachable.listed(parent)) if "cuda" in name]
     homes += [process.start_env("CONDA_PREFIX"), sys.prefix]  # conda's toolkits have ``targets`` of their own
     found: list[str] = []
     for home in homes:
-        if not home or not os.path.isabs(home):
+        if not home or not os.path.isabs(home) or not reachable.answers(home):
             continue
         places = [os.path.join(home, below) for below in ("lib64", "extras/CUPTI/lib64", "nvvm/lib64")]
-        places += [os.path.join(home, "targets", target, "lib") for target in _names(os.path.join(home, "targets"))]
-        found += [place for place in places if place not in found and os.path.isdir(place)]
+        targets = os.path.join(home, "targets")
+        places += [os.path.join(targets, target, "lib") for target in reachable.listed(targets)]
+        found += [place for place in places if place not in found and reachable.is_directory(place)]
     return found
-
-
-def _names(directory: str) -> list[str]:
-    try:
-        return sorted(os.listdir(directory))
-    except OSError:
-        return []
 
 
 def configured_directories(configuration: str = "/etc/ld.so.conf", depth: int = 0) -> list[str]:
@@ -160,7 +156,7 @@ def configured_directories(configuration: str = "/etc/ld.so.conf", depth: int = 
             pattern = os.path.join(os.path.dirname(configuration), line[8:].strip())
             for name in sorted(glob(pattern)):
                 found += configured_directories(name, depth + 1)
-        elif os.path.isabs(line.split("=")[0]) and os.path.isdir(line.split("=")[0]):
+        elif os.path.isabs(line.split("=")[0]) and reachable.is_directory(line.split("=")[0]):
             found.append(line.split("=")[0])
     return found
 

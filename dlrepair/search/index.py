@@ -11,7 +11,7 @@ from __future__ import annotations
 import os
 import time
 
-from dlrepair.search import budget, catalogue, lookup, scan, stamps
+from dlrepair.search import budget, catalogue, lookup, reachable, scan, stamps
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -72,6 +72,8 @@ def far_roots(search_roots: Sequence[str] = (), prefixes: Sequence[str] = ()) ->
         if not os.path.isabs(place):
             continue
         place = os.path.normpath(place)
+        if not reachable.answers(place):
+            continue
         wide = roots.never_walked(place) and place not in _SYSTEM and place not in search_roots
         inside = any((place + "/").startswith(other.rstrip("/") + "/") for other in found)
         if not wide and not inside and os.path.isdir(place):

@@ -10,6 +10,8 @@ from __future__ import annotations
 
 import os
 
+from dlrepair.search import reachable
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Iterator
@@ -71,15 +73,15 @@ def _module_files(directory: str) -> Iterator[str]:
     for _ in range(3):
         below: list[str] = []
         for one in level:
-            try:
-                below += [os.path.join(one, name) for name in sorted(os.listdir(one)) if not name.startswith(".")]
-            except OSError:
-                continue
-        yield from (one for one in below[:MAX_MODULES] if os.path.isfile(one))
-        level = [one for one in below[:MAX_MODULES] if os.path.isdir(one)]
+            below += [os.path.join(one, name) for name in reachable.listed(one) if not name.startswith(".")]
+        below = [one for one in below[:MAX_MODULES] if reachable.answers(one)]
+        yield from (one for one in below if os.path.isfile(one))
+        level = [one for one in below if os.path.isdir(one)]
 
 
 def _read(path: str) -> str:
+    if not reachable.answers(path):
+        return ""
     try:
         descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_NONBLOCK", 0))
         with os.fdopen(descriptor, "rb") as stream:
@@ -93,7 +95,7 @@ def _existing(places: list[str]) -> list[str]:
     for place in places:
         if os.path.isabs(place):
             place = os.path.normpath(place)
-            if place not in found and place != "/" and os.path.isdir(place):
+            if place not in found and place != "/" and reachable.is_directory(place):
                 found.append(place)
     return found
 

@@ -10,6 +10,8 @@ from __future__ import annotations
 import os
 import sys
 
+from dlrepair.search import reachable
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Callable, Iterable, Iterator
@@ -79,7 +81,7 @@ def find_prefixes(
     own = {os.path.realpath(prefix) for prefix in (sys.prefix, sys.base_prefix)}
     found: list[str] = []
     for place in places:
-        if skipped is not None and skipped(place):
+        if (skipped is not None and skipped(place)) or not reachable.answers(place):
             continue
         real = os.path.realpath(place)
         if real not in own and os.path.isdir(real) and is_prefix(place):
@@ -91,10 +93,7 @@ def find_prefixes(
 
 
 def _listed(directory: str) -> list[str]:
-    try:
-        return sorted(os.listdir(directory))
-    except (OSError, ValueError):
-        return []
+    return reachable.listed(directory)
 
 
 def _below(directory: str, levels: int) -> list[str]:
@@ -116,7 +115,7 @@ def conda_roots() -> list[str]:
     places += [os.path.join(home, name) for name in _CONDA_HOMES] + list(_CONDA_SYSTEM)
     found: list[str] = []
     for place in places:
-        if os.path.isabs(place) and place not in found and os.path.isdir(place):
+        if os.path.isabs(place) and place not in found and reachable.is_directory(place):
             found.append(place)
     return found
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 
 from dlrepair.model.candidate import Candidate
-from dlrepair.search import archives, roots, walk
+from dlrepair.search import archives, reachable, roots, walk
 from dlrepair.search import names as naming
 
 TYPE_CHECKING = False
@@ -74,7 +74,8 @@ class Search:
         self._seen: set[str] = set()
         self._files: set[tuple[int, int, str]] = set()
         self.asked = self._absolute(self.requested)
-        own = [directory for directory, _ in self.anchors] + [os.path.expanduser(one) for one in settings.search_roots]
+        own = [directory for directory, _ in self.anchors]
+        own += [one for one in map(os.path.expanduser, settings.search_roots) if reachable.answers(one)]
         own += [os.path.dirname(one) for one in (self.asked, self.needed_by) if one]
         self.reader.serve(own)
         # The path that was asked for has failed already: it is no candidate for itself.

@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import sys
 
-from dlrepair.search import archives, content, roots, variables, walk
+from dlrepair.search import archives, content, reachable, roots, variables, walk
 from dlrepair.search.proposals import DISTANCE, Search
 
 TYPE_CHECKING = False
@@ -34,7 +34,7 @@ def from_variables(search: Search) -> Iterator[Candidate]:
         if not name.endswith(variables.ENDINGS) or name in variables.LOADERS:
             continue
         for place in value.split(os.pathsep):
-            if not os.path.isabs(place):
+            if not os.path.isabs(place) or not reachable.answers(place):
                 continue
             rule = search.names.match(os.path.basename(place))
             found = search.propose(place, "variable", rule, 0) if rule and os.path.lexists(place) else None
@@ -188,6 +188,8 @@ def from_search_roots(search: Search) -> Iterator[Candidate]:
     for at, root in enumerate(search.settings.search_roots):
         distance = DISTANCE["search-root"] + min(at, 20)
         root = os.path.expanduser(root)
+        if not reachable.answers(root):
+            continue
         for tail in roots.tails(text):
             yield from search.in_directory(os.path.join(root, os.path.dirname(tail)), "search-root", distance)
         yield from search.in_tree(root, "search-root", distance, walk.MAX_DEPTH)
@@ -353,6 +355,7 @@ def _batches(search: Search, notes: list[tuple[str, str]] | None, together: int)
     finally:
         if notes is not None:
             notes.extend(reader.notes)
+            notes.extend(reachable.silent())
 
 
 def _until_expired(source: Callable[[Search], Iterator[Candidate]], search: Search) -> Iterator[Candidate]:

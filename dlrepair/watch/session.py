@@ -13,6 +13,7 @@ from dataclasses import replace
 
 from dlrepair.build import service
 from dlrepair.journal import writer
+from dlrepair.search import reachable
 from dlrepair.watch import control, looking, served, snapshot, targets, vetting
 
 TYPE_CHECKING = False
@@ -205,7 +206,8 @@ class Session:
         began = time.monotonic()
         with self.control.interruptible():
             result = service.build(
-                target.recipe, shared=self.shared, emit=self._emit, watcher=_Ticks(self, target, overtaking),
+                target.recipe, shared=reachable.answering(self.shared, self._emit), emit=self._emit,
+                watcher=_Ticks(self, target, overtaking),
                 last=target.last, exact=exact or target.wanted in self.bad,
             )  # fmt: skip
         seconds = round(time.monotonic() - began, 3)

@@ -231,6 +231,44 @@ def test_a_file_system_that_does_not_answer(world: World, bare: str, hooked: str
         assert said.get(place) == "a network file system (fuse.sshfs): not walked", run.story()
 
 
+#: variables that name directories to search, and below which of two servers theirs lies
+NAMED = {
+    "ROI_DATAPATH": "one", "LIBRARY_PATH": "one/lib", "CUDA_HOME": "two/cuda", "CONDA_PREFIX": "two/conda/envs/roi",
+    "CONDA_ENVS_PATH": "one/envs", "CONDA_PKGS_DIRS": "one/pkgs", "MODULEPATH": "one/modules", "_LMFILES_": "two/roi/1",
+    "ROI_ROOT": "two/roi", "WORKON_HOME": "one/virtualenvs", "PYENV_ROOT": "one/pyenv", "UV_CACHE_DIR": "two/uv",
+    "TORCH_EXTENSIONS_DIR": "one/torch", "DNNLIB_CACHE_DIR": "two/dnnlib", "TRITON_CACHE_DIR": "one/triton",
+    "PIP_CACHE_DIR": "two/pip", "MAMBA_ROOT_PREFIX": "one/mamba", "DLREPAIR_SEARCH_ROOTS": "linked/roots",
+}  # fmt: skip
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/fuse"), reason="this kernel has no /dev/fuse: no file system can be dead")
+def test_what_a_variable_names_does_not_answer(world: World, bare: str, hooked: str, shelf: dict[str, str]) -> None:
+    """Both servers are asked once, by a child; nothing waits for them, and the rest is searched."""
+    home = os.path.join(world.top, "home")
+    servers = os.path.join(world.top, "servers")
+    dead = [os.path.join(servers, name) for name in ("one", "two")]
+    for place in dead:
+        os.makedirs(place)
+    os.symlink("one", os.path.join(servers, "linked"))
+    world.write(".git/HEAD", "")
+    world.write("train.py", SCRIPT.replace("@NAME@", "libroi.so"))
+    world.write("dead.py", DEAD)
+    right = os.path.join(home, ".local/lib/other/deep/libroi.so")
+    put("right", shelf["right"], right, 10)
+    kind = "-m" if os.geteuid() == 0 else "-rm"
+    names = " ".join("{}={}".format(name, os.path.join(servers, below)) for name, below in NAMED.items())
+    lines = "exec unshare {} {} {} {} env {} {} \"$@\"\n".format(
+        kind, bare, world.path("dead.py"), ":".join(dead), names, hooked
+    )
+    began = time.monotonic()
+    run = run_script(world, wrapper(world, "dead.sh", lines), home)
+    assert (run.status, run.out) == (0, "roi says 44 6\n"), run.story()
+    assert time.monotonic() - began < 20
+    said = {line["path"]: line["detail"] for line in run.events("candidate") if line["reason"] == "not-searched"}
+    for place in dead:
+        assert said.get(place) == "a network file system (fuse.sshfs) that does not answer: not searched", run.story()
+
+
 if __name__ == "__main__":
     with open(PAGE, "w", encoding="utf-8") as page:
         page.write(table())
