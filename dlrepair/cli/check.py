@@ -17,7 +17,8 @@ example:
   dlrepair check build/
   dlrepair check train.py
 
-Of a script the calls with a path that can be told without running it are checked.
+Of a script the calls with a path that can be told without running it are checked, and the extension modules that it
+imports. What it goes on without is called optional and does not count.
 Exit status 0: all of them would load; 1: at least one would not."""
 
 
@@ -38,23 +39,23 @@ def likely_loader(path: str) -> str:
 
 
 def execute(arguments: argparse.Namespace) -> int:
-    from dlrepair import api
     from dlrepair.render.progress import Progress
 
     reports = []
     known: dict[tuple[str, str, str], Any] = {}  # a script may ask for one file many times
     with Progress("checking") as progress:
-        for path, loader, site in _targets(arguments.paths, arguments.loader):
+        for path, loader, site, optional in _targets(arguments.paths, arguments.loader):
             progress.step(path)
             script = site.rpartition(":")[0]
             if (path, loader, script) not in known:
-                known[path, loader, script] = api.preview(path, loader, script)
+                known[path, loader, script] = _preview(path, loader, script)
             diagnosis, outcome, candidates = known[path, loader, script]
             reports.append(
                 {
                     "path": path,
                     "loader": loader,
                     "site": site,
+                    "optional": optional,
                     "loads": diagnosis.cause == "none",
                     "diagnosis": diagnosis,
                     "repair": outcome,
@@ -66,13 +67,26 @@ def execute(arguments: argparse.Namespace) -> int:
     else:
         for report in reports:
             _say(report)
-        broken = sum(not report["loads"] for report in reports)
-        output.say("{} checked, {} would not load".format(len(reports), broken))
-    return output.FINE if all(report["loads"] for report in reports) else output.FOUND
+        broken = [report for report in reports if not report["loads"]]
+        spared = sum(report["optional"] for report in broken)
+        more = ", {} of them optional".format(spared) if spared else ""
+        output.say("{} checked, {} would not load{}".format(len(reports), len(broken), more))
+    return output.FINE if all(report["loads"] or report["optional"] for report in reports) else output.FOUND
 
 
-def _targets(paths: list[str], loader: str | None) -> Iterator[tuple[str, str, str]]:
-    """(path as asked for, loader, call site or "")."""
+def _preview(path: str, loader: str, script: str) -> tuple[Any, Any, Any]:
+    from dlrepair import api
+
+    diagnosis, outcome, candidates = api.preview(path, loader, script)
+    if script and loader == "import" and diagnosis.cause == "file-missing":
+        from dlrepair.repair import unimported
+
+        diagnosis = unimported.explain(path, diagnosis.symptom) or diagnosis
+    return diagnosis, outcome, candidates
+
+
+def _targets(paths: list[str], loader: str | None) -> Iterator[tuple[str, str, str, bool]]:
+    """(path as asked for, loader, call site or "", whether the script goes on without it)."""
     from dlrepair.diagnose.walk import find_libraries, is_library
 
     for path in paths:
@@ -87,7 +101,8 @@ def _targets(paths: list[str], loader: str | None) -> Iterator[tuple[str, str, s
                 words = "{}: the path of {} more cannot be told without running it (line {})"
                 output.warn([words.format(output.escape(path), len(untold), lines)])
             for site in sites:
-                yield site.requested, loader or site.loader, "{}:{}".format(path, site.line)
+                asks = site.loader if site.loader in ("import", "find_library") else loader or site.loader
+                yield site.requested, asks, "{}:{}".format(path, site.line), site.optional
         elif os.path.isdir(path):
             if not os.access(path, os.R_OK | os.X_OK):
                 raise output.CommandError("{}: the directory cannot be read: Permission denied".format(path))
@@ -95,12 +110,12 @@ def _targets(paths: list[str], loader: str | None) -> Iterator[tuple[str, str, s
             if not libraries:
                 output.warn(["{}: no shared object in it".format(output.escape(path))])
             for one in libraries:
-                yield one, loader or likely_loader(one), ""
+                yield one, loader or likely_loader(one), "", False
         elif os.path.lexists(path):
             # a path was given: with its directory, since dlopen looks for a bare name elsewhere
-            yield path if "/" in path else "./" + path, loader or likely_loader(path), ""
+            yield path if "/" in path else "./" + path, loader or likely_loader(path), "", False
         elif "/" in path or is_library(path):
-            yield path, loader or likely_loader(path), ""
+            yield path, loader or likely_loader(path), "", False
         else:
             raise output.CommandError(
                 "{}: no such file or directory".format(path), "dlrepair check --help", output.USAGE
@@ -109,7 +124,8 @@ def _targets(paths: list[str], loader: str | None) -> Iterator[tuple[str, str, s
 
 def _say(report: dict[str, Any]) -> None:
     diagnosis, outcome = report["diagnosis"], report["repair"]
-    where = " ({})".format(output.escape(report["site"])) if report["site"] else ""
+    word = ", optional" if report["optional"] else ""
+    where = " ({}{})".format(output.escape(report["site"]), word) if report["site"] else ""
     name = output.escape(report["path"]) + where
     if report["loads"]:
         output.say("{}: {}".format(name, output.paint("loads", "green")))

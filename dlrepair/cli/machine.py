@@ -18,6 +18,12 @@ _SYSTEM = {
     "system": platform.system(),
     "platform.machine": platform.machine(),
 }
+#: names of the library that stand for one text here
+FIXED = {
+    "os.sep": os.sep, "os.path.sep": os.sep, "os.curdir": os.curdir, "os.pardir": os.pardir, "os.extsep": os.extsep,
+    "os.path.pardir": os.pardir, "os.name": os.name, "sys.platform": sys.platform, "sys.prefix": sys.prefix,
+    "sys.exec_prefix": sys.exec_prefix, "sys.base_prefix": sys.base_prefix,
+}  # fmt: skip
 MAX_FILES = 16
 
 
@@ -56,6 +62,11 @@ def _system(node: ast.AST) -> str | None:
             return None if here is None else here.lower()
         node = node.func
     return _SYSTEM.get(dotted(node))
+
+
+def system(node: ast.AST) -> str:
+    """What an expression says that names this operating system, "" of any other."""
+    return _system(node) or ""
 
 
 def _text(node: ast.AST) -> str | None:
@@ -97,6 +108,43 @@ def package(name: str) -> tuple[str, ...]:
     except (ImportError, ValueError, AttributeError):
         return ()
     return (spec.origin,) if spec is not None and spec.has_location and spec.origin else ()
+
+
+def linked(name: str) -> tuple[str, ...]:
+    """What ``ctypes.util.find_library(name)`` answers on Linux, without the programs that it starts for it.
+
+    After CPython's Lib/ctypes/util.py: the first entry of ld.so.cache, else the SONAME of what a linker finds as
+    ``libNAME.so``, by itself or in LD_LIBRARY_PATH.
+    """
+    from dlrepair.binary import ldcache
+    from dlrepair.search import soname
+
+    if not sys.platform.startswith("linux") or not name or "/" in name:
+        return ()
+    cache = ldcache.load_cache()
+    for entry in cache.entries if cache is not None else ():
+        if entry.startswith("lib{}.".format(name)) and cache is not None and cache.lookup(entry, ()):
+            return (entry,)
+    multiarch = sysconfig.get_config_var("MULTIARCH") or ""
+    places = [os.path.join(top, inner) for top in ("/usr/local/lib", "/lib", "/usr/lib") for inner in ("", multiarch)]
+    for place in [*places, *os.environ.get("LD_LIBRARY_PATH", "").split(":")]:
+        found = soname.read_soname(os.path.join(place, "lib{}.so".format(name))) if place else ""
+        if found:
+            return (found,)
+    return ()
+
+
+def package_directory(name: str, script: str) -> tuple[str, ...]:
+    """The directory of a package by its dotted name: beside the script or above it, else installed here."""
+    parts = name.split(".")
+    above = os.path.dirname(script)
+    for _ in range(6):
+        if name and os.path.isdir(os.path.join(above, *parts)):
+            return (os.path.join(above, *parts),)
+        if os.path.basename(above) == parts[0] and len(parts) == 1:
+            return (above,)
+        above = os.path.dirname(above)
+    return tuple(os.path.join(os.path.dirname(file), *parts[1:]) for file in package(parts[0]))
 
 
 def files(patterns: list[str]) -> tuple[str, ...]:

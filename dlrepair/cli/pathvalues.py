@@ -8,16 +8,10 @@ from typing import Callable
 
 from dlrepair.cli import machine
 from dlrepair.cli.machine import dotted
+from dlrepair.cli.pathnames import MAX_VALUES, Names
 
-MAX_VALUES = 16
 MAX_DEPTH = 20
-
-
-def _items(node: ast.expr) -> list[ast.expr]:
-    """What a loop goes through: the items of a list, or the whole expression where it is a search for files."""
-    if isinstance(node, (ast.Tuple, ast.List)):
-        return list(node.elts)
-    return [node] if isinstance(node, (ast.Call, ast.Name)) else []
+MAX_STEPS = 100_000
 
 
 def _with_name(path: str, name: str) -> str:
@@ -37,6 +31,11 @@ _FUNCTIONS: dict[str, Callable[..., str]] = {
     "fspath": str,
     "Path": os.path.join,
     "PurePath": os.path.join,
+    "PosixPath": os.path.join,
+    "expandvars": os.path.expandvars,
+    "as_file": str,
+    "fsdecode": str,
+    "fsencode": str,
 }
 #: methods of a path or a string; the object is the first argument
 _METHODS: dict[str, Callable[..., str]] = {
@@ -52,71 +51,26 @@ _METHODS: dict[str, Callable[..., str]] = {
     "replace": str.replace,
     "rstrip": str.rstrip,
     "lower": str.lower,
+    "upper": str.upper,
+    "lstrip": str.lstrip,
+    "title": str.title,
+    "removesuffix": lambda text, end: text[: len(text) - len(end)] if end and text.endswith(end) else text,
+    "removeprefix": lambda text, start: text[len(start) :] if text.startswith(start) else text,
+    "__str__": str,
+    "__fspath__": str,
 }
 
 
-class Values:
+class Values(Names):
     """Evaluates literals, variables assigned once, ``os.path``, ``pathlib``, string formatting, TensorFlow's loader.
 
     Also the defaults of command-line options and what this machine tells: its suffixes, environment, files.
     """
 
-    def __init__(self, script: str, tree: ast.AST) -> None:
-        self._file = os.path.abspath(script)
-        self._names: dict[str, list[ast.AST] | None] = {}
-        self._options: dict[str, list[ast.AST]] = {}
-        self._modules: dict[str, str] = {}
-        self._depth = 0
-        functions, calls = {}, []
-        for node in machine.live(tree):
-            if isinstance(node, ast.Assign) and len(node.targets) == 1:
-                self._assign(node.targets[0], [node.value])
-            elif isinstance(node, ast.AnnAssign) and node.value is not None:
-                self._assign(node.target, [node.value])
-            elif isinstance(node, (ast.For, ast.comprehension)):
-                self._assign(node.target, list(_items(node.iter)))
-            elif isinstance(node, ast.AugAssign):
-                self._assign(node.target, None)
-            elif isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)):
-                functions[getattr(node, "name", "")] = node.args
-                for argument in [*node.args.args, *node.args.kwonlyargs]:
-                    self._names[argument.arg] = None
-            elif isinstance(node, ast.Call):
-                calls.append(node)
-            elif isinstance(node, ast.Import):
-                self._modules.update((one.asname or one.name, one.name) for one in node.names)
-        for call in calls:
-            self._note_call(call, functions)
-
-    def _note_call(self, call: ast.Call, functions: dict[str, ast.arguments]) -> None:
-        """What a call in this script gives to a parameter of a function in it, or to a command-line option."""
-        last = dotted(call.func).rpartition(".")[2]
-        if last in ("add_argument", "DEFINE_string", "add_option"):
-            flag = last == "DEFINE_string"  # a name, a default; argparse takes the last of several names
-            options = self.of(call.args[0 if flag else -1]) if call.args else ()
-            default: list[ast.AST] = [word.value for word in call.keywords if word.arg in ("default", "default_value")]
-            default += call.args[1:2] if flag else []
-            if options and default:
-                self._options[options[0].lstrip("-").replace("-", "_")] = default[:1]
-        parameters = functions.get(last)
-        if parameters is None or any(isinstance(argument, ast.Starred) for argument in call.args):
-            return
-        names = [parameter.arg for parameter in parameters.args]
-        names = names[1:] if names[:1] in (["self"], ["cls"]) else names
-        given = list(zip(names, call.args)) + [(word.arg, word.value) for word in call.keywords if word.arg]
-        for name, value in given:
-            if name in self._names and not (isinstance(value, ast.Name) and value.id == name):
-                self._names[name] = [*(self._names[name] or []), value]
-
-    def _assign(self, target: ast.AST, values: list[ast.AST] | list[ast.expr] | None) -> None:
-        """Notes an assignment; a name that is assigned twice is no longer known."""
-        name = target.attr if isinstance(target, ast.Attribute) else target.id if isinstance(target, ast.Name) else ""
-        if name:
-            self._names[name] = None if name in self._names or values is None else list(values)
-
     def of(self, node: ast.AST) -> tuple[str, ...]:
         """Every text that ``node`` may stand for; none where that is not known."""
-        if self._depth > MAX_DEPTH:
+        self._steps += 1
+        if self._depth > MAX_DEPTH or self._steps > MAX_STEPS:
             return ()
         self._depth += 1
         try:
@@ -134,7 +88,9 @@ class Values:
         if isinstance(node, ast.Name):
             if node.id == "__file__":
                 return (self._file,)
-            return tuple(text for value in self._names.get(node.id) or () for text in self.of(value))
+            return tuple(text for value in self._meanings(node.id, node.lineno) for text in self.of(value))
+        if type(node).__name__ == "NamedExpr":
+            return self.of(node.value)  # type: ignore[attr-defined]
         if isinstance(node, ast.BinOp):
             return self._operation(node)
         if isinstance(node, ast.JoinedStr):
@@ -173,19 +129,51 @@ class Values:
         return self._all(os.path.join, [node.left, node.right]) if isinstance(node.op, ast.Div) else ()
 
     def _item(self, node: ast.Subscript) -> tuple[str, ...]:
-        """``os.environ["X"]``; an item of a list, or of the files that a pattern finds."""
-        index = getattr(node.slice, "value", None)
-        index = getattr(index, "value", index) if isinstance(index, ast.AST) else index
-        if isinstance(index, ast.AST):  # Python 3.7: Index(Num(0))
-            index = getattr(index, "n", getattr(index, "s", None))
-        if dotted(node.value) == "os.environ" and isinstance(index, str):
-            return (os.environ[index],) if index in os.environ else ()
-        if isinstance(node.value, (ast.Tuple, ast.List)) and isinstance(index, int):
-            return self.of(node.value.elts[index])
+        """``os.environ["X"]``; an item of a list or a dictionary, of a path's parts, of the files of a pattern."""
+        if isinstance(node.slice, ast.Slice):
+            return self._slice(node.value, node.slice)
+        key = node.slice.value if type(node.slice).__name__ == "Index" else node.slice  # type: ignore[attr-defined]
+        index = _number(key)
+        texts = self.of(key) if index is None else ()
+        if dotted(node.value) == "os.environ" and texts:
+            return (os.environ[texts[0]],) if texts[0] in os.environ else ()
+        if dotted(node.value) == "sys.path" and index == 0:
+            return (os.path.dirname(self._file),)
+        if dotted(node.value) == "sys.argv" and index == 0:
+            return (self._file,)
         if dotted(node.value).endswith("EXTENSION_SUFFIXES"):
             return machine.suffix("EXT_SUFFIX")
+        if isinstance(node.value, ast.Attribute) and node.value.attr == "parents" and index is not None and index >= 0:
+            found = self.of(node.value.value)
+            for _ in range(min(index + 1, MAX_DEPTH)):
+                found = tuple(os.path.dirname(text) for text in found)
+            return found
+        if isinstance(node.value, ast.Call) and dotted(node.value.func).rpartition(".")[2] in ("split", "splitext"):
+            return self._parts(node.value, index)
+        for value in self._meanings(node.value.id, node.lineno) if isinstance(node.value, ast.Name) else [node.value]:
+            if isinstance(value, (ast.Tuple, ast.List)) and index is not None:
+                return self.of(value.elts[index])
+            if isinstance(value, ast.Dict) and (texts or machine.system(key)):
+                wanted = machine.system(key) or texts[0]
+                pairs = [one for name, one in zip(value.keys, value.values) if name and wanted in self.of(name)]
+                return self.of(pairs[0]) if pairs else ()
         found = self.of(node.value) if isinstance(node.value, (ast.Call, ast.Name, ast.Attribute)) else ()
         return found[:1] if index == 0 and all(os.path.exists(text) for text in found) else ()
+
+    def _slice(self, value: ast.expr, part: ast.Slice) -> tuple[str, ...]:
+        """``__file__[:-3]``: a text cut at numbers."""
+        ends = [None if one is None else _number(one) for one in (part.lower, part.upper)]
+        if part.step is not None or any(end is None and one for end, one in zip(ends, (part.lower, part.upper))):
+            return ()
+        return tuple(text[ends[0] : ends[1]] for text in self.of(value))
+
+    def _parts(self, call: ast.Call, index: int | None) -> tuple[str, ...]:
+        """One half of ``os.path.split(…)`` or ``os.path.splitext(…)``."""
+        name = dotted(call.func)
+        if index not in (0, 1, -1) or len(call.args) != 1 or not name.startswith(("os.path.", "path.", "split")):
+            return ()
+        halves = os.path.splitext if name.endswith("splitext") else os.path.split
+        return tuple(halves(text)[index] for text in self.of(call.args[0]))
 
     def _attribute(self, node: ast.Attribute) -> tuple[str, ...]:
         if node.attr in ("__file__", "__path__") and isinstance(node.value, ast.Name):
@@ -198,41 +186,99 @@ class Values:
             return names if node.attr == "name" else tuple(os.path.splitext(name)[0] for name in names)
         if isinstance(node.value, ast.Name) and node.attr in self._options:
             return tuple(text for value in self._options[node.attr] for text in self.of(value))
-        if dotted(node) == "os.sep" or dotted(node) == "os.path.sep":
-            return (os.sep,)
-        if isinstance(node.value, ast.Name) and node.value.id in ("self", "cls"):
-            return tuple(text for value in self._names.get(node.attr) or () for text in self.of(value))
+        fixed = machine.FIXED.get(dotted(node))
+        if fixed is not None:
+            return (fixed,)
+        if isinstance(node.value, ast.Name) and (node.value.id in ("self", "cls") or node.value.id in self._classes):
+            values = self._meanings("." + node.attr, node.lineno) or self._meanings(node.attr, node.lineno)
+            return tuple(text for value in values for text in self.of(value))
         return ()
 
     def _call(self, node: ast.Call) -> tuple[str, ...]:
-        name = dotted(node.func).rpartition(".")[2]
+        called = dotted(node.func)
+        name = called.rpartition(".")[2]
+        name = self._aliases.get(name, name)
         arguments: list[ast.expr] = list(node.args)
         if name == "sorted" and len(arguments) == 1:
             return tuple(sorted(self.of(arguments[0])))
-        if node.keywords:
+        if name in ("list", "next", "iter") and arguments:
+            return self.of(arguments[0])
+        if name == "format" and node.keywords and isinstance(node.func, ast.Attribute):
+            return self._format(node.func.value, arguments, node.keywords)
+        if name in self._returns and (called == name or called.startswith(("self.", "cls."))):
+            return tuple(text for value in self._returns[name] for text in self.of(value))
+        if node.keywords and name not in ("Path", "glob", "as_file", "resolve"):
             return ()
-        if name in ("get", "getenv") and dotted(node.func) in ("os.environ.get", "os.getenv") and arguments:
-            value = os.environ.get((self.of(arguments[0]) or ("",))[0])
-            return self.of(arguments[1]) if value is None and len(arguments) > 1 else (value,) if value else ()
-        if name in ("glob", "iglob") and arguments:
-            base = self.of(node.func.value) if isinstance(node.func, ast.Attribute) else ()
-            patterns = self._all(os.path.join, arguments)
-            return machine.files([os.path.join(*base[:1], pattern) for pattern in patterns])
-        if name in ("get_ext_suffix", "get_config_var") and len(arguments) <= 1:
-            asked = self.of(arguments[0]) if arguments else ("EXT_SUFFIX",)
-            return machine.suffix(asked[0]) if asked else ()
-        if name in ("get_path", "get_python_lib") and len(arguments) <= 1:
-            return machine.directory((self.of(arguments[0]) if arguments else ("purelib",))[0])
-        if name == "get_data_files_path" and not arguments:
-            return (os.path.dirname(self._file),)
-        if name == "resource_filename" and len(arguments) == 2 and dotted(arguments[0]) == "__name__":
-            return tuple(os.path.join(os.path.dirname(self._file), text) for text in self.of(arguments[1]))
-        if name in ("getcwd", "cwd") and not arguments:
-            return (os.getcwd(),)
-        if name == "get_path_to_datafile":  # tf.resource_loader: below the directory of the calling file
-            here = os.path.dirname(self._file)
-            return tuple(os.path.join(here, text) for text in self._all(os.path.join, arguments))
+        if name in ("resource_filename", "files", "path") and arguments and not isinstance(node.func, ast.Call):
+            return self._resource(name, arguments)
+        if name == "join" and isinstance(node.func, ast.Attribute) and "path" not in called and len(arguments) == 1:
+            return self._joined(node.func.value, arguments[0])
+        told = self._here(node, called, name, arguments)
+        if told is not None:
+            return told
         if isinstance(node.func, ast.Attribute) and name in _METHODS and self.of(node.func.value):
             return self._all(_METHODS[name], [node.func.value, *arguments])
         function = _FUNCTIONS.get(name)
         return self._all(function, arguments) if function is not None and arguments else ()
+
+    def _here(self, node: ast.Call, called: str, name: str, arguments: list[ast.expr]) -> tuple[str, ...] | None:
+        """What this machine and the script's own place tell; None of any other call."""
+        here = os.path.dirname(self._file)
+        if called in ("os.environ.get", "os.getenv", "environ.get", "getenv") and arguments:
+            value = os.environ.get((self.of(arguments[0]) or ("",))[0])
+            return self.of(arguments[1]) if value is None and len(arguments) > 1 else (value,) if value else ()
+        if name in ("glob", "iglob", "rglob") and arguments:
+            base = self.of(node.func.value) if isinstance(node.func, ast.Attribute) else ()
+            patterns = self._all(os.path.join, arguments[:1])
+            return machine.files([os.path.join(*base[:1], pattern) for pattern in patterns])
+        if name in ("get_ext_suffix", "get_config_var") and len(arguments) <= 1:
+            asked = self.of(arguments[0]) if arguments else ("EXT_SUFFIX",)
+            return machine.suffix(asked[0]) if asked else ()
+        if name == "find_library" and len(arguments) == 1:
+            return tuple(text for one in self.of(arguments[0]) for text in machine.linked(one))
+        if name in ("get_path", "get_python_lib") and len(arguments) <= 1:
+            return machine.directory((self.of(arguments[0]) if arguments else ("purelib",))[0])
+        if name in ("get_data_files_path", "getsourcefile", "getfile"):
+            return (here,) if name == "get_data_files_path" else (self._file,)
+        if name in ("getcwd", "cwd") and not arguments:
+            return (os.getcwd(),)
+        if called.endswith("Path.home"):
+            return (os.path.expanduser("~"),)
+        if name == "get_path_to_datafile":  # tf.resource_loader: below the directory of the calling file
+            return tuple(os.path.join(here, text) for text in self._all(os.path.join, arguments))
+        return None
+
+    def _format(self, template: ast.expr, args: list[ast.expr], words: list[ast.keyword]) -> tuple[str, ...]:
+        """``"{where}/{0}.so".format("x", where=HERE)``."""
+        names = [word.arg or "" for word in words]
+
+        def fill(text: str, *values: str) -> str:
+            return text.format(*values[: len(args)], **dict(zip(names, values[len(args) :])))
+
+        return self._all(fill, [template, *args, *(word.value for word in words)])
+
+    def _joined(self, separator: ast.expr, parts: ast.expr) -> tuple[str, ...]:
+        """``"/".join([…])``."""
+        if not isinstance(parts, (ast.List, ast.Tuple)):
+            return ()
+        return self._all(lambda between, *texts: between.join(texts), [separator, *parts.elts])
+
+    def _resource(self, name: str, arguments: list[ast.expr]) -> tuple[str, ...]:
+        """A file of a package: ``pkg_resources.resource_filename``, ``importlib.resources.files`` and ``path``."""
+        if dotted(arguments[0]) in ("__name__", "__package__") or dotted(arguments[0]).endswith(".__name__"):
+            tops: tuple[str, ...] = (os.path.dirname(self._file),)
+        else:
+            packages = self.of(arguments[0]) or tuple(filter(None, [self._modules.get(dotted(arguments[0]), "")]))
+            tops = tuple(top for one in packages for top in machine.package_directory(one, self._file))
+        if name == "files":
+            return tops
+        return tuple(os.path.join(top, text) for top in tops for text in self.of(arguments[1])) if arguments[1:] else ()
+
+
+def _number(node: ast.AST) -> int | None:
+    """The whole number that an index is, with its sign."""
+    if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.USub):
+        inner = _number(node.operand)
+        return None if inner is None else -inner
+    value = getattr(node, "n", None) if type(node).__name__ == "Num" else getattr(node, "value", None)
+    return value if type(value) is int else None

@@ -19,6 +19,13 @@ _SECONDS = 1.0
 _MAX_PLACES = 50
 
 
+def explain(wanted: str, symptom: Symptom) -> Diagnosis | None:
+    """Why the import system passes over what lies where ``wanted`` is looked for; None where nothing of it is there."""
+    directory, name = os.path.split(wanted)
+    others = other_builds(directory, name.partition(".")[0])
+    return _built_for_another(directory, name, others, symptom) if others else None
+
+
 def diagnose(module: str, symptom: Symptom) -> Diagnosis | None:
     """Why ``module`` was not found, where a file or a build file tells; None where it is simply not installed."""
     from dlrepair.search import names
@@ -26,7 +33,7 @@ def diagnose(module: str, symptom: Symptom) -> Diagnosis | None:
     leaf = module.rpartition(".")[2]
     suffix = names.extension_suffixes()[0]
     for directory in _places(module):
-        others = _other_builds(directory, leaf)
+        others = other_builds(directory, leaf)
         if others:
             return _built_for_another(directory, leaf + suffix, others, symptom)
     for directory in _places(module):
@@ -51,7 +58,7 @@ def _places(module: str) -> list[str]:
     return [one for one in found if os.path.isdir(one)]
 
 
-def _other_builds(directory: str, leaf: str) -> list[str]:
+def other_builds(directory: str, leaf: str) -> list[str]:
     """File names of the same extension module under tags that this interpreter does not look for."""
     from dlrepair.search import names
 

@@ -13,7 +13,7 @@ import time
 import pytest
 from interpreters import bare_env
 
-from dlrepair.cli import loadsites, main, output, parser
+from dlrepair.cli import main, output, parser
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 NAMES = [module.NAME for module in parser.COMMANDS]
@@ -311,102 +311,6 @@ def test_commands_import_little() -> None:
     loaded = set(done.stdout.decode().split())
     assert not loaded & {"json", "psutil", "elftools", "watchdog", "subprocess"}
     assert not loaded & {"dlrepair.api", "dlrepair.engine", "dlrepair.hooks", "dlrepair.installer"}
-
-
-def test_load_sites(tmp_path: object) -> None:
-    script = os.path.join(str(tmp_path), "train.py")
-    lines = [
-        "import ctypes, os, tensorflow as tf, numpy as np",
-        "from pathlib import Path",
-        "HERE = os.path.dirname(os.path.abspath(__file__))",
-        "a = ctypes.CDLL('./one.so')",
-        "b = tf.load_op_library(os.path.join(HERE, 'ops', 'two.so'))",
-        "c = ctypes.cdll.LoadLibrary(str(Path(__file__).resolve().parent / 'three.so'))",
-        "d = np.ctypeslib.load_library('four', HERE)",
-        "e = ctypes.CDLL(None)",
-        "f = ctypes.CDLL(input())",
-        "twice = 'x.so'",
-        "twice = 'y.so'",
-        "g = ctypes.CDLL(twice)",
-    ]
-    with open(script, "w") as handle:
-        handle.write("\n".join(lines))
-    here = os.path.realpath(str(tmp_path))
-    found = [(site.requested, site.loader, site.line) for site in loadsites.find(os.path.join(here, "train.py"))]
-    assert found == [
-        ("./one.so", "ctypes", 4),
-        (os.path.join(here, "ops", "two.so"), "tensorflow", 5),
-        (os.path.join(here, "three.so"), "ctypes", 6),
-        (os.path.join(here, "four.so"), "ctypes", 7),
-    ]
-
-
-FORMS = [
-    "tf.load_op_library(resource_loader.get_path_to_datafile('one.so'))",
-    "tf.load_op_library(resource_loader.get_path_to_datafile(os.path.join('sub', 'one.so')))",
-    "tf.load_op_library('%s/build/{}.so'.format(NAME) % HERE)",
-    "tf.load_op_library(HERE + '/build/%s.so' % NAME)",
-    "tf.load_op_library(f'{HERE}/build/{NAME}.so')",
-    "ctypes.CDLL(name=HERE + '/one.so')",
-    "tf.load_op_library(library_filename=HERE + '/one.so')",
-    "ctypes.CDLL(Path(__file__).resolve().parent.joinpath('one.so').as_posix())",
-    "ctypes.CDLL(Path(__file__).with_name('one.so'))",
-    "ctypes.CDLL(os.path.join(HERE, *['x', 'one.so']))",
-    "ctypes.CDLL(self.PATH)",
-    "ctypes.CDLL(HERE + os.sep + NAME + sysconfig.get_config_var('EXT_SUFFIX'))",
-    "ctypes.CDLL(HERE + '/op' + importlib.machinery.EXTENSION_SUFFIXES[0])",
-    "ctypes.CDLL('a.dll' if os.name == 'nt' else './a.so')",
-    "ctypes.CDLL(os.environ.get('NO_SUCH_VARIABLE', '/opt/b.so'))",
-    "ctypes.CDLL(os.environ['HOME'] + '/c.so')",
-    "ctypes.CDLL(['d.so', 'e.so'][1])",
-    "ctypes.CDLL('lib{}.txt'.format(NAME).replace('.txt', '.so'))",
-    "ctypes.CDLL(sorted(glob.glob(os.path.join(HERE, 'tr*.py')))[0])",
-    "[ctypes.CDLL(file) for file in glob.glob(HERE + '/*.py')]",
-    "def load(lib):\n    ctypes.CDLL(os.path.join(HERE, lib))\nload('f.so')\nload(lib='g.so')",
-    "if sys.platform.startswith('win'):\n    ctypes.CDLL('h.dll')\nelse:\n    ctypes.CDLL('h.so')",
-    "if platform.system().lower() == 'darwin':\n    N = 'i.dylib'\nelse:\n    N = 'i.so'\nctypes.CDLL(N)",
-    "ctypes.CDLL(os.path.join(os.path.dirname(psutil.__file__), 'k.so'))",
-    "ctypes.CDLL(os.path.join(elftools.__path__[0], 'l.so'))",
-    "ctypes.CDLL(os.path.join(sysconfig.get_path('purelib'), 'm', 'n.so'))",
-    "P = argparse.ArgumentParser()\nP.add_argument('-o', '--op-lib', default='./j.so')\n"
-    "A = P.parse_args([])\nctypes.CDLL(A.op_lib)",
-]
-
-
-@pytest.mark.parametrize("form", FORMS)
-def test_forms_of_constant_paths_agree_with_python(form, tmp_path):
-    """What the text is read as is what Python makes of it: the call is run with a loader that only notes its path."""
-    head = "import argparse, elftools, glob, importlib.machinery, os, platform, psutil, sys, sysconfig\n"
-    head += "from pathlib import Path\n"
-    head += "HERE = os.path.dirname(os.path.realpath(__file__))\nNAME = 'op'\n"
-    head += "class Holder:\n    PATH = os.path.join(HERE, 'held.so')\n"
-    script = os.path.join(os.path.realpath(str(tmp_path)), "train.py")
-    with open(script, "w") as handle:
-        handle.write(head + form + "\n")
-    stub = (
-        "import os, sys\nclass Note:\n"
-        "    def __call__(self, library=None, **named): print(os.fspath(library or list(named.values())[0]))\n"
-        "    def __getattr__(self, name): return self\n"
-        "class Data:\n"
-        "    def get_path_to_datafile(self, path): return os.path.join(os.path.dirname(sys.argv[1]), path)\n"
-        "text = open(sys.argv[1]).read()\n"
-        "space = dict(__file__=sys.argv[1], tf=Note(), ctypes=Note(), resource_loader=Data())\n"
-        "space['self'] = type('S', (), {'PATH': os.path.join(os.path.dirname(sys.argv[1]), 'held.so')})\n"
-        "exec(compile(text, sys.argv[1], 'exec'), space)\n"
-    )
-    done = subprocess.run([sys.executable, "-c", stub, script], stdout=subprocess.PIPE, check=True)
-    assert [site.requested for site in loadsites.find(script)] == os.fsdecode(done.stdout).split()
-
-
-def test_what_is_not_constant_is_left_out(tmp_path):
-    script = str(tmp_path / "train.py")
-    lines = ["for name in ('one.so', 'two.so'):", "    ctypes.CDLL(name)", "def load(path):", "    ctypes.CDLL(path)"]
-    lines += ["ctypes.CDLL('%d.so' % 'x')", "ctypes.CDLL('{x}'.format('y'))", "ctypes.CDLL(f'{y}.so')", "p = q = 1"]
-    with open(script, "w") as handle:
-        handle.write("\n".join(lines) + "\n")
-    sites, untold = loadsites.survey(script)
-    assert [site.requested for site in sites] == ["one.so", "two.so"]
-    assert untold == [4, 5, 6, 7]
 
 
 @pytest.mark.parametrize(
