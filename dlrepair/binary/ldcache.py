@@ -65,6 +65,19 @@ class LdCache:
             known = self._known[name] = self._find(name.encode("utf-8", "surrogateescape") + b"\0")
         return known
 
+    def names(self, start: str) -> list[str]:
+        """Return the names that begin with ``start``, in the cache's order."""
+        found: dict[str, None] = {}
+        for _kind, key, _value, _osversion, _hwcap in struct.iter_unpack("=iIIIQ", self._table):
+            try:
+                name = _string(self._raw, self._start + key)
+            except ValueError:
+                self.problem = "damaged"
+                continue
+            if name.startswith(start):
+                found[name] = None
+        return list(found)
+
     def _find(self, name: bytes) -> list[tuple[int, str, str]]:
         """The entries whose key is ``name``: ldconfig lets a key be the end of a longer string."""
         offsets = set()

@@ -122,8 +122,8 @@ def linked(name: str) -> tuple[str, ...]:
     if not sys.platform.startswith("linux") or not name or "/" in name:
         return ()
     cache = ldcache.load_cache()
-    for entry in cache.entries if cache is not None else ():
-        if entry.startswith("lib{}.".format(name)) and cache is not None and cache.lookup(entry, ()):
+    for entry in cache.names("lib{}.".format(name)) if cache is not None else ():
+        if cache is not None and cache.lookup(entry, ()):
             return (entry,)
     multiarch = sysconfig.get_config_var("MULTIARCH") or ""
     places = [os.path.join(top, inner) for top in ("/usr/local/lib", "/lib", "/usr/lib") for inner in ("", multiarch)]
