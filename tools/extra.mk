@@ -66,3 +66,8 @@ stress-index: $(MAIN)
 
 bench-starts: $(MAIN)
 	$(MAIN) benchmarks/starts.py --output docs/reference/benchmarks-starts.md
+
+#   make test-cpython      CPython's own tests without the hook and with it: docs/reference/cpython-tests.md
+.PHONY: test-cpython
+test-cpython: $(MAIN)
+	$(PYTHON) tools/cpython_suite.py --output docs/reference/cpython-tests.md

@@ -78,12 +78,14 @@ class Prepared:
         wants = recipe.links_tensorflow or scan.uses_tensorflow
         if wants and self.tensorflow is None:
             self.tensorflow = toolchain.find_tensorflow()
-        if self.chain is None or (wants and self.chain.tensorflow is None):
-            cuda = recipe.cuda or bool(recipe.cuda_sources)
-            self.chain = toolchain.find(self.tensorflow if wants else None, cuda)
-            for note in self.chain.notes:
+        cuda = recipe.cuda or bool(recipe.cuda_sources)
+        only_c = not (wants or cuda) and all(one.endswith(".c") for one in recipe.sources)
+        chain = self.chain
+        if chain is None or (wants and chain.tensorflow is None) or (chain.compiler.only_c and not only_c):
+            self.chain = chain = toolchain.find(self.tensorflow if wants else None, cuda, only_c)
+            for note in chain.notes:
                 self.note(note)
-        return Part(recipe, scan, self.chain if wants else parts.without_tensorflow(self.chain))
+        return Part(recipe, scan, chain if wants else parts.without_tensorflow(chain))
 
     def note(self, sentence: str) -> None:
         """Keeps a sentence for the answer, once."""

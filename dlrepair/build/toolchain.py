@@ -173,11 +173,11 @@ def _signature(path: str) -> str:
 # --- compilers ------------------------------------------------------------------------------------------------------
 
 
-def find(tensorflow: TensorFlow | None, cuda_wanted: bool = False) -> Toolchain:
-    """Everything to build with. Raises ``NoToolchain`` where there is no C++ compiler."""
+def find(tensorflow: TensorFlow | None, cuda_wanted: bool = False, only_c: bool = False) -> Toolchain:
+    """Everything to build with. Raises ``NoToolchain`` where there is no compiler for C++, or with ``only_c`` for C."""
     from dlrepair.model.toolchain import Toolchain
 
-    compiler = find_compiler()
+    compiler = find_c_compiler() if only_c else find_compiler()
     notes: list[str] = []
     nvcc, home = None, ""
     if cuda_wanted:
@@ -188,11 +188,32 @@ def find(tensorflow: TensorFlow | None, cuda_wanted: bool = False) -> Toolchain:
 def find_compiler() -> Compiler:
     """``CXX`` where it is set, else the newest g++ on ``PATH``, else clang++ or c++. Raises ``NoToolchain``."""
     named = os.environ.get("CXX", "").strip()
+    return _named(named, "CXX") if named else _newest(_CXX_NAMES, "C++", "apt-get install g++")
+
+
+def find_c_compiler() -> Compiler:
+    """``CC`` where it is set, else what ``find_compiler`` finds, else the newest gcc, clang or cc that is on ``PATH``.
+
+    Raises ``NoToolchain``.
+    """
+    from dlrepair.model.records import replace
+
+    named = os.environ.get("CC", "").strip()
     if named:
-        return _named(named)
+        return replace(_named(named, "CC"), only_c=True)
+    try:
+        return find_compiler()
+    except NoToolchain:
+        if os.environ.get("CXX", "").strip():
+            raise
+    return replace(_newest(_CC_NAMES, "C", "apt-get install gcc libc6-dev"), only_c=True)
+
+
+def _newest(names: str, language: str, help: str) -> Compiler:
+    """The best of the compilers on ``PATH``: by family, then by version."""
     found: list[tuple[tuple[int, int], Compiler]] = []
     problems: list[str] = []
-    for rank, path in _on_path():
+    for rank, path in _on_path(names):
         clause = trust.check(path)
         if clause is not None:
             problems.append(clause)
@@ -205,11 +226,11 @@ def find_compiler() -> Compiler:
         found.append(((rank, compiler.major), compiler))
     if not found:
         more = ": " + problems[0] if problems else ""
-        raise NoToolchain("no-compiler", "no C++ compiler was found on PATH" + more, "apt-get install g++")
+        raise NoToolchain("no-compiler", "no {} compiler was found on PATH{}".format(language, more), help)
     return max(found, key=lambda pair: pair[0])[1]
 
 
-def _named(words: str) -> Compiler:
+def _named(words: str, variable: str) -> Compiler:
     import shlex
 
     try:
@@ -218,10 +239,11 @@ def _named(words: str) -> Compiler:
         argv = []
     path = which(argv[0]) if argv else ""
     if not path:
-        raise NoToolchain("no-compiler", "CXX is {!r}, and there is no such program".format(words), "unset CXX")
+        what = "{} is {!r}, and there is no such program".format(variable, words)
+        raise NoToolchain("no-compiler", what, "unset " + variable)
     clause = trust.check(path)
     if clause is not None:
-        raise NoToolchain("untrusted", "CXX is {!r}: {}".format(words, clause), "unset CXX")
+        raise NoToolchain("untrusted", "{} is {!r}: {}".format(variable, words, clause), "unset " + variable)
     return identify((path, *argv[1:]))
 
 
@@ -237,23 +259,28 @@ def which(name: str) -> str:
     return ""
 
 
-def _on_path() -> list[tuple[int, str]]:
-    """(rank, path) of C++ compilers, each file once: g++ before clang++ before whatever c++ is.
+#: names of compilers, by family
+_CXX_NAMES = r"(?:(?P<gcc>g\+\+)|(?P<clang>clang\+\+)|(?P<other>c\+\+))"
+_CC_NAMES = r"(?:(?P<gcc>gcc)|(?P<clang>clang)|(?P<other>cc))"
+
+
+def _on_path(names: str) -> list[tuple[int, str]]:
+    """(rank, path) of compilers, each file once: g++ before clang++ before whatever c++ is.
 
     TensorFlow's own builds up to 2.15 are g++'s; g++ compiles against the later ones, which are clang's, as well.
     """
     import re
 
-    known = re.compile(r"^(?:[\w.]+-)*(?:(?P<gcc>g\+\+)|(?P<clang>clang\+\+)|(?P<other>c\+\+))(?:-\d+(?:\.\d+)*)?$")
+    known = re.compile(r"^(?:[\w.]+-)*{}(?:-\d+(?:\.\d+)*)?$".format(names))
     found: dict[str, tuple[int, str]] = {}
     for place in os.environ.get("PATH", os.defpath).split(os.pathsep):
         if not os.path.isabs(place):
             continue
         try:
-            names = os.listdir(place)
+            entries = os.listdir(place)
         except OSError:
             continue
-        for name in sorted(names, key=len):
+        for name in sorted(entries, key=len):
             match = known.match(name)
             if match is None or "mingw" in name or not _is_native(name):
                 continue
@@ -274,7 +301,7 @@ def _is_native(name: str) -> bool:
 
 def _prefix(name: str) -> str:
     """``x86_64-linux-gnu-`` of ``x86_64-linux-gnu-g++-12``; "" where there is none."""
-    for stem in ("clang++", "g++", "c++"):
+    for stem in ("clang", "g++", "gcc", "c++", "cc"):
         head, found, _ = name.partition(stem)
         if found:
             return head

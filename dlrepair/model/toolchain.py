@@ -34,6 +34,7 @@ class Compiler:
     version: str  #: first line of ``--version``
     family: str  #: ``gcc``, ``clang``, ``nvcc`` or ``other``
     major: int = 0
+    only_c: bool = False  #: whether it may have no C++ library to link with, nor a C++ front end
 
 
 @dataclass(frozen=True)

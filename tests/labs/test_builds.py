@@ -222,6 +222,33 @@ def test_no_compiler_at_all(project: Project, tmp_path: object) -> None:
     failed(project, "no-compiler", "no C++ compiler was found on PATH")
 
 
+def programs_without(folder: str, left_out: str) -> str:
+    """A directory with every program of gcc's but those whose names match."""
+    os.makedirs(folder)
+    for name in ("gcc", "g++", "cc", "as", "ld"):
+        found = which(name)
+        if found and name not in left_out.split():
+            os.symlink(os.path.realpath(found), os.path.join(folder, name))
+    return folder
+
+
+def test_a_c_library_needs_no_cxx_compiler(project: Project, tmp_path: object) -> None:
+    os.remove(os.path.join(project.folder, "plain.cc"))
+    project.write("plain.c", "int answer(void) { return 42; }\n")
+    project.env["PATH"] = programs_without(os.path.join(str(tmp_path), "bin"), "g++")
+    built = project.build("plain.c")
+    assert built.ok and answer_of(built.result["path"]) == 42, built.result
+    project.env["CC"] = "/nowhere/cc"
+    project.write("plain.c", "int answer(void) { return 43; }\n")
+    refused = project.build("plain.c")
+    assert (refused.reason, "CC is '/nowhere/cc'" in str(refused.result)) == ("no-compiler", True), refused.result
+
+
+def test_a_cxx_library_needs_one(project: Project, tmp_path: object) -> None:
+    project.env["PATH"] = programs_without(os.path.join(str(tmp_path), "bin"), "g++")
+    failed(project, "no-compiler", "no C++ compiler was found on PATH")
+
+
 def test_a_compiler_that_others_can_write(project: Project, tmp_path: object) -> None:
     project.env["CXX"] = script(tmp_path, 'exec g++ "$@"')
     os.chmod(project.env["CXX"], 0o777)
