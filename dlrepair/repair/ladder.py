@@ -67,6 +67,9 @@ def _advice(context: Context) -> str:
             decided = "distrust" in verdict.detail  # by the user, who knows
             if verdict.reason.startswith("untrusted") and not decided and not _is_sticky(folder):
                 return "dlrepair trust {}".format(quote(folder))
+        for _, verdict in context.verdicts:
+            if verdict.reason == "twin" and "twins" in verdict.detail:
+                return "Run it with DLREPAIR_TWINS=accept to load {} instead.".format(quote(verdict.path))
     return context.diagnosis.next_step
 
 

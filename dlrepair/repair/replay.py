@@ -34,6 +34,8 @@ FRAMES = 64
 MAX_INPUTS = 200
 #: why the last replay was given up, for the journal
 refusal = ""
+#: in the name of a build for another device or purpose, or of what it stands for
+TWINS = ("_cpu", "_gpu", "_cuda", "_server", "_debug")
 #: kinds of steps that open something; what the others make is named by these
 REPLAYED = ("load", "preload", "promote")
 
@@ -186,11 +188,22 @@ def _find_change(
             return clause
         if settings.exclude and _is_excluded(path, settings):
             return "the setting exclude names {}".format(path)
+        if settings.twins != "accept" and _is_twin(path, record["target"]):
+            return "{} is another build, and the setting twins no longer allows it".format(path)
         if "/objects/" in path and not _is_whole(path):
             return "{} is damaged".format(path)
     if record.get("opened", "") != _opened(ask):
         return "other op libraries have been opened before it"
     return surroundings.find_change(record)
+
+
+def _is_twin(path: str, target: str) -> bool:
+    name, wanted = os.path.basename(path), os.path.basename(target)
+    if name == wanted or not any(mark in name or mark in wanted for mark in TWINS):
+        return False
+    from dlrepair.search import names
+
+    return names.Names(wanted, "ctypes").table.get(name, "").startswith("twin")
 
 
 def _is_excluded(path: str, settings: Settings) -> bool:

@@ -76,7 +76,11 @@ def plan(context: Context) -> Iterator[Plan]:
         path = context.opened_as(candidate.path)
         steps = tuple(Step("preload", each) for each in verdict.preload) + (Step("load", path),)
         summary = "loaded {} instead".format(_named(path, verdict, context)) + words.rivals(context, (verdict.path,))
-        yield Plan(KIND, steps, "{} {} ({})".format(path, verdict.reason, candidate.source), summary)
+        why = "{} {} ({})".format(path, verdict.reason, candidate.source)
+        if "twin" in candidate.rule:
+            summary += ", another build, as the setting twins allows"
+            why += ', by consent: twins = "accept"'
+        yield Plan(KIND, steps, why, summary)
 
 
 def _named(path: str, verdict: Verdict, context: Context) -> str:

@@ -171,7 +171,7 @@ def ladder(directory: str, names: Names) -> list[tuple[str, str]]:
     for name in entries:
         if name.startswith(names.stem) and name not in names.table:
             rule = names.match(name)
-            if rule is not None and "affix" not in rule:
+            if rule is not None and "affix" not in rule and "twin" not in rule:
                 found.append((os.path.join(directory, name), rule))
     return sorted(found)
 

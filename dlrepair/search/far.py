@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 
 from dlrepair.search import environment
+from dlrepair.search import names as naming
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -82,7 +83,7 @@ def in_other_environments(far: Far) -> Iterator[Found]:
             for path, rule, source, _ in environment.in_site(
                 site, far.names, far.reader, far.requested, "other-environment"
             ):
-                if "affix" not in rule and "underscore" not in rule:
+                if naming.is_plain(rule):
                     yield path, rule, source, step
     if passed:
         many = " and {} more".format(len(passed) - 1) if len(passed) > 1 else ""
@@ -108,7 +109,7 @@ def in_tool_caches(far: Far) -> Iterator[Found]:
         if far.reader.expired():
             return
         for path, rule, source, _ in environment.in_site(wheel, far.names, far.reader, far.requested, "tool-cache"):
-            if "affix" not in rule and "underscore" not in rule:
+            if naming.is_plain(rule):
                 yield path, rule, source, 12
 
 

@@ -3,7 +3,7 @@
 Names only propose: ``vet`` decides from the file. The rules and their order come from a survey of
 distinct names in real call sites and build recipes. A token of a TensorFlow version or a hash is part
 of the stem, so only an equal one matches; ``_cpu``, ``_gpu`` and ``_cuda`` twins change device or
-numerics and are never proposed.
+numerics: they are proposed, and taken where the setting ``twins`` consents.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ COSTS = {
     "python-tag": 14,
     "soname": 8,
     "content": 30,
+    "twin": 40,
 }
 
 #: Two deviations at most: a name changed in three places belongs to another library.
@@ -33,6 +34,8 @@ MAX_CHANGES = 2
 
 #: Words, and beginnings of words that end in a number, that tell builds of one library apart: device, release.
 _BUILDS = frozenset(("cpu", "gpu", "cuda", "nocuda", "nogpu", "rocm", "hip", "mps", "tpu", "server", "debug", "dbg"))
+#: of these, the ones that a name gets or loses: builds for another device or purpose
+_TWINS = ("cpu", "gpu", "cuda", "server", "debug")
 _NUMBERED = ("", "cu", "cuda", "cudnn", "rocm", "sm", "py", "cp", "tf", "v", "avx", "sse")
 
 #: Words that say nothing about a library by themselves: a stem is never cut down to one of them.
@@ -121,6 +124,10 @@ def variants(name: str, loader: str, role: str = "substitute", exact: bool = Fal
             if len([step for step in steps if step != "platform-suffix"]) <= MAX_CHANGES:
                 pairs.append((sum(COSTS[step] for step in steps), changed + ending, "+".join(steps) or "exact"))
     pairs.sort(key=lambda pair: pair[0])
+    pairs += [
+        (0, changed + ending, "+".join(("twin", *more)))
+        for changed in _twins(stem) for ending, more in _endings(tag, extension, version)[:1]
+    ]  # fmt: skip
     for _, changed, rule in pairs:
         found.setdefault(changed, rule)
     return list(found.items())
@@ -173,6 +180,20 @@ def _stems(stem: str) -> list[tuple[str, tuple[str, ...]]]:
     return pairs
 
 
+def _twins(stem: str) -> list[str]:
+    """Return the stems of the same library's builds for other devices and purposes."""
+    affix = next((one for one in sorted(AFFIXES, key=len, reverse=True) if stem.endswith(one)), "")
+    head = stem[: -len(affix)] if affix else stem
+    found = []
+    for whole, tail in {stem: "", head: affix}.items():
+        own = next((mark for mark in _TWINS if whole.endswith("_" + mark)), "")
+        bare = whole[: -len(own) - 1] if own else whole
+        if _says_something(bare):
+            found += [bare + tail] if own else []
+            found += [bare + "_" + mark + tail for mark in _TWINS if mark != own]
+    return found
+
+
 def _says_something(stem: str) -> bool:
     if stem.lower() in _GENERIC or sum(char.isalpha() for char in stem) < 2:
         return False
@@ -183,6 +204,12 @@ def is_twin(one: str, other: str) -> bool:
     """Tell whether two names are one library's, built for two devices, releases or versions, or two hashes' of it."""
     core, marks = _told_apart(one)
     return bool(core) and (core, marks) != _told_apart(other) and core == _told_apart(other)[0]
+
+
+def may_be_taken(one: str, other: str) -> bool:
+    """Tell whether two twins are of one release and version, so that a user's consent to other builds holds of them."""
+    marks = [[mark for mark in _told_apart(name)[1] if mark not in _TWINS] for name in (one, other)]
+    return marks[0] == marks[1]
 
 
 def _told_apart(name: str) -> tuple[list[str], list[str]]:
@@ -201,6 +228,11 @@ def _tells_builds_apart(word: str) -> bool:
     if word in _BUILDS or (head != word and head in _NUMBERED):
         return True
     return len(word) >= 8 and head != "" and not word.strip("0123456789abcdef") and any(one.isdigit() for one in word)
+
+
+def is_plain(rule: str) -> bool:
+    """Tell whether a rule holds far from the program too: what only looks like the wanted name is another's there."""
+    return "affix" not in rule and "underscore" not in rule and "twin" not in rule
 
 
 def cost(rule: str) -> int:
@@ -251,4 +283,4 @@ class Names:
 
     def plain(self) -> list[tuple[str, str]]:
         """Return the (name, rule) pairs that are tried in directories of the system: no affixes."""
-        return [(name, rule) for name, rule in self.table.items() if "affix" not in rule and "underscore" not in rule]
+        return [(name, rule) for name, rule in self.table.items() if is_plain(rule)]

@@ -11,6 +11,7 @@ import os
 import sys
 
 from dlrepair.search import archives, content, reachable, roots, variables, walk
+from dlrepair.search import names as naming
 from dlrepair.search.proposals import DISTANCE, Search
 
 TYPE_CHECKING = False
@@ -272,7 +273,7 @@ def _indexed(search: Search, scanned: bool) -> Iterator[Candidate]:
     found: index.Index = search.index
     soname = wanted.name if wanted.role == "dependency" else ""
     for path, rule, root in (found.find_new if scanned else found.find_known)(search.names, soname):
-        if "affix" in rule or "underscore" in rule:
+        if not naming.is_plain(rule):
             continue
         if wanted.role != "dependency" and prefixes.is_prefix(root) and not prefixes.has_this_python(root):
             continue

@@ -159,9 +159,24 @@ def check_path(vetting: Vetting) -> None:
 
 def check_name(vetting: Vetting) -> None:
     """Reject what was found by its content and bears the wanted name of another device, release or major version."""
+    if vetting.candidate.rule == "content":
+        _refuse_twin(vetting)
+
+
+def check_consent(vetting: Vetting) -> None:
+    """Reject a build for another device that would fit otherwise, unless the user has consented to such."""
+    if "twin" in vetting.candidate.rule:
+        _refuse_twin(vetting)
+
+
+def _refuse_twin(vetting: Vetting) -> None:
     name, wanted = os.path.basename(vetting.path), os.path.basename(vetting.wanted.name)
-    if vetting.candidate.rule == "content" and naming.is_twin(name, wanted):
-        raise Rejected("twin", "{} is another build of {}: it may compute something else".format(name, wanted))
+    if not naming.is_twin(name, wanted):
+        return
+    consent = naming.may_be_taken(name, wanted)
+    if not consent or vetting.settings.twins != "accept":
+        said = "{} is another build of {}: it may compute something else".format(name, wanted)
+        raise Rejected("twin", said + ('; twins = "accept" in the settings takes it' if consent else ""))
 
 
 def is_excluded_path(path: str, settings: Settings) -> bool:
@@ -348,4 +363,5 @@ CHECKS: tuple[Callable[[Vetting], None], ...] = (
     check_symbols,
     check_ops,
     check_closure,
+    check_consent,
 )

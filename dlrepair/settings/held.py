@@ -22,6 +22,7 @@ class Settings:
     rebuild: str
     reexec: str
     cuda_libraries: str  #: which of two copies of NVIDIA's libraries goes first: ``wheel`` or ``system``
+    twins: str  #: whether a build for another device may stand for the wanted one: ``accept`` or ``refuse``
     search_roots: tuple[str, ...]  #: absolute paths
     exclude: tuple[str, ...]  #: absolute paths, and patterns of file or directory names (those without a slash)
     budget_ms: int  #: search time of one failing load, milliseconds

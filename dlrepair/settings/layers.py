@@ -18,6 +18,7 @@ CHOICES = {
     "rebuild": ("auto", "never"),
     "reexec": ("auto", "never"),
     "cuda_libraries": ("wheel", "system"),
+    "twins": ("accept", "refuse"),
     "optional": ("repair", "observe"),
     "verbosity": ("quiet", "line", "full"),
 }
@@ -26,6 +27,7 @@ DEFAULTS: dict[str, Any] = {
     "rebuild": "auto",
     "reexec": "auto",
     "cuda_libraries": "wheel",
+    "twins": "refuse",
     "search_roots": (),
     "exclude": (),
     "budget_ms": 1500,

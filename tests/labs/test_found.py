@@ -396,6 +396,43 @@ def test_never(requested: str, name: str, world: World, hooked: str, shelf: dict
     assert json.dumps(run.events("load-unrepaired")) != "[]", run.story()
 
 
+@pytest.mark.parametrize(
+    ("requested", "name"),
+    [("roi.so", "roi_gpu.so"), ("roi_gpu.so", "roi_cpu.so"), ("roi_cuda.so", "roi.so"), ("roi_op.so", "roi_op_gpu.so"),
+     ("roi_op.so", "roi_gpu_op.so")],
+)  # fmt: skip
+def test_another_build_with_consent(
+    requested: str, name: str, world: World, hooked: str, shelf: dict[str, str]
+) -> None:
+    """Refused by itself, with the command that consents; then loaded, remembered, and refused again without it."""
+    world.write(".git/HEAD", "")
+    right = world.path("build/" + name)
+    put("right", shelf["right"], right, 10)
+    decoys = {}
+    for at, kind in enumerate(("other-machine", "cut", "other-functions", "writable")):
+        path = world.path("lib/{}/{}".format(at, name))
+        put(kind, shelf["right" if kind == "writable" else kind], path, 5)
+        decoys[path] = DECOYS[kind]
+    world.write("train.py", SCRIPT.replace("@NAME@", requested))
+    home = os.path.join(world.top, "home")
+    run = run_script(world, hooked, home)
+    assert run.status == 1, run.story()
+    reasons = {line["path"]: line["reason"] for line in run.events("candidate") if line["verdict"] == "rejected"}
+    assert reasons[right] == "twin" and decoys.items() <= reasons.items(), run.story()
+    assert "DLREPAIR_TWINS=accept" in run.err or "dlrepair trust" in run.err, run.story()
+    os.unlink(path)  # what only trust keeps out is told of first
+    run = run_script(world, hooked, home)
+    assert "help: Run it with DLREPAIR_TWINS=accept to load {} instead.".format(right) in run.err, run.story()
+    for remembered in (False, True):
+        run = run_script(world, hooked, home, DLREPAIR_TWINS="accept")
+        assert (run.status, run.out) == (0, "roi says 44 6\n"), run.story()
+        repaired = run.events("load-repaired")[-1]
+        assert repaired["path"] == right and repaired.get("remembered", False) == remembered, run.story()
+        assert "another build, as the setting twins allows" in run.err, run.story()
+    run = run_script(world, hooked, home)
+    assert run.status == 1 and "OSError" in run.err, run.story()
+
+
 @pytest.mark.parametrize(("requested", "name"), NEVER)
 def test_never_by_content(requested: str, name: str, world: World, hooked: str, shelf: dict[str, str]) -> None:
     """It holds all that the caller asks for, and still is what its name says: another device's, another release's."""

@@ -65,12 +65,6 @@ def test_a_name_that_may_stand_for_another(wanted: str, found: str, rule: str) -
     [
         ("libfoo.so.1", "libfoo.so.2"),
         ("libfoo.so.1", "libfoo.so.10"),
-        ("sliced_argmax.so", "sliced_argmax_cpu.so"),
-        ("sliced_argmax_gpu.so", "sliced_argmax.so"),
-        ("sliced_argmax_gpu.so", "sliced_argmax_cpu.so"),
-        ("foo_cuda.so", "foo.so"),
-        ("foo_server.so", "foo.so"),
-        ("foo_debug.so", "foo.so"),
         ("libdali_tf_1_15.so", "libdali_tf_2_4.so"),
         ("secure_random_tf_1.13.1.so", "secure_random_tf_1.15.0.so"),
         ("secure_random_tf_1.13.1.so", "secure_random.so"),
@@ -140,6 +134,39 @@ def test_hostile_names_are_only_names(name: str) -> None:
     own = names.Names(name, "tensorflow")
     assert own.match(name) == "exact"
     assert own.match("other.so") is None
+
+
+@pytest.mark.parametrize(
+    ("wanted", "found"),
+    [
+        ("sliced_argmax.so", "sliced_argmax_cpu.so"),
+        ("sliced_argmax_gpu.so", "sliced_argmax.so"),
+        ("sliced_argmax_gpu.so", "sliced_argmax_cpu.so"),
+        ("foo_cuda.so", "foo.so"),
+        ("foo_server.so", "foo.so"),
+        ("foo_debug.so", "foo.so"),
+        ("foo_op.so", "foo_op_gpu.so"),
+        ("foo_op.so", "foo_gpu_op.so"),
+        ("foo_gpu_op.so", "foo_op.so"),
+    ],
+)
+def test_another_build_is_proposed_last_and_as_such(wanted: str, found: str) -> None:
+    rule = names.Names(wanted, "ctypes").match(found)
+    assert rule == "twin"
+    assert not names.is_plain(rule)
+    assert names.cost(rule) > names.cost("affix+lib-prefix")
+    assert names.is_twin(wanted, found) and names.may_be_taken(wanted, found)
+    assert names.Names(wanted, "import").match(found) is None
+    assert names.Names(wanted, "ctypes", exact=True).match(found) is None
+    assert names.Names(wanted, "ctypes", "dependency").match(found) is None
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [("roi.so", "roi_tf2.4.so"), ("roi_cu113.so", "roi_cu118.so"), ("libroi.so.3", "libroi.so.4")],
+)
+def test_consent_to_other_builds_holds_of_one_release(one: str, other: str) -> None:
+    assert names.is_twin(one, other) and not names.may_be_taken(one, other)
 
 
 @pytest.mark.parametrize(

@@ -32,8 +32,9 @@ def config(text):
 def test_defaults(start):
     found = settings.load(start)
     assert {key: getattr(found, key) for key in settings.KEYS} == {
-        "mode": "repair", "rebuild": "auto", "reexec": "auto", "cuda_libraries": "wheel", "search_roots": (),
-        "exclude": (), "budget_ms": 1500, "optional": "observe", "verbosity": "line", "store": "", "shared_store": "",
+        "mode": "repair", "rebuild": "auto", "reexec": "auto", "cuda_libraries": "wheel", "twins": "refuse",
+        "search_roots": (), "exclude": (), "budget_ms": 1500, "optional": "observe", "verbosity": "line",
+        "store": "", "shared_store": "",
     }  # fmt: skip
     assert found.problems == () and found.project_root == "" and found.files == ()
     assert set(found.provenance.values()) == {"default"} and set(found.provenance) == set(settings.KEYS)
@@ -57,7 +58,7 @@ def test_each_layer_outranks_the_one_before(start, monkeypatch):
         "rebuild": "config " + path,
         "reexec": "project " + project,
         "search_roots": "default", "exclude": "default", "optional": "default", "store": "default",
-        "cuda_libraries": "default", "shared_store": "default",
+        "cuda_libraries": "default", "twins": "default", "shared_store": "default",
     }  # fmt: skip
     assert found.problems == ()
     assert found.files == (path, project)

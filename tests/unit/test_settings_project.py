@@ -38,6 +38,7 @@ def load(root, **given):
         ("reexec", '"never"', "never"),
         ("optional", '"observe"', "observe"),
         ("cuda_libraries", '"system"', "system"),
+        ("twins", '"accept"', "accept"),
         ("verbosity", '"full"', "full"),
         ("verbosity", '"quiet"', "quiet"),
         ("budget_ms", "10", 10),
