@@ -227,6 +227,11 @@ class StillView:
         _still = None
 
 
+def is_still() -> bool:
+    """Whether this is inside a ``StillView``."""
+    return _still is not None
+
+
 def read_facts(path: str) -> FileFacts:
     """What lies at ``path``; every path and every content has an answer (``FileFacts.kind``).
 

@@ -222,26 +222,24 @@ class ProcessView:
 
     def add(self, path: str, names: Sequence[str] = ()) -> None:
         """Note that ``path`` is loaded, under its SONAME, its path and ``names``."""
-        from dlrepair.binary.elf import read_facts
+        from dlrepair.binary.linknames import read_names
 
-        facts = read_facts(path)
+        file, soname, _ = read_names(path)
         self.loaded.append(path)
-        soname = facts.elf.soname if facts.elf is not None else None
         for name in (path, *((soname,) if soname else ()), *names):
             self.by_name.setdefault(name, path)
-        if facts.signature is not None:
-            self.by_file.setdefault(facts.signature[:2], path)
+        if file is not None:
+            self.by_file.setdefault(file, path)
 
     def name_by_need(self) -> None:
         """Add the names by which loaded objects need one another: ld.so keeps them beside the SONAME."""
-        from dlrepair.binary.elf import read_facts
+        from dlrepair.binary.linknames import read_names
 
         leaves: dict[str, str] = {}
         for path in self.loaded:
             leaves.setdefault(os.path.basename(path), path)
         for path in (self.main, *self.loaded):
-            facts = read_facts(path).elf if path else None
-            for name in facts.needed if facts is not None else ():
+            for name in read_names(path)[2] if path else ():
                 if name not in self.by_name and name in leaves:
                     self.by_name[name] = leaves[name]
 
@@ -251,13 +249,12 @@ class ProcessView:
 
     def program_closure(self) -> tuple[str, ...]:
         """The program and everything that its DT_NEEDED entries lead to: always in the global scope."""
-        from dlrepair.binary.elf import read_facts
+        from dlrepair.binary.linknames import read_names
 
         found = {self.main: None} if self.main else {}  # type: dict[str, None]
         queue = list(found)
         for path in queue:
-            facts = read_facts(path).elf
-            for name in facts.needed if facts is not None else ():
+            for name in read_names(path)[2]:
                 provider = self.by_name.get(name)
                 if provider is not None and provider not in found:
                     found[provider] = None

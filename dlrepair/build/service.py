@@ -10,7 +10,7 @@ import os
 import time
 
 from dlrepair import store
-from dlrepair.build import compiler, lock, toolchain
+from dlrepair.build import answers, compiler, lock, toolchain
 from dlrepair.build.parts import BuildFailed, Changed, Watcher, signature
 from dlrepair.build.prepared import Prepared
 from dlrepair.store import builds
@@ -48,16 +48,18 @@ def build(
     watcher: Any = None,
     last: Last | None = None,
     exact: bool = True,
+    wanted: str = "",
 ) -> BuildResult:
     """The library that ``recipe`` makes, for the TensorFlow of this process or environment, in the store.
 
     ``script``: main file of the program, whose owner is trusted too. ``shared``: the shared store's directory.
     ``fresh``: try again what did not compile before. ``emit``: takes the journal's ``build-started`` and
     ``build-finished``. ``watcher``: like ``Watcher``. ``last``: is told of what was built; without ``exact`` its
-    library is the answer, with the reason ``LINES_MOVED``, where only line numbers are to be compiled. Never raises
+    library is the answer, with the reason ``LINES_MOVED``, where only line numbers are to be compiled. ``wanted``: the
+    path that it is built for: the next load of it finds the library without its recipe (``answers``). Never raises
     but for what interrupts (KeyboardInterrupt): then nothing is left behind.
     """
-    one = _Build(Prepared(recipe, script, emit), shared, fresh, watcher or Watcher(), last)
+    one = _Build(Prepared(recipe, script, emit), shared, fresh, watcher or Watcher(), last, wanted)
     return one.run(exact)
 
 
@@ -80,12 +82,14 @@ def precompile(recipe: Recipe, script: str = "") -> bool:
 class _Build:
     """One build on its way."""
 
-    def __init__(self, prepared: Prepared, shared: str, fresh: bool, watcher: Any, last: Last | None) -> None:
+    def __init__(self, prepared: Prepared, shared: str, fresh: bool, watcher: Any, last: Last | None,
+                 wanted: str) -> None:  # fmt: skip
         self.prepared = prepared
         self.shared = shared
         self.fresh = fresh
         self.watcher = watcher
         self.last = last
+        self.wanted = wanted
         self.began = time.monotonic()
         self.steps: list[str] = []
         self.directory = ""
@@ -211,6 +215,8 @@ class _Build:
             used.append(self.prepared.recipe.file)
         if self.last is not None and reason != LINES_MOVED:
             self.last.take(facts["key"], parts)
+        if self.wanted and reason != LINES_MOVED:
+            answers.note(self.wanted, self.prepared, facts["key"], self.shared if reason == "built" else "")
         path = os.path.join(facts["directory"], facts["name"])
         return BuildResult(
             True, reason, path, seconds=self._seconds(), hit=reason != "built", steps=tuple(self.steps),

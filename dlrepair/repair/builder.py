@@ -14,6 +14,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
+    from dlrepair.build.answers import Answer
     from dlrepair.model.build import Recipe
     from dlrepair.model.built import BuildResult
     from dlrepair.model.plan import Step
@@ -36,12 +37,16 @@ def take(context: Context, step: Step) -> None:
     if getattr(context.ask, "preview", False):
         context.ask.assumed.add(step.target)
         return
+    from dlrepair.build.answers import Answer
     from dlrepair.model.script import Script
     from dlrepair.search import budget
 
     began = time.monotonic()
     found = context.recipes[step.target]
-    result = _run_script(context, found) if isinstance(found, Script) else _compile(context, found)
+    if isinstance(found, Answer):
+        result = _take_over(context, found)
+    else:
+        result = _run_script(context, found) if isinstance(found, Script) else _compile(context, found)
     # the budget is for searching
     context.deadline = budget.deadline_in(max(0.0, context.deadline - began))
     if not result.ok:
@@ -69,8 +74,24 @@ def _compile(context: Context, recipe: Recipe) -> BuildResult:
     shared = reachable.answering(context.settings.shared_store, context.emit)
     return service.build(
         recipe, script=context.request.script, shared=shared, emit=context.emit,
-        watcher=building.Line(context.settings.verbosity),
+        watcher=building.Line(context.settings.verbosity), wanted=_wanted(context),
     )  # fmt: skip
+
+
+def _wanted(context: Context) -> str:
+    return context.target or os.path.join(context.request.cwd, context.request.requested)
+
+
+def _take_over(context: Context, answer: Answer) -> BuildResult:
+    """What the store has for this path already, in the journal as any build that was found."""
+    result = answer.result()
+    if context.request.op_loader:  # TensorFlow itself has none of them: the build has asked this very release
+        _refuse_ops(context, result.ops, answer.source, builtin=False)
+    context.emit(
+        "build-finished", output=answer.facts["name"], ok=True, reason=result.reason, path=result.path, seconds=0.0,
+        hit=True, steps=list(result.steps), first_error="", log="", notes=list(result.notes),
+    )  # fmt: skip
+    return result
 
 
 def _run_script(context: Context, script: Script) -> BuildResult:
@@ -89,7 +110,7 @@ def _run_script(context: Context, script: Script) -> BuildResult:
 
 def inputs_of(result: BuildResult) -> tuple[tuple[str, str], ...]:
     """What the library was made of, as a replay compares it; a file that has changed since never compares equal."""
-    from dlrepair.build.service import signature
+    from dlrepair.build.includes import signature
     from dlrepair.repair import surroundings
 
     return tuple(
@@ -111,10 +132,10 @@ def _refuse_registered(context: Context, recipe: Recipe) -> None:
     _refuse_ops(context, ops, recipe.sources[0])
 
 
-def _refuse_ops(context: Context, ops: tuple[str, ...], path: str) -> None:
+def _refuse_ops(context: Context, ops: tuple[str, ...], path: str, builtin: bool = True) -> None:
     held = context.registered_ops(context.target or "")
     for name in ops:
-        if name in held or _is_builtin(name):
+        if name in held or (builtin and _is_builtin(name)):
             text = "op {} is registered already: another library, or TensorFlow itself, has it".format(name)
             refusals.reject(context, path, "ops-registered", text)
             raise NotBuilt(text)
@@ -162,7 +183,7 @@ def _vet(context: Context, step: Step, result: BuildResult) -> None:
 def _proof_key(context: Context, path: str) -> str:
     """Under which key it is kept that this very library loaded in a child that was like this process."""
     from dlrepair import store
-    from dlrepair.build.service import signature
+    from dlrepair.build.includes import signature
     from dlrepair.search import tensorflow
 
     mapped = [signature(one) for one in tensorflow.mapped_libraries(context.view)]

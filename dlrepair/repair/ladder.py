@@ -113,6 +113,9 @@ def _strategies(context: Context) -> Iterator[Any]:
     context.last_resort = False
     if reexec.is_learned(context):  # by another rank or worker, while this one waited
         yield reexec
+    from dlrepair.repair import stored
+
+    yield stored
     from dlrepair.repair import substitute
 
     yield substitute

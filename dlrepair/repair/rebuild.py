@@ -10,6 +10,8 @@ from __future__ import annotations
 import os
 import time
 
+from dlrepair.repair import buildable
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Iterator
@@ -21,13 +23,6 @@ if TYPE_CHECKING:
 
 KIND = "rebuild"
 
-#: causes that lie in how the file was built, or in that it never was
-CAUSES = frozenset((
-    "file-missing", "wrong-cwd", "truncated", "not-a-library", "wrong-arch", "wrong-os", "python-abi", "libc-too-old",
-    "undefined-symbol-link", "undefined-symbol-abi", "undefined-symbol-version", "symbol-version-missing",
-    "libstdcxx-too-old", "code-signature", "execstack",
-))  # fmt: skip
-
 #: recipes that are tried for one load: each may compile for half a minute
 MOST = 2
 #: what reading the project's recipes may take where the search has used everything up: a part of the budget, seconds
@@ -37,21 +32,7 @@ READING = 2.0
 
 def applies(context: Context) -> bool:
     """Whether another build could help, and whether building is what the user expects here."""
-    diagnosis = context.diagnosis
-    if context.settings.rebuild != "auto" or context.guard.kind not in ("none", "reraise"):
-        return False
-    if context.request.loader == "find_library" or not ("/" in context.request.requested or context.request.op_loader):
-        return False
-    if diagnosis.cause == "dependency-missing":
-        return context.request.op_loader or any(_is_of_a_release(one.name) for one in diagnosis.missing)
-    if diagnosis.cause == "unknown":  # symbols of the project's own that nothing defines: a source was left out
-        return bool(diagnosis.symbols)
-    return diagnosis.cause in CAUSES
-
-
-def _is_of_a_release(name: str) -> bool:
-    """Whether a missing dependency is one that each release of TensorFlow or Python has under another name."""
-    return name.startswith(("libtensorflow_framework.so", "libpython"))
+    return buildable.is_called_for(context)
 
 
 def plan(context: Context) -> Iterator[Plan]:

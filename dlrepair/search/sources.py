@@ -342,6 +342,11 @@ def find_batches(
             yield found
 
 
+def find_near(wanted: Wanted, request: LoadRequest, settings: Settings, deadline: float) -> list[Candidate]:
+    """What lies where a file of the name is looked for first: all that ``find_batches`` looks at before the project."""
+    return list(next(_batches(Search(wanted, request, settings, deadline), None, SOURCES.index(from_project)), ()))
+
+
 def _batches(search: Search, notes: list[tuple[str, str]] | None, together: int) -> Iterator[Iterator[Candidate]]:
     """Yield the candidates of the first ``together`` sources as one iterator, then those of each."""
     reader = search.reader

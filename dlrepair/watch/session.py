@@ -207,7 +207,7 @@ class Session:
         with self.control.interruptible():
             result = service.build(
                 target.recipe, shared=reachable.answering(self.shared, self._emit), emit=self._emit,
-                watcher=_Ticks(self, target, overtaking),
+                watcher=_Ticks(self, target, overtaking), wanted=target.wanted,
                 last=target.last, exact=exact or target.wanted in self.bad,
             )  # fmt: skip
         seconds = round(time.monotonic() - began, 3)

@@ -7,6 +7,7 @@ import json
 import os
 import subprocess
 import sys
+from typing import Callable
 
 import pytest
 from buildkit import ROOT
@@ -119,6 +120,111 @@ def test_nothing_is_built_where_the_script_deals_with_it(kind: str, world: World
     script = "\n".join(head) + "\n" + GUARDED[kind].replace("LOAD", load)
     run = check_left_alone(Lab(kind, script, sources, lambda world: None, "^(libm|without|own)$"), world, bare, hooked)
     assert not run.events("build-started"), run.story()
+
+
+def forget(world: World) -> None:
+    """Removes every repair that is remembered: as a store that was built up by another machine or program has none."""
+    for place, _, names in os.walk(os.path.join(world.top, "home-hooked")):
+        for name in names if os.path.basename(place) == "remembered" else []:
+            os.unlink(os.path.join(place, name))
+
+
+def sum_again(world: World, hooked: str, **env: str) -> Run:
+    """The script once more, nothing remembered."""
+    forget(world)
+    run = run_hooked(world, hooked, **env)
+    assert not run.events("load-repaired")[-1].get("remembered"), run.story()
+    return run
+
+
+def is_searched(run: Run) -> bool:
+    return "was built of the files that are there now" not in run.events("repair-tried")[-1]["why"]
+
+
+def test_nothing_is_searched_where_the_store_has_it(world: World, hooked: str) -> None:
+    """The store alone knows what was built of these files: no recipe is read, no compiler runs, the vetting does."""
+    sources(world)
+    world.write("train.py", SCRIPT)
+    first = run_hooked(world, hooked)
+    assert first.out.strip() == "the sum is 5", first.story()
+    again = sum_again(world, hooked)
+    assert again.out == first.out and not is_searched(again), again.story()
+    assert again.events("build-finished")[-1]["hit"] and len(again.events("build-started")) == 1, again.story()
+    assert again.events("candidate")[-1]["verdict"] == "accepted", again.story()
+    assert "rebuilt from src/sum.cc" in again.err, again.story()
+
+
+def edited(world: World) -> None:
+    world.write("src/sum.cc", SOURCE.replace("a + b", "a * b"))
+
+
+def header_edited(world: World) -> None:
+    world.write("include/sum.h", "#define EXTRA 1\n")
+
+
+def header_gone(world: World) -> None:
+    os.unlink(world.path("include/sum.h"))
+    world.write("src/sum.h", "#define EXTRA 1\n")
+
+
+def recipe_edited(world: World) -> None:
+    world.write("include/sum.h", "#ifndef EXTRA\n#define EXTRA 0\n#endif\n")
+    world.write("Makefile", MAKE.replace("-DUNUSED=1", "-DEXTRA=1"))
+
+
+def built_nearby(world: World) -> None:
+    world.library("lib/build/libsum.so", "int sum(int a, int b) { return 6; }\n")
+
+
+@pytest.mark.parametrize("change", (edited, header_edited, header_gone, recipe_edited, built_nearby),
+                         ids=lambda one: one.__name__)  # fmt: skip
+def test_what_has_changed_is_built_anew(change: Callable[[World], None], world: World, hooked: str) -> None:
+    sources(world)
+    world.write("train.py", SCRIPT)
+    run_hooked(world, hooked)
+    change(world)
+    changed = sum_again(world, hooked)
+    assert changed.out.strip() == "the sum is 6" and is_searched(changed), changed.story()
+
+
+def test_a_comment_changes_nothing(world: World, hooked: str) -> None:
+    sources(world)
+    world.write("train.py", SCRIPT)
+    run_hooked(world, hooked)
+    world.write("src/sum.cc", SOURCE.replace("return", "/* the sum */ return"))
+    again = sum_again(world, hooked)
+    assert again.out.strip() == "the sum is 5" and not is_searched(again), again.story()
+
+
+def test_a_source_that_others_can_write_now_is_no_answer(world: World, hooked: str) -> None:
+    sources(world)
+    world.write("train.py", SCRIPT)
+    run_hooked(world, hooked)
+    forget(world)
+    os.chmod(world.path("src/sum.cc"), 0o666)
+    run = run_hooked(world, hooked)
+    assert run.status != 0 and run.events("trust-refused"), run.story()
+
+
+def test_a_damaged_answer_and_a_damaged_library_are_none(world: World, hooked: str) -> None:
+    sources(world)
+    world.write("train.py", SCRIPT)
+    home = os.path.join(world.top, "home-hooked")
+    path = run_hooked(world, hooked).events("load-repaired")[-1]["path"]
+    with open(path, "r+b") as stream:
+        stream.seek(100)
+        stream.write(b"\xff")
+    again = sum_again(world, hooked)
+    assert again.out.strip() == "the sum is 5" and is_searched(again), again.story()
+    spoilt = [os.path.join(place, name) for place, _, names in os.walk(home) if "/manifests" in place for name in names]
+    for number, one in enumerate(spoilt):
+        with open(one, "r+") as stream:
+            text = stream.read()
+            stream.seek(0)
+            stream.truncate()
+            stream.write((text[: len(text) // 2], "[]", '{"v": 1}')[number % 3])
+    spoiled = sum_again(world, hooked)
+    assert spoilt and spoiled.out.strip() == "the sum is 5" and is_searched(spoiled), spoiled.story()
 
 
 def test_rebuild_never(world: World, bare: str, hooked: str) -> None:
