@@ -60,6 +60,11 @@ def _key(wanted: str) -> str:
     return store.key_of(_FORMAT, os.path.abspath(wanted))
 
 
+def _chosen() -> list[str]:
+    """The compilers that the user has named."""
+    return [os.environ.get(name, "") for name in ("CXX", "CC")]
+
+
 # --- written ---------------------------------------------------------------------------------------------------------
 
 
@@ -101,7 +106,7 @@ def _describe(prepared: Prepared, key: str) -> dict[str, Any] | None:
         "v": 1, "library": key, "recipe": recipe.kind, "files": files, "headers": list(rows.values()),
         "compiler": [list(compiler.argv), compiler.realpath, compiler.version, compiler.family, compiler.major],
         "toolchain": objects.toolchain_key(chain), "tensorflow": chain.tensorflow is not None,
-        "cxx": os.environ.get("CXX", ""), "notes": list(prepared.notes),
+        "chosen": _chosen(), "notes": list(prepared.notes),
     }  # fmt: skip
 
 
@@ -132,7 +137,7 @@ def _rests(answer: dict[str, Any], script: str) -> dict[str, Any] | None:
     """Signatures and notes of an answer that holds, its files trusted; None of one that does not."""
     from dlrepair import trust
 
-    if answer.get("v") != 1 or answer["cxx"] != os.environ.get("CXX", ""):
+    if answer.get("v") != 1 or answer["chosen"] != _chosen():
         return None
     signatures = {}
     for path, whole, without_comments in answer["files"]:
