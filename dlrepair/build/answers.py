@@ -52,7 +52,8 @@ class Answer:
             True, self.reason, os.path.join(facts["directory"], facts["name"]), hit=True,
             steps=tuple(facts.get("steps", ())), ops=tuple(facts.get("ops", ())), sources=tuple(facts["sources"]),
             used=tuple(Used(path, seen) for path, seen in self.rests["signatures"].items()),
-            notes=tuple(self.rests["notes"]), compiler=facts.get("compiler", ""), tensorflow=facts.get("tensorflow", ""),
+            notes=tuple(self.rests["notes"]), compiler=facts.get("compiler", ""),
+            tensorflow=facts.get("tensorflow", ""),
         )  # fmt: skip
 
 
@@ -89,7 +90,7 @@ def _describe(prepared: Prepared, key: str) -> dict[str, Any] | None:
     code = {path: None for part in prepared.parts for path in part.scan.texts}
     rows: dict[str, list[Any]] = {}
     for part in prepared.parts:
-        for unit, known in zip(part.units, part.known):
+        for known in part.known:
             if known is None:
                 return None
             code.update(dict.fromkeys(known.headers))
