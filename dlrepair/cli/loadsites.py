@@ -124,6 +124,8 @@ def _is_load(node: ast.Call) -> bool:
 def _sites(node: ast.Call, values: Values) -> list[Site]:
     """What one call loads; nothing for a call that does not load, or whose path is not known."""
     before, _, name = dotted(node.func).rpartition(".")
+    before = values.modules.get(before or name, before)  # ``import numpy.ctypeslib as npct``
+    before = before.rpartition(".")[0] if before.endswith("." + name) else before
     loader = _CALLS.get(name)
     named = [keyword.value for keyword in node.keywords if keyword.arg in _KEYWORDS]
     asked = [*node.args, *named][:1]

@@ -41,6 +41,13 @@ def truth(test: ast.expr) -> bool | None:
     if isinstance(test, ast.UnaryOp) and isinstance(test.op, ast.Not):
         inner = truth(test.operand)
         return None if inner is None else not inner
+    if isinstance(test, ast.BoolOp):
+        decisive = isinstance(test.op, ast.Or)
+        parts = [truth(one) for one in test.values]
+        return decisive if decisive in parts else None if None in parts else not decisive
+    if isinstance(test, ast.Compare) and len(test.ops) == 1 and isinstance(test.ops[0], (ast.In, ast.NotIn)):
+        here, asked = _system(test.comparators[0]), _text(test.left)
+        return None if here is None or asked is None else (asked in here) == isinstance(test.ops[0], ast.In)
     if isinstance(test, ast.Compare) and len(test.ops) == 1:
         here, asked = _system(test.left), _text(test.comparators[0])
         if here is None or asked is None:
@@ -99,9 +106,16 @@ def directory(scheme: str) -> tuple[str, ...]:
     return (value,) if value else ()
 
 
-def package(name: str) -> tuple[str, ...]:
-    """The file of a package or module that is installed here, found but not imported."""
+def package(name: str, script: str = "") -> tuple[str, ...]:
+    """The file of a package or module: of the script's project, or installed here; found but not imported."""
     import importlib.util
+
+    above = os.path.dirname(script)
+    for _ in range(6 if script and name else 0):
+        own = os.path.join(above, *name.split("."), "__init__.py")
+        if os.path.isfile(own):
+            return (own,)
+        above = os.path.dirname(above)
 
     try:
         spec = importlib.util.find_spec(name) if "." not in name else None

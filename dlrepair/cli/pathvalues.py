@@ -8,10 +8,7 @@ from typing import Callable
 
 from dlrepair.cli import machine
 from dlrepair.cli.machine import dotted
-from dlrepair.cli.pathnames import MAX_VALUES, Names
-
-MAX_DEPTH = 20
-MAX_STEPS = 100_000
+from dlrepair.cli.pathnames import MAX_DEPTH, MAX_STEPS, MAX_VALUES, Names
 
 
 def _with_name(path: str, name: str) -> str:
@@ -88,7 +85,7 @@ class Values(Names):
         if isinstance(node, ast.Name):
             if node.id == "__file__":
                 return (self._file,)
-            return tuple(text for value in self._meanings(node.id, node.lineno) for text in self.of(value))
+            return tuple(text for value in self.meanings(node.id, node) for text in self.of(value))
         if type(node).__name__ == "NamedExpr":
             return self.of(node.value)  # type: ignore[attr-defined]
         if isinstance(node, ast.BinOp):
@@ -150,7 +147,7 @@ class Values(Names):
             return found
         if isinstance(node.value, ast.Call) and dotted(node.value.func).rpartition(".")[2] in ("split", "splitext"):
             return self._parts(node.value, index)
-        for value in self._meanings(node.value.id, node.lineno) if isinstance(node.value, ast.Name) else [node.value]:
+        for value in self.meanings(node.value.id, node.value) if isinstance(node.value, ast.Name) else [node.value]:
             if isinstance(value, (ast.Tuple, ast.List)) and index is not None:
                 return self.of(value.elts[index])
             if isinstance(value, ast.Dict) and (texts or machine.system(key)):
@@ -177,7 +174,7 @@ class Values(Names):
 
     def _attribute(self, node: ast.Attribute) -> tuple[str, ...]:
         if node.attr in ("__file__", "__path__") and isinstance(node.value, ast.Name):
-            found = machine.package(self._modules.get(node.value.id, ""))
+            found = machine.package(self.modules.get(node.value.id, ""), self._file)
             return found if node.attr == "__file__" else tuple(os.path.dirname(file) for file in found)
         if node.attr == "parent":
             return self._all(os.path.dirname, [node.value])
@@ -190,7 +187,7 @@ class Values(Names):
         if fixed is not None:
             return (fixed,)
         if isinstance(node.value, ast.Name) and (node.value.id in ("self", "cls") or node.value.id in self._classes):
-            values = self._meanings("." + node.attr, node.lineno) or self._meanings(node.attr, node.lineno)
+            values = self.meanings("." + node.attr, node) or self.meanings(node.attr, node)
             return tuple(text for value in values for text in self.of(value))
         return ()
 
@@ -268,7 +265,7 @@ class Values(Names):
         if dotted(arguments[0]) in ("__name__", "__package__") or dotted(arguments[0]).endswith(".__name__"):
             tops: tuple[str, ...] = (os.path.dirname(self._file),)
         else:
-            packages = self.of(arguments[0]) or tuple(filter(None, [self._modules.get(dotted(arguments[0]), "")]))
+            packages = self.of(arguments[0]) or tuple(filter(None, [self.modules.get(dotted(arguments[0]), "")]))
             tops = tuple(top for one in packages for top in machine.package_directory(one, self._file))
         if name == "files":
             return tops

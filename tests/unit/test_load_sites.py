@@ -26,7 +26,7 @@ def test_load_sites(tmp_path: object) -> None:
         "a = ctypes.CDLL('./one.so')",
         "b = tf.load_op_library(os.path.join(HERE, 'ops', 'two.so'))",
         "c = ctypes.cdll.LoadLibrary(str(Path(__file__).resolve().parent / 'three.so'))",
-        "d = np.ctypeslib.load_library('four', HERE)",
+        "d = np.ctypeslib.load_library('four', HERE); import numpy.ctypeslib as npct; npct.load_library('five', './')",
         "e = ctypes.CDLL(None)",
         "f = ctypes.CDLL(input())",
         "twice = 'x.so'",
@@ -42,6 +42,7 @@ def test_load_sites(tmp_path: object) -> None:
         ("./one.so", "ctypes", 4),
         (os.path.join(here, "ops", "two.so"), "tensorflow", 5),
         (os.path.join(here, "three.so"), "ctypes", 6),
+        ("./five.so", "ctypes", 7),
         (os.path.join(here, "four.so"), "ctypes", 7),
     ]
 
@@ -96,6 +97,15 @@ FORMS = [
     if sys.version_info >= (3, 9) else "ctypes.CDLL('a4.so')",
     "ctypes.CDLL(ctypes_util.find_library('m'))",
     "ctypes.CDLL(ctypes_util.find_library('no_such_library') or './a5.so')",
+    "LIBS = ['b1.so', 'b2.so']\nfor one in LIBS:\n    ctypes.CDLL(os.path.join(HERE, one))",
+    "def load(lib='./b3.so'):\n    ctypes.CDLL(lib)\nload()",
+    "lib = '/b5.so'\nif platform.system() == 'Windows' or 'CYGWIN' in platform.system():\n    lib = '/b5.dll'\n"
+    "ctypes.CDLL(HERE + lib)",
+    "def one():\n    path = './b6.so'\n    ctypes.CDLL(path)\ndef two():\n    path = './b7.so'\n    ctypes.CDLL(path)\n"
+    "one(); two()",
+    "try:\n    path = 'b8.so'\n    ctypes.CDLL(path)\n    raise OSError\nexcept OSError:\n    path = 'b9.so'\n"
+    "    ctypes.CDLL(path)",
+    "path = 'c1.so'\nif os.sep:\n    path = 'c2.so'\npath = os.path.join(HERE, 'c3.so')\nctypes.CDLL(path)",
     "P = argparse.ArgumentParser()\nP.add_argument('-o', '--op-lib', default='./j.so')\n"
     "A = P.parse_args([])\nctypes.CDLL(A.op_lib)",
 ]
@@ -134,12 +144,13 @@ def test_a_path_that_another_run_may_change_is_left_out(tmp_path):
     lines = ["a = 'a.so'", "for x in range(3):", "    a = 'b.so'", "ctypes.CDLL(a)", "c = 'c.so'", "c += 'd'"]
     lines += ["ctypes.CDLL(c)", "def f(n):", "    return f(n - 1)", "ctypes.CDLL(f(3))"]
     lines += ["d = e", "e = d", "ctypes.CDLL(e)"]
+    lines += ["for g in g: ctypes.CDLL(g)", "for h in d: ctypes.CDLL(h)"]
     lines += ["x0 = x1 + x1", *("x{} = x{} + x{}".format(at, at + 1, at + 1) for at in range(1, 40)), "ctypes.CDLL(x0)"]
     with open(script, "w") as handle:
         handle.write("\n".join(lines) + "\n")
     began = time.monotonic()
     sites, untold = loadsites.survey(script)
-    assert (sites, untold) == ([], [4, 7, 10, 13, 54])
+    assert (sites, untold) == ([], [4, 7, 10, 13, 14, 15, 56])
     assert time.monotonic() - began < 5
 
 
