@@ -24,7 +24,7 @@ def deadline_in(seconds: float) -> float:
     """Return the deadline (``time.monotonic()``) of a search that begins now."""
     deadline = time.monotonic() + seconds
     if len(_bases) > 64:
-        _bases.clear()
+        _bases.pop(next(iter(_bases)), None)
     _bases[deadline] = _waited(), min(seconds * PROLONGED, LONGEST)
     return deadline
 

@@ -15,6 +15,7 @@ import os
 import time
 
 from dlrepair import store
+from dlrepair.search import budget
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -270,7 +271,7 @@ class Writer:
                 fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 return True
             except BlockingIOError:
-                if time.monotonic() >= deadline:
+                if budget.is_over(deadline):
                     self.close()
                     return False
                 time.sleep(pause)

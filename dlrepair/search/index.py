@@ -174,7 +174,7 @@ class Index:
     def _update(self, directory: str, with_sonames: bool) -> None:
         now = time.monotonic()
         end = self.deadline + budget.waited_since(self.deadline)
-        limit = min(now + (end - now) * SHARE, end - LEFT)
+        limit = budget.deadline_in(min((end - now) * SHARE, end - LEFT - now))  # waiting prolongs it as well
         if now >= limit or self.deadline in _scanned or not self._due(directory):
             return
         _scanned[:] = [self.deadline]
@@ -222,7 +222,7 @@ def refresh(
         from dlrepair.search import evict
 
         evict.shrink(writer, roots, time.time())
-    if with_sonames and time.monotonic() < deadline:
+    if with_sonames and not budget.is_over(deadline):
         scan.read_sonames(writer, deadline)
     writer.publish()
     return tally

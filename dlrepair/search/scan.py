@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import time
 
-from dlrepair.search import catalogue, data, mounts, stamps
+from dlrepair.search import budget, catalogue, data, mounts, stamps
 from dlrepair.search import names as naming
 
 TYPE_CHECKING = False
@@ -150,7 +150,7 @@ class Scan:
         start = int.from_bytes(os.urandom(4), "big") % (len(known) or 1)
         known = known[start:] + known[:start]  # what one budget does not reach another one will
         for at, (number, path, signature) in enumerate(known):
-            if not at & 255 and time.monotonic() >= limit:
+            if not at & 255 and time.monotonic() - budget.waited_since(self.deadline) >= limit:
                 self.tally.notes.append((root, "search budget used up: not all of it was compared with the index"))
                 whole = False
                 break
@@ -214,7 +214,7 @@ class Scan:
                 now = time.monotonic()
                 if self.progress is not None:
                     self.progress(os.fsdecode(path), _STRIDE)
-                if now >= self.deadline:
+                if now >= self.deadline and budget.is_over(self.deadline):
                     self._out_of_time(root)
                     return False
                 if now - self._published > _PUBLISH:
@@ -357,7 +357,7 @@ def read_sonames(writer: Writer, deadline: float) -> bool:
         # the file's own name is found by the name
         said = os.fsencode(text) if os.fsencode(text) != name else b""
         found.append((said, size, mtime, number, name))
-        if not len(found) & 63 and time.monotonic() >= deadline:
+        if not len(found) & 63 and budget.is_over(deadline):
             whole = False
             break
     index.many("UPDATE libraries SET soname = ?, size = ?, mtime = ? WHERE directory = ? AND name = ?", found)
