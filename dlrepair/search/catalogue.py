@@ -19,7 +19,7 @@ from dlrepair.search import budget
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any, Iterable, Iterator, Tuple
+    from typing import Any, Iterable, Tuple
 
     from dlrepair.search.names import Names
 
@@ -172,12 +172,12 @@ class Catalogue:
             self.rows("SELECT count(*) FROM libraries")[0][0],
         )
 
-    def directories(self, root: str) -> Iterator[DirectoryRow]:
+    def directories(self, root: str) -> list[DirectoryRow]:
         """Return the rows of a root and everything below it, in the order of their paths."""
         top, low, high = bounds(root)
         statement = "SELECT id, path, signature FROM directories WHERE path "
-        yield from self.rows(statement + "= ?", (top,))
-        yield from self.rows(statement + ">= ? AND path < ? ORDER BY path", (low, high))  # as the index has them
+        found = self.rows(statement + "= ?", (top,))
+        return found + self.rows(statement + ">= ? AND path < ? ORDER BY path", (low, high))  # as the index has them
 
     def is_whole(self, root: str) -> bool:
         """Tell whether every directory below a root that was met has been read."""

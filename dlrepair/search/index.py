@@ -217,12 +217,13 @@ def refresh(
     progress: Callable[[str, int], None] | None = None,
 ) -> Tally:
     """Compares the roots with the disk and publishes what has changed. The lock is held. Raises ``Unusable``."""
-    tally = scan.Scan(writer, deadline, excluded, progress).run(roots)
+    one = scan.Scan(writer, deadline, excluded, progress)
+    tally = one.run(roots)
     if tally.full:  # what others have asked for longest ago makes room for the next scan
         from dlrepair.search import evict
 
         evict.shrink(writer, roots, time.time())
-    if with_sonames and not budget.is_over(deadline):
+    if with_sonames and one.unread and not budget.is_over(deadline):
         scan.read_sonames(writer, deadline)
     writer.publish()
     return tally

@@ -36,8 +36,9 @@ _FINE_SETTLE = 0.1
 #: the part of the time that goes into comparing known directories before changed ones are read
 _COMPARE = 0.7
 
-#: directories between two looks at the clock
+#: directories between two looks at the clock: those read, and those whose times are compared
 _STRIDE = 64
+_STAT_STRIDE = 256
 
 #: seconds between two publications of a long scan
 _PUBLISH = 5.0
@@ -98,14 +99,21 @@ class Scan:
         self._directories: list[tuple[bytes]] = []
         self._data: list[tuple[int]] = []
         self._stop = False
+        self._reader: Catalogue | None = None  #: what is published, as long as nothing is changed
+        self.unread = True  #: whether there are libraries whose SONAMEs are not known yet
 
     def run(self, roots: Iterable[str]) -> Tally:
         """Return what was done. Raises ``Unusable``."""
         began = time.monotonic()
-        for root in roots:
-            if not self._stop:
-                self._root(root)
-        self.flush()
+        try:
+            for root in roots:
+                if not self._stop:
+                    self._root(root)
+            self.flush()
+            self.unread = self._asks_for_sonames()
+        finally:
+            if self._reader is not None:
+                self._reader.close()
         self.tally.seconds = time.monotonic() - began
         return self.tally
 
@@ -146,42 +154,55 @@ class Scan:
         whole = True
         known = self._known(root)
         now = time.monotonic()
-        stat, limit = os.stat, now + (self.deadline - now) * _COMPARE
+        limit = now + (self.deadline - now) * _COMPARE
         start = int.from_bytes(os.urandom(4), "big") % (len(known) or 1)
         known = known[start:] + known[:start]  # what one budget does not reach another one will
-        for at, (number, path, signature) in enumerate(known):
-            if not at & 255 and time.monotonic() - budget.waited_since(self.deadline) >= limit:
+        for at in range(0, len(known), _STAT_STRIDE):
+            if time.monotonic() - budget.waited_since(self.deadline) >= limit:
                 self.tally.notes.append((root, "search budget used up: not all of it was compared with the index"))
                 whole = False
                 break
-            if signature == catalogue.EXCLUDED and self.excluded(os.fsdecode(path)):
-                continue
+            self._compare_some(known[at : at + _STAT_STRIDE], changed, gone)
+        self.tally.compared += len(known)
+        return changed, gone, bool(known), whole
+
+    def _compare_some(self, rows: list[Any], changed: list[tuple[int, bytes]], gone: list[tuple[int]]) -> None:
+        """Sort rows whose directory has changed or gone; of a signature that stands for something else all have."""
+        stat = os.stat
+        for number, path, signature in rows:
             try:
                 info = stat(path)
             except OSError:
-                gone.append((number,))
+                if not self._still_excluded(path, signature):
+                    gone.append((number,))
                 continue
-            if signature <= 0 or (
+            if (
                 ((info.st_mtime_ns * 1000003 ^ info.st_ctime_ns) * 1000003 ^ info.st_ino) & 0x7FFFFFFFFFFFFFFF
-            ) != signature:
-                changed.append((number, path))
-        self.tally.compared += len(known)
-        return changed, gone, bool(known), whole
+            ) != signature or not signature:
+                if not self._still_excluded(path, signature):
+                    changed.append((number, path))
+
+    def _still_excluded(self, path: bytes, signature: int) -> bool:
+        return signature == catalogue.EXCLUDED and self.excluded(os.fsdecode(path))
 
     def _known(self, root: str) -> list[Any]:
         """Return the rows of a root, from the published file as long as nothing is changed."""
         if self.writer.catalogue is not None:
-            return list(self.writer.catalogue.directories(root))
+            return self.writer.catalogue.directories(root)
         try:
-            reader = catalogue.Catalogue(catalogue.file_path(self.writer.directory))
+            if self._reader is None:
+                self._reader = catalogue.Catalogue(catalogue.file_path(self.writer.directory))
         except catalogue.Unusable:
             return []
         try:
-            return list(reader.directories(root))
+            return self._reader.directories(root)
         except catalogue.Unusable:
-            return list(self.catalogue.directories(root))  # the writer begins anew where it finds damage
-        finally:
-            reader.close()
+            return self.catalogue.directories(root)  # the writer begins anew where it finds damage
+
+    def _asks_for_sonames(self) -> bool:
+        if self.writer.catalogue is not None or self._reader is None:
+            return True
+        return bool(self._reader.rows("SELECT 1 FROM libraries WHERE soname IS NULL LIMIT 1"))
 
     def _out_of_time(self, root: str) -> None:
         self._stop = True
@@ -336,8 +357,6 @@ def read_sonames(writer: Writer, deadline: float) -> bool:
     """Reads the SONAMEs that are not known yet; tells whether it came to the end. Raises ``Unusable``."""
     from dlrepair.search import soname
 
-    if writer.catalogue is None and not _any_unread(writer):
-        return True
     index = writer.catalogue if writer.catalogue is not None else writer.open()
     statement = (
         "SELECT l.directory, d.path, l.name FROM libraries l JOIN directories d ON d.id = l.directory"
@@ -363,10 +382,3 @@ def read_sonames(writer: Writer, deadline: float) -> bool:
     index.many("UPDATE libraries SET soname = ?, size = ?, mtime = ? WHERE directory = ? AND name = ?", found)
     return whole
 
-
-def _any_unread(writer: Writer) -> bool:
-    reader = catalogue.Catalogue(catalogue.file_path(writer.directory))
-    try:
-        return bool(reader.rows("SELECT 1 FROM libraries WHERE soname IS NULL LIMIT 1"))
-    finally:
-        reader.close()
