@@ -32,7 +32,8 @@ def at_exit(state: "Stage0", pid: "int") -> "None":
 def _look(state: "Stage0", error: "Any") -> "None":
     """Asks the hooks about an exception that has been shown already. Never raises."""
     try:
-        if isinstance(error, Exception):
+        said = getattr(error, "code", None) if type(error) is SystemExit else ""
+        if isinstance(error, Exception) or (said and type(said) is str):
             import dlrepair.hooks.postmortem  # noqa: F401
 
             sys.modules["dlrepair.hooks.postmortem"].look(state, error, error.__traceback__)

@@ -246,9 +246,10 @@ def write_repair(path: str, loader: str = "ctypes") -> tuple[Outcome, list[str]]
     """(the repair of ``path``, the files that now stand in the user's tree so that it loads without dlrepair).
 
     The only function that touches a user's files. What stood there is kept, and ``undo_repair`` puts it back; so
-    does a trial load in a child process that fails. Raises ``repair.permanent.Refused``, OSError.
+    does a trial load in a child process that fails. Raises ``repair.putting.Refused``, OSError.
     """
     from dlrepair.repair import permanent
+    from dlrepair.repair.putting import Refused
 
     _, outcome, context = _rehearse(path, loader)
     if not outcome.repaired:
@@ -259,7 +260,7 @@ def write_repair(path: str, loader: str = "ctypes") -> tuple[Outcome, list[str]]
         _Rehearsal(context.request, _view(context.request, context.target)).retry(target)
     except OSError as error:
         permanent.undo(target, force=True)
-        raise permanent.Refused("it still does not load from there: {}".format(error)) from None
+        raise Refused("it still does not load from there: {}".format(error)) from None
     return outcome, written
 
 

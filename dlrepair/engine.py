@@ -70,6 +70,9 @@ def handle(ask: Any) -> tuple[tuple[Any] | None, str | None, tuple[str, ...], st
             return _Incident(ask, script, settings, began, written).run()
         from dlrepair.repair import replay
 
+        learned = _learned_answer(ask) if ask.loader == "find_library" else None
+        if learned is not None:
+            return _close_replayed(ask, learned, settings, began)
         replayed = replay.replay(ask, script, settings)
         if replayed is not None:
             return _close_replayed(ask, replayed, settings, began)
@@ -86,6 +89,24 @@ def handle(ask: Any) -> tuple[tuple[Any] | None, str | None, tuple[str, ...], st
     finally:
         if written is not None:
             _ours[0] += (_written_by_program(ask.state) or written) - written
+
+
+def _learned_answer(ask: Any) -> tuple[dict[str, str], tuple[Any]] | None:
+    """What ``find_library`` answers a program that has ended for want of it once, as a remembered repair."""
+    from dlrepair.learned import inside
+
+    path = inside.find_answer(ask.state.cwd, ask.requested[len("lib") : -len(".so")])
+    if not path:
+        return None
+    record = {"cause": "file-missing", "strategy": "substitute", "path": path, "redirect": "",
+              "summary": "found {} (learned)".format(path)}  # fmt: skip
+    return record, (ask.retry(path),)
+
+
+def _note_unanswered(ask: Any) -> None:
+    """Keeps what ``find_library`` was asked for and by whom: the program may end for want of it."""
+    known: list[tuple[str, str]] = getattr(ask.state, "unanswered", [])
+    ask.state.unanswered = [*known[-99:], (ask.requested[len("lib") : -len(".so")], ask.frame.f_code.co_filename)]
 
 
 #: bytes that dlrepair has written in this process, its children's included
@@ -292,6 +313,8 @@ class _Incident:
         if self.settings.mode == "observe":
             return "mode is observe"
         if guard.kind == "optional" and self.settings.optional != "repair":
+            if self.ask.loader == "find_library":
+                _note_unanswered(self.ask)
             return "optional: " + guard.reason
         if guard.kind == "alternative" and not _alternative_is_lost(guard, _cwd()):
             return "the caller has an alternative: " + guard.reason

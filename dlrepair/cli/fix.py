@@ -67,7 +67,7 @@ def _show(path: str, outcome: Outcome, written: list[str]) -> None:
 
 def _write(path: str, loader: str) -> tuple[Outcome, list[str]]:
     from dlrepair import api
-    from dlrepair.repair.permanent import Refused
+    from dlrepair.repair.putting import Refused
 
     try:
         return api.write_repair(path, loader)
@@ -80,7 +80,7 @@ def _write(path: str, loader: str) -> tuple[Outcome, list[str]]:
 
 def _undo(arguments: argparse.Namespace) -> int:
     from dlrepair import api
-    from dlrepair.repair.permanent import Refused
+    from dlrepair.repair.putting import Refused
 
     try:
         restored = api.undo_repair(arguments.path)

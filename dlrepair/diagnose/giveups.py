@@ -15,7 +15,7 @@ from dlrepair.diagnose.syntax import dotted
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from types import FrameType, TracebackType
-    from typing import Any, Iterator
+    from typing import Any, Iterator, Sequence
 
 #: frames of user code, from the innermost outwards, that are read
 FRAMES = 4
@@ -23,23 +23,29 @@ FRAMES = 4
 MARK = "\0{}\0"
 
 _READS = ("os.environ.get", "environ.get", "os.getenv", "getenv")
+#: endings of variables that lead to a directory
+_DIRECTORIES = ("DIR", "ROOT", "HOME", "PREFIX", "FOLDER", "BASE")
 _TABLES = ("os.environ", "environ")
 
 
 class GiveUp:
     """What was looked for in vain."""
 
-    __slots__ = ("frame", "line", "module", "path", "variable", "via")
+    __slots__ = ("bare", "frame", "line", "module", "others", "path", "question", "variable", "via")
 
     def __init__(
-        self, frame: FrameType, line: int, path: str, variable: str = "", via: str = "", module: str = ""
-    ) -> None:
+        self, frame: FrameType, line: int, path: str, variable: str = "", via: str = "", module: str = "",
+        question: str = "",
+    ) -> None:  # fmt: skip
         self.frame = frame
         self.line = line
         self.path = path  #: as the code has it; a pattern where it globs; "" for a module
         self.variable = variable  #: of the environment, that decides it; or ""
         self.via = via  #: the path with a mark in place of that variable's value
         self.module = module  #: name of the module that was imported, where it was one
+        self.question = question  #: what ``ctypes.util.find_library`` was asked for, where that gave the answer
+        self.bare = False  #: the path is a mere name out of the message: nothing tells where it was looked for
+        self.others: tuple[str, ...] = ()  #: further paths and patterns that were tried for it
 
     def value_for(self, found: str) -> str:
         """What the variable would have to be for the code to look at ``found``, or "" where nothing does that."""
@@ -50,23 +56,44 @@ class GiveUp:
         return value if self.via.replace(MARK.format(self.variable), value) == found else ""
 
 
-def find(error: BaseException, trace: TracebackType | None) -> GiveUp | None:
-    """The library that an uncaught exception is about, or None. Runs nothing of the user's. Raises nothing."""
+def find(
+    error: BaseException, trace: TracebackType | None, unanswered: Sequence[tuple[str, str]] = ()
+) -> GiveUp | None:
+    """The library that an uncaught exception is about, or None. Runs nothing of the user's. Raises nothing.
+
+    ``unanswered``: (name, file of the caller) of the calls of ``find_library`` that answered None.
+    """
+    from dlrepair.diagnose import questions
+
     try:
         steps = []
         while trace is not None:
             steps.append((trace.tb_frame, trace.tb_lineno))
             trace = trace.tb_next
+        innermost = steps[-1:]
         steps = [one for one in reversed(steps) if kind_of(one[0]) == "user"][:FRAMES]
-        if isinstance(error, ImportError):
-            return _module(error, steps)
-        variable = _absent_variable(error)
         for frame, line in steps:
-            found = _in_frame(frame, line, error, variable)
-            if found is not None:
-                return found
+            asked = questions.find(frame, line, error, unanswered)
+            if asked is not None:
+                return GiveUp(frame, line, "", module=asked[1], question=asked[0])
+        if isinstance(error, ImportError):
+            path = questions.sought_by_imp(innermost)
+            if path and steps:
+                return GiveUp(steps[0][0], steps[0][1], path)
+            if not isinstance(error, ModuleNotFoundError) and type(error.name) is not str:
+                return _by_text(error, steps)
+            return _module(error, steps)
+        return _by_text(error, steps)
     except Exception:  # odd frames, odd exceptions: no error of ours may follow the user's
         return None
+
+
+def _by_text(error: BaseException, steps: list[tuple[FrameType, int]]) -> GiveUp | None:
+    variable = _absent_variable(error)
+    for frame, line in steps:
+        found = _in_frame(frame, line, error, variable)
+        if found is not None:
+            return found
     return None
 
 
@@ -116,28 +143,65 @@ def _absent_attribute(error: ImportError, package: str) -> str:
 
 
 def _in_frame(frame: FrameType, line: int, error: BaseException, variable: str) -> GiveUp | None:
-    from dlrepair.diagnose import source
+    from dlrepair.diagnose import source, surrounding
     from dlrepair.diagnose.values import Names
 
     block = source.find_block(frame)
-    stmts: list[Any] = source.whole_file(frame) if frame.f_code.co_name == "<module>" else block.stmts if block else []
+    inside = frame.f_code.co_name != "<module>"
+    stmts: list[Any] = (block.stmts if block else []) if inside else source.whole_file(frame)
     names = Names(frame)
     marked = Names(frame, _marked(stmts, Names(frame)))
     told = _told(error)
     found: list[tuple[str, str]] = []  # (path, the same with a mark)
-    for node in _relevant(stmts, line) if not variable else _everything(stmts):
+    whole: list[str] = []  # marks of variables that are a path by themselves
+    nodes = list(surrounding.relevant(stmts, line) if not variable else surrounding.everything(stmts))
+    nodes += [] if variable else list(surrounding.assigned(nodes, stmts))
+    for node in nodes:
         via = next(_texts(marked, _with_marks(node)), "")
         for text in list(_texts(names, node)) or [via]:
             if is_library(text):
                 found.append((text, via if "\0" in via else ""))
-    found += [(text, "") for text in told]
-    for path, via in sorted(found, key=lambda pair: (not pair[1], pair[0] not in told, "*" in pair[0])):
+        if via.count("\0") == 2 and via[0] == via[-1] == "\0" and not via[1:-1].endswith(_DIRECTORIES):
+            whole.append(via)
+    if not found and inside and surrounding.is_about_a_file(stmts, line, error):
+        found += [(text, "") for node in surrounding.looked_for(stmts) for text in _texts(names, node)]
+        found = [one for one in found if is_library(one[0])]
+        if any("*" not in path and os.path.exists(path) for path, _ in found):
+            return None  # it found what it needs: the exception is about something else
+    if any("/" not in text for text in told):
+        found += [(text, "") for text in surrounding.in_loops(stmts, names) if os.path.basename(text) in told]
+    if whole and (found or told) and not any(via for _, via in found):
+        found.insert(0, ((found[0][0] if found else told[0]), whole[0]))
+    return _choose(frame, line, found, told, variable)
+
+
+def _choose(
+    frame: FrameType, line: int, found: list[tuple[str, str]], told: list[str], variable: str
+) -> GiveUp | None:
+    """The likeliest of (path, path with a mark) that is not there; a word of the message only tells a name."""
+    placed = {os.path.basename(path) for path, _ in found}
+    loose = [text for text in told if text not in [path for path, _ in found]]
+    found += [(text, "") for text in loose if "/" in text or text not in placed]
+    absent = []
+    here = os.path.dirname(os.path.abspath(frame.f_code.co_filename)) + "/"
+
+    def far(pair: tuple[str, str]) -> tuple[bool, bool, bool, bool, int]:
+        path, via = pair
+        near = len(os.path.commonprefix([here, os.path.abspath(path.partition("*")[0])]))
+        return not via, "/" not in path, path not in told, "*" in path, -near
+
+    for path, via in sorted((one for one in found if one[0]), key=far):
         name = via.split("\0")[1] if via else ""
         if variable and name != variable:
             continue
         if not os.path.exists(path) or "\0" in path:
-            return GiveUp(frame, line, "" if "\0" in path else path, name, via)
-    return None
+            absent.append(("" if "\0" in path else path, name, via))
+    if not absent:
+        return None
+    seen = GiveUp(frame, line, *absent[0])
+    seen.bare = "/" not in seen.path and seen.path in loose
+    seen.others = tuple(dict.fromkeys(path for path, _, _ in absent if path != seen.path and path not in loose))
+    return seen
 
 
 def _told(error: BaseException) -> list[str]:
@@ -146,45 +210,8 @@ def _told(error: BaseException) -> list[str]:
     words = []
     for text in texts[:4]:
         words.append(text)
-        words += [word.strip("'\"`,;:()[]<>") for word in text[:4000].split()]
+        words += [word.strip("'\"`,;:()[]<>").rstrip(".") for word in text[:4000].split()]
     return [word for word in dict.fromkeys(words) if is_library(word) and " " not in word]
-
-
-def _relevant(stmts: list[Any], line: int) -> Iterator[Any]:
-    """Expressions of the statement at ``line`` and of the tests and loops around it."""
-    import ast
-
-    for stmt in stmts:
-        for node in ast.walk(stmt):
-            if not isinstance(node, ast.stmt) or not node.lineno <= line <= _end(node):
-                continue
-            if isinstance(node, (ast.If, ast.While)):
-                yield from _expressions(node.test)
-            elif isinstance(node, ast.For):
-                yield from _expressions(node.iter)
-            elif not hasattr(node, "body"):
-                yield from _expressions(node)
-
-
-def _end(node: Any) -> int:
-    """The last line of a statement (``end_lineno`` came with 3.8)."""
-    import ast
-
-    lines = [getattr(one, "end_lineno", None) or getattr(one, "lineno", 0) for one in ast.walk(node)]
-    return max(line for line in lines if isinstance(line, int))
-
-
-def _everything(stmts: list[Any]) -> Iterator[Any]:
-    for stmt in stmts:
-        yield from _expressions(stmt)
-
-
-def _expressions(node: Any) -> Iterator[Any]:
-    import ast
-
-    for one in ast.walk(node):
-        if isinstance(one, ast.expr):
-            yield one
 
 
 def _texts(names: Any, node: Any) -> Iterator[str]:
@@ -224,6 +251,24 @@ def _with_marks(node: Any) -> Any:
             return ast.NodeTransformer.generic_visit(self, one)
 
     return Marks().visit(copy.deepcopy(node))
+
+
+def lost_by(seen: GiveUp, value: str) -> str:
+    """A path that the same file makes of the variable, that is there now and would not be if it had this value."""
+    from dlrepair.diagnose import source, surrounding
+    from dlrepair.diagnose.values import Names
+
+    stmts = source.whole_file(seen.frame)
+    names = Names(seen.frame)
+    marked = Names(seen.frame, _marked(stmts, Names(seen.frame)))
+    for node in surrounding.everything(stmts):
+        via = next(_texts(marked, _with_marks(node)), "")
+        if MARK.format(seen.variable) not in via:
+            continue
+        now, then = next(_texts(names, node), ""), via.replace(MARK.format(seen.variable), value)
+        if now and now != then and "\0" not in now and os.path.exists(now) and not os.path.exists(then):
+            return now
+    return ""
 
 
 def _marked(stmts: list[Any], names: Any) -> dict[str, Any]:

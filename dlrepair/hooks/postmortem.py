@@ -18,7 +18,7 @@ _SHOWN = ("other-python", "recipe")
 #: causes and contexts of an exception that are looked at
 CHAIN = 16
 
-_told: set[tuple[str, str, str]] = set()
+_told: set[tuple[str, str, str, str]] = set()
 
 
 def look(state: Any, error: Any, trace: Any) -> None:
@@ -34,13 +34,14 @@ def look(state: Any, error: Any, trace: Any) -> None:
         from dlrepair.diagnose import giveups
         from dlrepair.hooks import _guard
 
-        seen = giveups.find(error, trace)
+        seen = giveups.find(error, trace, getattr(state, "unanswered", ()))
         for one in chain[1:]:  # a package's own words about an extension module that was not found
             if seen is None and isinstance(error, ImportError) and isinstance(one, ModuleNotFoundError):
                 seen = giveups.find(one, one.__traceback__)
-        if seen is None or (seen.path, seen.variable, seen.module) in _told or _guard.busy():
+        about = None if seen is None else (seen.path, seen.variable, seen.module, seen.question)
+        if seen is None or about is None or about in _told or _guard.busy():
             return
-        _told.add((seen.path, seen.variable, seen.module))
+        _told.add(about)
         _guard.disabled(True)
         try:
             _report(state, error, seen)

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 MARK = "DLREPAIR__START"
 #: prefix of the variables that hold the user's own values meanwhile
 WAS = "DLREPAIR__WAS_"
+#: actions of a record that change no variable: ``inside`` sees to them
+INSIDE = ("module", "answer")
 
 #: what ``restore`` found: the way the process was started (``learned`` or ``reexec``), the record's key, the run id
 _started: "list[str]" = []
@@ -41,6 +43,10 @@ def restore(state: "Any") -> "None":
     try:
         _started[:] = give_back(os.environ)
         state.started = _started
+        if _started[4:]:
+            from dlrepair.learned import inside
+
+            inside.restore(_started[1])
     except Exception:
         os.environ.pop(MARK, None)
 

@@ -2,7 +2,7 @@
 
 import os
 
-from dlrepair.learned import MARK, WAS, give_back
+from dlrepair.learned import INSIDE, MARK, WAS, give_back
 from dlrepair.learned.program import read
 
 # `from __future__ import annotations` would import a module: annotations are strings here
@@ -56,10 +56,11 @@ def changed(environ: "Mapping[str, str]", variables: "Iterable[tuple[str, str, s
 
 def describe(variables: "Iterable[tuple[str, str, str]]") -> "str":
     """The changes as a person would write them in front of a command."""
-    parts = []
-    for name, action, value in variables:
-        parts.append("{} without {}".format(name, value) if action == "remove" else "{}={}".format(name, value))
-    return " ".join(parts)
+    return " ".join(_FORMS.get(action, "{}={}").format(name, value) for name, action, value in variables)
+
+
+#: action -> its words, where they are no assignment
+_FORMS = {"remove": "{} without {}", "module": "import {} from {}", "answer": "find_library('{}') = {}"}
 
 
 def start_environment(
@@ -69,8 +70,9 @@ def start_environment(
     now = changed(environ, variables)
     if now == environ:
         return None
-    names = sorted({name for name, action, _ in variables if action != "show"})
-    now[MARK] = "\t".join((way, key, run, ",".join(names)))
+    names = sorted({name for name, action, _ in variables if action not in ("show", *INSIDE)})
+    fields = [way, key, run, ",".join(names)]
+    now[MARK] = "\t".join(fields + ["inside"] if any(action in INSIDE for _, action, _ in variables) else fields)
     for name in names:
         if name in environ:
             now[WAS + name] = environ[name]

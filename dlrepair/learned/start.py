@@ -3,7 +3,7 @@
 import os
 import sys
 
-from dlrepair.learned import MARK, directory
+from dlrepair.learned import MARK, directory, inside
 from dlrepair.learned.environ import changed, original, start_environment
 from dlrepair.learned.program import command_line, is_worker, program, read
 from dlrepair.learned.records import Record, load, signature
@@ -37,7 +37,7 @@ def _mark_of(pid: "int") -> "list[str]":
         for entry in read("/proc/{}/environ".format(pid)).split(b"\0"):
             if entry.startswith(MARK.encode() + b"="):
                 fields = os.fsdecode(entry).partition("=")[2].split("\t")
-                return fields if len(fields) == 4 and ".." not in fields[1] else []
+                return fields if len(fields) in (4, 5) and ".." not in fields[1] else []
     except OSError:
         pass
     return []
@@ -46,20 +46,31 @@ def _mark_of(pid: "int") -> "list[str]":
 def apply(state: "Any") -> "None":
     """Starts the program again at once where a record is meant for it; returns where none is. Never raises.
 
-    Called by stage 0, before anything of the user's has run: nothing is lost or repeated.
+    Called by stage 0, before anything of the user's has run: nothing is lost or repeated. Where no variable has to
+    change, the process goes on with what it is given inside.
     """
     try:
         found = record_for(state.cwd)
-        if found is None or found[1].stale() or forbidden(found[1]) or cannot_exec():
+        if found is None or found[1].stale() or forbidden(found[1]):
             return
-        key, record = found
+        if not cannot_exec():
+            _become(*found)
+        if inside.give(found[1].variables):
+            _journal(found[1])
+    except Exception:
+        return
+
+
+def _become(key: "str", record: "Record") -> "None":
+    """A new process with the variables of a record; returns where they are what they should be, or cannot be had."""
+    try:
         before = original()
         if changed(before, record.variables) == before:
             return
         environ = start_environment("learned", key, _journal(record), record.variables, before)
         if environ is not None:
             posix().execve(sys.executable, command_line(), environ)
-    except Exception:
+    except (OSError, ValueError):
         return
 
 

@@ -75,9 +75,13 @@ def _changes(event: dict[str, object]) -> str:
     parts = []
     for row in rows if isinstance(rows, list) else ():
         if isinstance(row, dict):
-            sign = " without " if row.get("action") == "remove" else "="
-            parts.append("{}{}{}".format(row.get("name", ""), sign, row.get("value", "")))
+            form = _FORMS.get(str(row.get("action")), "{}={}")
+            parts.append(form.format(row.get("name", ""), row.get("value", "")))
     return " ".join(parts)
+
+
+#: as in ``learned.environ``
+_FORMS = {"remove": "{} without {}", "module": "import {} from {}", "answer": "find_library('{}') = {}"}
 
 
 def _reexec(event: dict[str, object]) -> str:

@@ -10,7 +10,7 @@ import os
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any, Callable
+    from typing import Any, Iterator
 
     from dlrepair.diagnose.giveups import GiveUp
     from dlrepair.model.candidate import Wanted
@@ -46,6 +46,8 @@ def request(seen: GiveUp, script: str, start_cwd: str) -> LoadRequest:
         cwd = ""
     name = seen.path or os.path.basename(seen.via) or seen.module
     loader = "import" if seen.module else "ctypes"
+    if seen.question:
+        name = "lib{}.so".format(seen.question)
     return LoadRequest(loader, name.replace("*", ""), cwd, start_cwd, script, caller)
 
 
@@ -80,22 +82,21 @@ def diagnosed_event(diagnosis: Diagnosis) -> dict[str, Any]:
 
 def look(context: Context, seen: GiveUp) -> Outcome | None:
     """How the incident ends; None where the exception turns out to be about no library at all."""
-    from dlrepair.diagnose.rule import quote
     from dlrepair.model.plan import Outcome
-    from dlrepair.repair import start
+    from dlrepair.repair import given, start
 
     found = find(context, seen)
-    if not found and seen.module:
-        return None  # a module that is simply not installed
+    if not found and (seen.module or seen.question):
+        return None  # simply not installed
     step, summary = context.diagnosis.next_step, ""
     if found:
-        shown, why = ("", "mode is observe") if context.settings.mode != "repair" else learn(context, seen, found)
+        shown, why = ("", "mode is observe") if context.settings.mode != "repair" else given.learn(context, seen, found)
         if shown:
             step = start.again("{} is learned".format(shown))
             summary = "{} would serve".format(found)
         else:
             summary = "{} would serve; nothing is learned for the next start: {}".format(found, why)
-            step = _command(context, seen, found, quote)
+            step = _command(context, seen, found)
     cause = context.diagnosis.cause
     context.emit("load-unrepaired", cause=cause, next_step=step, ms=context.elapsed(), reason=summary or None)
     return Outcome(False, cause, context.incident, ms=context.elapsed(), next_step=step, summary=summary)
@@ -109,72 +110,64 @@ def unimported(context: Context, diagnosis: Diagnosis) -> Outcome:
     return Outcome(False, diagnosis.cause, context.incident, ms=context.elapsed(), next_step=diagnosis.next_step)
 
 
-def _command(context: Context, seen: GiveUp, found: str, quote: Callable[[str], str]) -> str:
-    """What the user can do: put the file where the program looks, or set what makes up the path."""
+def _command(context: Context, seen: GiveUp, found: str) -> str:
+    """What the user can do: put the file where the program looks, or say where it is."""
+    from dlrepair.diagnose.rule import quote
+    from dlrepair.repair import given, putting
+
     if seen.module:
-        return "PYTHONPATH={} python {}".format(quote(os.path.dirname(found)), quote(context.request.script or "…"))
-    if seen.path and "*" not in seen.path and context.target is not None:
-        return "dlrepair fix --write {}".format(quote(context.target))
-    folder = os.path.dirname(os.path.join(context.request.cwd, seen.path)) if seen.path else ""
-    return "ln -s {} {}".format(quote(found), quote(folder)) if folder else context.diagnosis.next_step
+        place = given.module_place(seen.module, found)
+        return "dlrepair fix --write {}".format(quote(place)) if place else context.diagnosis.next_step
+    if seen.question:
+        return "ctypes.CDLL({!r}) loads it, find_library({!r}) does not know it".format(found, seen.question)
+    first = ""
+    for path in ("" if seen.bare else seen.path, *seen.others):
+        place = given.file_place(os.path.join(context.request.cwd, path), found) if path else ""
+        if place and putting.is_writable(place):
+            return _write(place)
+        first = first or place
+    if seen.variable:
+        value = seen.value_for(found)
+        if value:
+            return "export {}={}".format(seen.variable, quote(value))
+    return _write(first) if first else context.diagnosis.next_step
+
+
+def _write(place: str) -> str:
+    """The command that puts the library there; one with a tag of Python's is taken for a module unless told."""
+    from dlrepair.diagnose.rule import quote
+    from dlrepair.search import names
+
+    tagged = names.split(os.path.basename(place))[1]
+    return "dlrepair fix --write {}{}".format("--loader ctypes " if tagged else "", quote(place))
 
 
 def find(context: Context, seen: GiveUp) -> str:
     """Path of the best file that would serve, or ""; every verdict is journalled."""
-    from dlrepair.repair import choice
+    from dlrepair.repair import choice, given
 
-    want = _wanted(context, seen)
-    for candidate, _ in choice.accepted(context, want):
-        return os.path.abspath(candidate.path)
+    for want in _wanted(context, seen):
+        for candidate, _ in choice.accepted(context, want):
+            path = os.path.abspath(candidate.path)
+            if not seen.module or given.is_of(seen.module, path):
+                return path
     return ""
 
 
-def _wanted(context: Context, seen: GiveUp) -> Wanted:
+def _wanted(context: Context, seen: GiveUp) -> Iterator[Wanted]:
     from dlrepair.model.candidate import Wanted
+    from dlrepair.repair import given
     from dlrepair.search import names
 
     request = context.request
     if seen.module:
         name = seen.module.rpartition(".")[2] + names.extension_suffixes()[0]
-        return Wanted(name, "substitute", name, "import")
+        yield Wanted(name, "substitute", name, "import")
+        return
     name = os.path.basename(request.requested)
-    return Wanted(name, "substitute", request.requested, request.loader, request.op_loader)
-
-
-def learn(context: Context, seen: GiveUp, found: str) -> tuple[str, str]:
-    """(``NAME=value`` that is in force from the next start on, "") or ("", why nothing could be learned)."""
-    from dlrepair.model.environment import EnvironmentFix
-    from dlrepair.repair import start
-
-    if seen.module:
-        folder = os.path.dirname(found)
-        if "." in seen.module or not _holds_nothing_else(folder, seen.module):
-            return "", "its directory holds other modules"
-        change = ("PYTHONPATH", "prepend", folder)
-        why = "the module {} lies in {}".format(seen.module, folder)
-    else:
-        value = seen.value_for(found)
-        if not value:
-            return "", "the path follows from no variable of the environment"
-        change = (seen.variable, "show", value)
-        why = "{} makes up the path of {}".format(seen.variable, os.path.basename(found))
-    if context.settings.reexec == "never":
-        return "", "the setting reexec is never"
-    if not start.learn(context, start.with_former(context, EnvironmentFix((change,), why, (found,)))):
-        return "", "it could not be kept"
-    return "{}={}".format(change[0], change[2]), ""
-
-
-def _holds_nothing_else(folder: str, module: str) -> bool:
-    """Whether a directory, first among the import paths, would hide no other module."""
-    try:
-        names = os.listdir(folder)
-    except OSError:
-        return False
-    for name in names:
-        stem = name.partition(".")[0]
-        if stem != module and name != "__pycache__" and (
-            name.endswith((".py", ".pyc", ".so")) or os.path.isdir(os.path.join(folder, name))
-        ):  # fmt: skip
-            return False
-    return True
+    yield Wanted(name, "substitute", request.requested, request.loader, request.op_loader)
+    pattern = os.path.basename(seen.path)
+    if "*" in pattern:
+        other = given.only_match(pattern, request)
+        if other and other != name:
+            yield Wanted(other, "substitute", other, request.loader, request.op_loader)

@@ -11,6 +11,8 @@ from __future__ import annotations
 import os
 import stat
 
+from dlrepair.repair import putting
+from dlrepair.repair.putting import SYSTEM, Refused
 from dlrepair.settings import dirs
 
 TYPE_CHECKING = False
@@ -19,17 +21,6 @@ if TYPE_CHECKING:
 
     from dlrepair.binary.edit import Edit
     from dlrepair.repair.context import Context
-
-#: longest file that is copied or kept, bytes: libtensorflow_cc has 790 MB
-MAX_FILE = 4 << 30
-_CHUNK = 1 << 20
-#: nothing is put there, and nothing that lies there is replaced
-_SYSTEM = ("/lib/", "/lib32/", "/lib64/", "/usr/", "/etc/", "/proc/", "/sys/", "/dev/")
-
-
-class Refused(Exception):
-    """Why nothing was written, or nothing more was undone: one sentence; the user's files are as they were."""
-
 
 class Write:
     """One file to be: ``path`` becomes a link to ``source``, or a copy of it."""
@@ -93,7 +84,7 @@ class _Changed:
     def _of(self, path: str) -> Edit:
         from dlrepair.binary.edit import Edit
 
-        if path.startswith(_SYSTEM):
+        if path.startswith(SYSTEM):
             raise Refused("{} belongs to the system".format(path))
         if path not in self.edits:
             self.edits[path] = Edit(runpath=self._written_out() if path == self._moved else None)
@@ -169,7 +160,7 @@ def _place_for(dependency: str, final: str, target: str, writes: list[Write], ch
     for place, reason in missing[0].tried:
         folder, called = os.path.split(place)
         own = reason.startswith(("rpath", "runpath")) and called == name
-        system = not os.path.isabs(folder) or (os.path.realpath(folder) + "/").startswith(_SYSTEM)
+        system = not os.path.isabs(folder) or (os.path.realpath(folder) + "/").startswith(SYSTEM)
         if own and not system and os.access(folder, os.W_OK) and not os.path.lexists(place):
             return place
     needed_by = missing[0].needed_by
@@ -212,13 +203,17 @@ def write(target: str, writes: Iterable[Write]) -> list[str]:
     lines = []
     done: list[str] = []
     try:
-        for at, one in enumerate(writes):
-            kept = os.path.join(folder, "kept{}".format(at))
+        for one in writes:
+            for absent in putting.absent_folders(one.path):
+                lines.append((absent, "no directory", ""))
+                _store_record(record, lines)
+                putting.make_folder(absent)
+            kept = os.path.join(folder, "kept{}".format(len(lines)))
             lines.append((one.path, _keep(one.path, kept), ""))
             _store_record(record, lines)
             done.append(one.path)
             _put(one)
-            lines[-1] = (one.path, lines[-1][1], _state(one.path))
+            lines[-1] = (one.path, lines[-1][1], putting.state(one.path))
             _store_record(record, lines)
     except BaseException:
         undo(target, force=True)
@@ -228,7 +223,7 @@ def write(target: str, writes: Iterable[Write]) -> list[str]:
 
 def _changed(lines: list[tuple[str, str, str]]) -> bool:
     """Whether somebody has deleted or replaced what was written: there is nothing to undo any more."""
-    return any(state and _state(path) != state for path, _, state in lines)
+    return any(state and putting.state(path) != state for path, _, state in lines)
 
 
 def _set_aside(folder: str) -> None:
@@ -253,8 +248,8 @@ def _keep(path: str, kept: str) -> str:
         return "link " + os.readlink(path)
     if not stat.S_ISREG(info.st_mode):
         raise Refused("{} is neither a file nor a link".format(path))
-    _copy(path, kept)
-    _give(kept, path)
+    putting.copy(path, kept)
+    putting.give(kept, path)
     os.chmod(kept, stat.S_IMODE(info.st_mode))
     os.utime(kept, ns=(info.st_atime_ns, info.st_mtime_ns))
     return "file"
@@ -264,15 +259,15 @@ def _put(one: Write) -> None:
     temporary = "{}.dlrepair-{}".format(one.path, os.getpid())
     try:
         if one.copy:
-            _copy(one.source, temporary)
+            putting.copy(one.source, temporary)
             os.chmod(temporary, 0o755)
-            _give(temporary, os.path.dirname(one.path))
+            putting.give(temporary, os.path.dirname(one.path))
         else:
             beside = os.path.relpath(one.source, os.path.dirname(one.path))
             os.symlink(beside if not beside.startswith("../../..") else one.source, temporary)
         os.replace(temporary, one.path)
     except BaseException:
-        _unlink(temporary)
+        putting.unlink(temporary)
         raise
 
 
@@ -287,7 +282,7 @@ def undo(target: str, force: bool = False) -> list[str]:
     if lines is None:
         raise Refused("nothing of dlrepair's is written for {}".format(target))
     for path, _, state in lines:
-        if not force and state and _state(path) != state:
+        if not force and state and putting.state(path) != state:
             raise Refused("{} has been changed since; the former file is {}".format(path, folder))
     for at in range(len(lines) - 1, -1, -1):
         path, before, _ = lines[at]
@@ -300,68 +295,28 @@ def undo(target: str, force: bool = False) -> list[str]:
 
 def _restore(path: str, before: str, kept: str) -> None:
     if before == "absent":
-        _unlink(path)
+        putting.unlink(path)
+        return
+    if before == "no directory":
+        try:
+            os.rmdir(path)
+        except OSError:
+            pass  # something else lies in it by now, or it is gone
         return
     temporary = "{}.dlrepair-{}".format(path, os.getpid())
     try:
         if before == "file":
             info = os.stat(kept)
-            _copy(kept, temporary)
-            _give(temporary, kept)
+            putting.copy(kept, temporary)
+            putting.give(temporary, kept)
             os.chmod(temporary, stat.S_IMODE(info.st_mode))
             os.utime(temporary, ns=(info.st_atime_ns, info.st_mtime_ns))
         else:
             os.symlink(before[len("link ") :], temporary)
         os.replace(temporary, path)
     except BaseException:
-        _unlink(temporary)
+        putting.unlink(temporary)
         raise
-
-
-def _copy(source: str, to: str) -> None:
-    """A copy of the file's bytes that is on the disk when this returns."""
-    with open(source, "rb") as reading, open(to, "wb") as writing:
-        if os.fstat(reading.fileno()).st_size > MAX_FILE:
-            raise Refused("{} is too long to be copied".format(source))
-        while True:
-            data = reading.read(_CHUNK)
-            if not data:
-                break
-            writing.write(data)
-        writing.flush()
-        os.fsync(writing.fileno())
-
-
-def _give(path: str, like: str) -> None:
-    """Gives the file to the owner of ``like``: what root writes into a user's project is that user's."""
-    info = os.stat(like)
-    try:
-        os.chown(path, info.st_uid, info.st_gid)
-    except OSError:
-        pass  # not root: it is ours, as everything else that we write
-
-
-def _unlink(path: str) -> None:
-    try:
-        os.unlink(path)
-    except FileNotFoundError:
-        pass
-
-
-def _state(path: str) -> str:
-    """What stands at ``path`` now, comparable: a link's target, or a file's size and digest."""
-    try:
-        if os.path.islink(path):
-            return "link " + os.readlink(path)
-        import hashlib
-
-        digest = hashlib.sha256()
-        with open(path, "rb") as stream:
-            for data in iter(lambda: stream.read(_CHUNK), b""):
-                digest.update(data)
-        return "file " + digest.hexdigest()
-    except OSError:
-        return "absent"
 
 
 def _store_record(record: str, lines: list[tuple[str, str, str]]) -> None:

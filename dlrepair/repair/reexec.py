@@ -63,7 +63,7 @@ def _learned_meanwhile(context: Context) -> tuple[EnvironmentFix, ...]:
     if found is None or found[1].stale():
         return ()
     record = found[1]
-    if learned.started()[1:2] == [found[0]]:
+    if learned.started()[1:2] == [found[0]] or all(action in learned.INSIDE for _, action, _ in record.variables):
         return ()
     return (EnvironmentFix(record.variables, record.why, tuple(path for seen, path in record.files if seen[0] != "d")),)
 

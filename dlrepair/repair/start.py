@@ -93,21 +93,27 @@ def _rows(fix: EnvironmentFix) -> list[dict[str, str]]:
 def with_former(context: Context, fix: EnvironmentFix) -> EnvironmentFix:
     """The fix together with what is in force in this process: a start of ours that something else had needed."""
     from dlrepair import learned
-    from dlrepair.learned import records
+    from dlrepair.learned import INSIDE, records, start
     from dlrepair.model.records import replace
 
     started = learned.started()
     former = records.find(started[1]) if len(started) > 1 and started[1] else None
+    if former is None and not started:
+        found = start.record_for(context.ask.state.cwd)  # what is given inside needs no start
+        if found is not None and all(action in INSIDE for _, action, _ in found[1].variables):
+            former = found[1]
     if former is None or former.stale():
         return fix
-    variables = tuple(one for one in former.variables if one not in fix.variables) + fix.variables
+    new = {one[:2] for one in fix.variables if one[1] in ("show", *INSIDE)}
+    kept = [one for one in former.variables if one not in fix.variables and one[:2] not in new]
+    variables = (*kept, *fix.variables)
     files = tuple(path for seen, path in former.files if not seen.startswith("d") and path not in fix.files)
     return replace(fix, variables=variables, files=files + fix.files)
 
 
 def learn(context: Context, fix: EnvironmentFix) -> bool:
     """Whether the fix was kept for the next start."""
-    from dlrepair.learned import keep, records
+    from dlrepair.learned import INSIDE, keep, records
     from dlrepair.learned.program import program as find_program
 
     program = find_program(context.ask.state.cwd)
@@ -118,6 +124,7 @@ def learn(context: Context, fix: EnvironmentFix) -> bool:
         shown = program.shown
         variables = fix.variables
         folders = tuple(value for _, action, value in variables if action == "prepend" and os.path.isdir(value))
+        folders += tuple(os.path.dirname(value) for _, action, value in variables if action in INSIDE)
         place = os.path.dirname(context.request.script) or context.ask.state.cwd
         problem = keep.keep(
             program,

@@ -84,6 +84,8 @@ def _recipe(directory: str, leaf: str, name: str) -> Recipe | None:
     from dlrepair.search import roots
 
     wanted = os.path.join(directory, name)
+    if (directory + "/").startswith((sys.prefix + "/", sys.base_prefix + "/")):
+        return None  # Python's own directories: what lies above them is no project
     root = roots.project_root(directory)
     if root is None or roots.installed_package(directory) or rules_file.package_of(wanted):
         return None

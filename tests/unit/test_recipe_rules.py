@@ -167,3 +167,14 @@ def test_commands_are_data() -> None:
     command = Command(("g++",), "/", "f", 1, "shell")
     with pytest.raises(AttributeError):
         command.words = ()  # type: ignore[misc]
+
+
+def test_no_file_is_read_after_the_deadline(tmp_path: object) -> None:
+    from dlrepair.build.recipes import find
+    from dlrepair.build.recipes.text import Budget
+
+    path = os.path.join(str(tmp_path), "make.sh")
+    with open(path, "w") as stream:
+        stream.write("g++ -shared roi.cc -o libroi.so\n")
+    assert find._ordered([("shell", path)], "libroi.so", Budget(None)) == [("shell", path)]
+    assert find._ordered([("shell", path)], "libroi.so", Budget(0.0)) == []

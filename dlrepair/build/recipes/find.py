@@ -62,7 +62,7 @@ def find_recipes(
     starts = _starts(wanted, anchors, root)
     found = scan.scan(starts, root, budget)
     reading = Reading(root, budget, stem=names.stem(wanted))
-    _read(reading, _ordered(found.recipes, wanted))
+    _read(reading, _ordered(found.recipes, wanted, budget))
     recipes = _assembled(reading, wanted, ops)
     if not any(recipe.taken and not recipe.missing for recipe in recipes):
         _read_sources(reading, [*found.sources, *found.headers], wanted)
@@ -80,7 +80,7 @@ def find_outputs(directory: str, *, root: str, deadline: float | None = None) ->
     root, directory = (os.path.normpath(os.path.abspath(one)) for one in (root, directory))
     reading = Reading(root, budget, stem="")
     files = [one for one in scan.scan([directory], root, budget).recipes if inside(one[1], directory)]
-    _read(reading, _ordered(files, os.path.join(directory, "*")))
+    _read(reading, _ordered(files, os.path.join(directory, "*"), budget))
     outputs: dict[str, Recipe] = {}
     try:
         project = Project(reading)
@@ -157,11 +157,13 @@ def _starts(wanted: str, anchors: Sequence[str], root: str) -> list[str]:
     return [start for start in found if os.path.isdir(start)]
 
 
-def _ordered(files: Sequence[tuple[str, str]], wanted: str) -> list[tuple[str, str]]:
+def _ordered(files: Sequence[tuple[str, str]], wanted: str, budget: Budget) -> list[tuple[str, str]]:
     """Return the files worth reading as recipes, those that name the library first, then the nearest."""
     core = names.core(wanted)
     keyed = []
     for at, (kind, path) in enumerate(files[: MAX_FILES * 20]):
+        if budget.over:
+            break
         text = scan.head(path)
         if not scan.holds_recipe(kind, text):
             continue

@@ -1,0 +1,119 @@
+"""What surrounds a statement that raised, in its source: tests, loops, what was assigned to the names in them."""
+
+from __future__ import annotations
+
+from dlrepair.diagnose.syntax import dotted
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any, Iterator
+
+#: functions that look whether a file is there
+_LOOKS = ("exists", "isfile", "is_file", "lexists", "glob", "iglob", "rglob", "listdir")
+#: words of an exception that is about a file that is not there
+_WORDS = (
+    "librar", "plugin", "plug-in", ".so", "shared object", "not found", "cannot find", "could not find", "can't find",
+    "locate", "not exist", "missing", "compile", "build", "matching",
+)  # fmt: skip
+#: most values of a loop's variable that are looked at
+_TURNS = 50
+
+
+def relevant(stmts: list[Any], line: int) -> Iterator[Any]:
+    """Expressions of the statement at ``line`` and of the tests and loops around it."""
+    import ast
+
+    for stmt in stmts:
+        for node in ast.walk(stmt):
+            if not isinstance(node, ast.stmt) or not node.lineno <= line <= _end(node):
+                continue
+            if isinstance(node, (ast.If, ast.While)):
+                yield from _expressions(node.test)
+            elif isinstance(node, ast.Try):
+                if any(one.lineno <= line <= _end(one) for one in node.handlers):
+                    yield from everything(node.body)
+            elif isinstance(node, ast.For):
+                yield from _expressions(node.iter)
+            elif not hasattr(node, "body"):
+                yield from _expressions(node)
+
+
+def _end(node: Any) -> int:
+    """The last line of a statement (``end_lineno`` came with 3.8)."""
+    import ast
+
+    lines = [getattr(one, "end_lineno", None) or getattr(one, "lineno", 0) for one in ast.walk(node)]
+    return max(line for line in lines if isinstance(line, int))
+
+
+def everything(stmts: list[Any]) -> Iterator[Any]:
+    for stmt in stmts:
+        yield from _expressions(stmt)
+
+
+def _expressions(node: Any) -> Iterator[Any]:
+    import ast
+
+    for one in ast.walk(node):
+        if isinstance(one, ast.expr):
+            yield one
+
+
+def assigned(nodes: list[Any], stmts: list[Any]) -> Iterator[Any]:
+    """Expressions that were assigned to the variables among ``nodes``, or to those in such expressions."""
+    import ast
+
+    known: set[str] = set()
+    waiting = {dotted(one) for one in nodes if isinstance(one, ast.Name)}
+    for _ in range(2):
+        known |= waiting
+        following: set[str] = set()
+        for stmt in stmts:
+            for node in ast.walk(stmt):
+                if not isinstance(node, (ast.Assign, ast.AugAssign)):
+                    continue
+                targets = node.targets if isinstance(node, ast.Assign) else [node.target]
+                if any(dotted(target) in waiting for target in targets):
+                    for one in _expressions(node.value):
+                        yield one
+                        if isinstance(one, ast.Name):
+                            following.add(one.id)
+        waiting = following - known
+
+
+def looked_for(stmts: list[Any]) -> Iterator[Any]:
+    """Arguments of all calls that look whether a file is there."""
+    import ast
+
+    for node in everything(stmts):
+        if isinstance(node, ast.Call) and dotted(node.func).rpartition(".")[2] in _LOOKS and node.args:
+            yield node.args[0]
+
+
+def is_about_a_file(stmts: list[Any], line: int, error: BaseException) -> bool:
+    """Whether the statement at ``line`` raises, and says that something is missing."""
+    import ast
+
+    text = " ".join(one for one in error.args[:4] if type(one) is str).lower()
+    if isinstance(error, OSError) or any(word in text for word in _WORDS):
+        nodes = [node for stmt in stmts for node in ast.walk(stmt) if isinstance(node, ast.Raise)]
+        return any(node.lineno <= line <= _end(node) for node in nodes)
+    return False
+
+
+def in_loops(stmts: list[Any], names: Any) -> Iterator[str]:
+    """Texts of the expressions in a loop over a known list, for each of its items."""
+    import ast
+
+    for stmt in stmts:
+        for node in ast.walk(stmt):
+            if not isinstance(node, ast.For) or not isinstance(node.target, ast.Name):
+                continue
+            items = names.value(node.iter)
+            for item in items[:_TURNS] if type(items) in (list, tuple) else ():
+                inner = names.copy()
+                inner.changed[node.target.id] = item
+                for one in everything(node.body):
+                    text = inner.text(one)
+                    if text is not None and "/" in text:
+                        yield text
