@@ -21,9 +21,10 @@ def at_exit(state: "Stage0", pid: "int") -> "None":
     """An exception that has ended the program: its traceback begins with the outermost frame, no prompt is waiting."""
     try:
         error, trace = getattr(sys, "last_value", None), getattr(sys, "last_traceback", None)
-        if error is None or trace is None or trace.tb_frame.f_back is not None or os.getpid() != pid:
+        if error is None or trace is None or os.getpid() != pid:
             return
-        if not hasattr(sys, "ps1") and not sys.flags.interactive:
+        ended = trace.tb_frame.f_back is None and not hasattr(sys, "ps1") and not sys.flags.interactive
+        if ended or _shell() is not None:  # IPython shows what a script of its raises, and goes on
             _look(state, error)
     except Exception:
         return
@@ -99,14 +100,25 @@ def _cells(state: "Stage0", events: "Any") -> "None":
         except Exception:  # another version of IPython
             pass
 
+    shown = [id(getattr(sys, "last_value", None))]
+
     def after_cell(result: "Any") -> "None":
-        _look(state, getattr(result, "error_in_exec", None))
+        error, last = getattr(result, "error_in_exec", None), getattr(sys, "last_value", None)
+        if error is None and id(last) != shown[0]:
+            error = last  # %run and its like show an exception themselves
+        shown[0] = id(last)
+        _look(state, error)
 
     events.EventManager.__init__ = __init__
-    shell = getattr(sys.modules.get("IPython.core.interactiveshell"), "InteractiveShell", None)
-    running = getattr(shell, "_instance", None)
+    running = _shell()
     if running is not None:  # ctypes was imported in one of its cells
         running.events.register("post_run_cell", after_cell)
+
+
+def _shell() -> "Any":
+    """IPython's shell in this process, or None."""
+    shell = getattr(sys.modules.get("IPython.core.interactiveshell"), "InteractiveShell", None)
+    return getattr(shell, "_instance", None)
 
 
 #: module -> what follows the exceptions that end there

@@ -125,7 +125,8 @@ def program(cwd: "str", pid: "str" = "self", depth: "int" = 0) -> "Program | Non
     """The program that a process runs; of a worker, the one that its parent runs. None where /proc does not tell.
 
     ``cwd`` is its working directory at the start. A file that belongs to the environment (a console script) and
-    everything that is no file of its own counts per directory: one ``pytest`` serves many projects.
+    everything that is no file of its own counts per directory: one ``pytest`` serves many projects. A script that
+    IPython runs counts in place of the directory.
     """
     words = command_line(pid)
     if not words:
@@ -141,12 +142,26 @@ def program(cwd: "str", pid: "str" = "self", depth: "int" = 0) -> "Program | Non
     if kind == "file":
         what = os.path.normpath(cwd + "/" + what) if what[:1] != "/" else os.path.normpath(what)
         own = what.startswith(sys.prefix + "/")
+        if own and what.rpartition("/")[2] in ("ipython", "ipython3"):
+            return Program(kind, what, _run_by_ipython(words, cwd) or cwd)
         return Program(kind, what, cwd if own else "")
+    if kind == "module" and what == "IPython":
+        return Program(kind, what, _run_by_ipython(words, cwd) or cwd)
     if kind == "stdin":
         what = _stdin() if pid == "self" else "stream"
     elif kind == "text":
         what = "{} {} {}".format(len(what), digest(what), " ".join(what[:200].split()))
     return Program(kind, what, cwd)
+
+
+def _run_by_ipython(words: "list[str]", cwd: "str") -> "str":
+    """Absolute path of the script among the words for IPython, or ""."""
+    for at, word in enumerate(words[2:], 2):
+        if word in ("-c", "-m") and words[at + 1 : at + 2] != ["IPython"]:
+            break
+        if word[:1] != "-" and word.endswith((".py", ".ipy", ".ipynb")):
+            return os.path.normpath(word if word[:1] == "/" else cwd + "/" + word)
+    return ""
 
 
 def _parent(pid: "str") -> "str":

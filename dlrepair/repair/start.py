@@ -98,7 +98,7 @@ def with_former(context: Context, fix: EnvironmentFix) -> EnvironmentFix:
 
     started = learned.started()
     former = records.find(started[1]) if len(started) > 1 and started[1] else None
-    if former is None and not started:
+    if former is None and not started and not context.rehearsed:
         found = start.record_for(context.ask.state.cwd)  # what is given inside needs no start
         if found is not None and all(action in INSIDE for _, action, _ in found[1].variables):
             former = found[1]

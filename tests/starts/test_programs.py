@@ -308,6 +308,59 @@ def test_a_cell_that_gives_up(way: str, project: Project, ways_bare: str, ways: 
     assert "FileNotFoundError" not in second.out + second.err, second.story()
 
 
+#: name -> (words behind python, what is typed); the script's exception is shown by IPython, which goes on
+SCRIPTS = {
+    "script": (["-m", "IPython", "--no-banner", "--colors=nocolor", "train.py", "argument"], b""),
+    "console-script": (["@BIN@/ipython", "--no-banner", "--colors=nocolor", "train.py"], b""),
+    "script-and-prompt": (["-m", "IPython", "--no-banner", "--simple-prompt", "--colors=nocolor", "-i", "train.py"],
+                          b"1 + 1\n"),
+    "run-magic": (["-m", "IPython", "--no-banner", "--simple-prompt", "--colors=nocolor"],
+                  b"%run train.py argument\n1 + 1\n"),
+}  # fmt: skip
+
+
+@pytest.mark.compile
+@pytest.mark.parametrize("way", SCRIPTS)
+def test_a_script_of_ipython_that_gives_up(way: str, project: Project, ways_bare: str, ways: str) -> None:
+    """Shown by IPython, told once afterwards, learned for the next start of that script, and of no other."""
+    project.world.library("build/libroi.so", "int roi(void) { return 42; }\n")
+    project.write("task.py", GIVES_UP)
+    project.write("train.py", "from task import load\nprint('says', load())\n")
+    project.write("other.py", "import os\nprint('home', os.environ.get('ROI_HOME'))\n")
+    words, typed = SCRIPTS[way]
+    binaries = os.path.dirname(ways_bare)
+
+    def start(python: str, script: str = "train.py") -> Did:
+        given = [one.replace("@BIN@", binaries).replace("train.py", script) for one in words]
+        return project.run([python, *given], stdin=typed.replace(b"train.py", script.encode()))
+
+    broken = start(ways_bare)
+    assert (broken.out + broken.err).count("FileNotFoundError: ") == 1, broken.story()
+    first = start(ways)
+    told = first.out + first.err
+    assert not first.events("internal-error") and first.status == broken.status, first.story()
+    assert told.count("FileNotFoundError: ") == 1 and told.count("dlrepair[file-missing]: ") == 1, first.story()
+    assert told.index("FileNotFoundError: ") < told.index("dlrepair[file-missing]: "), first.story()
+    assert "help: Run it again: ROI_HOME={} is learned".format(project.root) in told, first.story()
+    second = start(ways)
+    assert "says 42" in second.out and "FileNotFoundError" not in second.out + second.err, second.story()
+    if way not in ("run-magic", "console-script"):  # a prompt is one program, whatever is typed there
+        assert "home None" in start(ways, "other.py").out
+
+
+@pytest.mark.compile
+@pytest.mark.parametrize("kind", ["moved", "conflict"])
+@pytest.mark.parametrize("way", ["run-magic", "script-and-prompt"])
+def test_ipython_that_runs_a_script(way: str, kind: str, project: Project, ways_bare: str, ways: str) -> None:
+    words, typed = SCRIPTS[way]
+    text = "from task import task\nprint(task())\n"
+
+    def start(project: Project, python: str) -> Did:
+        return project.run([python, *words], stdin=typed)
+
+    check(Way(way, start, "ipython", files(train=text), same_output=False), kind, project, ways_bare, ways)
+
+
 RANK = """\
 @EARLY@import ctypes
 import os
