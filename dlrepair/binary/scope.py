@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import sys
 
+from dlrepair.binary import preloads
 from dlrepair.binary.elf import libc_family, read_facts
 from dlrepair.binary.process import ProcessView, main_program, working_directory
 from dlrepair.binary.search_path import FITS, Node, SearchPath, loader_of, verify
@@ -357,13 +358,13 @@ def fresh_process(
 
     ``library_path`` and ``preload`` are LD_LIBRARY_PATH and LD_PRELOAD, those of this process's environment where they
     are not given. ``secure``: the kernel sets AT_SECURE, as for a set-user-ID program; ld.so ignores both then, but
-    for libraries in the default directories that are set-user-ID themselves (ld.so(8)), which are left out here.
+    for libraries in the default directories that are set-user-ID themselves (ld.so(8)).
     """
     main = os.path.realpath(program) if program is not None else main_program()
     path = os.environ.get("LD_LIBRARY_PATH", "") if library_path is None else library_path
     before = os.environ.get("LD_PRELOAD", "") if preload is None else preload
     if secure:
-        path = before = ""
+        path = ""
     here = working_directory() if cwd is None else cwd
     known = _fresh.get((main, path, here, before, secure))
     if known is not None:
@@ -375,7 +376,7 @@ def fresh_process(
         empty.add(interpreter)
     view = ProcessView(main, path, here)
     view.secure = secure
-    names = [name for part in before.split(" ") for name in part.split(":") if name]  # elf/rtld.c, handle_preload_list
+    names = [name for name in preloads.names(before, secure, interpreter) if name]
     started = _resolve(main, empty, program=True, preload=names)
     for entry in started.entries:
         if entry.path is not None and entry.path not in view.loaded:
