@@ -73,7 +73,10 @@ def _threads(state: "Stage0", threading: "Any") -> "None":
 
 
 def _workers(state: "Stage0", util: "Any") -> "None":
-    """``BaseProcess._bootstrap`` calls the first while the exception is on its way, the second once it was printed."""
+    """``BaseProcess._bootstrap`` calls the first while the exception is on its way, the second once it was printed.
+
+    From 3.13 on it no longer calls the first, and reads the process's name in its place.
+    """
     leave, flush = util._exit_function, util._flush_std_streams
     ended: "list[Any]" = []
 
@@ -86,7 +89,20 @@ def _workers(state: "Stage0", util: "Any") -> "None":
         if ended:
             _look(state, ended.pop())
 
-    util._exit_function, util._flush_std_streams = _exit_function, _flush_std_streams
+    util._flush_std_streams = _flush_std_streams
+    kind = sys.modules["multiprocessing.process"].BaseProcess
+    if "_exit_function" in kind._bootstrap.__code__.co_names:
+        util._exit_function = _exit_function
+        return
+    was = kind.name
+
+    def name(self: "Any") -> "Any":
+        error = sys.exc_info()[1]
+        if error is not None and sys._getframe(1).f_code is kind._bootstrap.__code__:
+            ended[:] = [error]
+        return was.fget(self)
+
+    kind.name = property(name, was.fset, was.fdel, was.__doc__)
 
 
 def _cells(state: "Stage0", events: "Any") -> "None":

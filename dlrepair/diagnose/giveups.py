@@ -194,7 +194,7 @@ def _choose(
         name = via.split("\0")[1] if via else ""
         if variable and name != variable:
             continue
-        if not os.path.exists(path) or "\0" in path:
+        if "\0" in path or not os.path.exists(path):  # up to 3.7 a NUL is an error
             absent.append(("" if "\0" in path else path, name, via))
     if not absent:
         return None
