@@ -46,6 +46,7 @@ def check(world: World, bare: str, hooked: str, learned: str, expected: str, **e
 
 #: name -> train.py
 IMPORTS = {
+    "from-package": "import ctypes\nfrom pool import _fast\nprint('the sum is', _fast.add(2, 3))\n",
     "import": "import ctypes\nfrom pool._fast import add\nprint('the sum is', add(2, 3))\n",
     "find-spec": """\
 import ctypes, importlib.util, pool
