@@ -253,11 +253,11 @@ class _Collector:
         path = absolute(word, call.command.directory)
         if kind == "object":
             self._object(call, word, path, level)
+            return
+        producer = self.project.producer(path, call, objects=True)
+        if producer is not None:  # an object that somebody called .a or .so
+            self._visit(producer, level + 1)
         elif kind == "archive":
-            producer = self.project.producer(path, call, objects=True)
-            if producer is not None:  # an object that somebody called .a
-                self._visit(producer, level + 1)
-                return
             self._archive(call, word, path, level)
         else:
             self._shared(call, word, path)

@@ -203,6 +203,8 @@ def _option(call: Call, word: str, rest: _Words) -> None:
         call.dropped.append(((word + " " + value).strip(), _SKIPPED_PAIRS[head]))
     else:
         for option, action in _VALUED:
+            if word == option and option in ("-I", "-L") and input_kind(rest.peek()) not in ("", "header"):
+                return  # -L$(UNSET) before an object
             if word.startswith(option):
                 action(call, _value(word, option, rest))
                 return

@@ -11,7 +11,7 @@ from dlrepair.build.recipes.programs import is_compiler
 from dlrepair.build.recipes.python_objects import Return, Unknown, text_of
 from dlrepair.build.recipes.python_statements import Evaluator
 from dlrepair.build.recipes.shell import Shell
-from dlrepair.build.recipes.text import Command, absolute, has_unknown, is_known, unknown
+from dlrepair.build.recipes.text import Command, absolute, find_files, has_unknown, is_known, unknown
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -32,6 +32,8 @@ _GIVEN = ("name", "sources", "include_dirs", "define_macros", "undef_macros", "l
 _ADDED = ("include_dirs", "define_macros", "library_dirs", "libraries", "extra_compile_args", "extra_link_args")
 #: Methods of a ``build_ext`` of the project's own in which that happens.
 _BUILDERS = ("build_extension", "build_extensions", "finalize_options", "run")
+#: Parameters of ``torch.utils.cpp_extension.load``: a function or class of the project's own hands them on.
+_TORCH = frozenset(("extra_cflags", "extra_cuda_cflags", "extra_include_paths"))
 #: Their first argument is a file, not a command.
 _NOT_EXTENSIONS = ("CMakeExtension", "BazelExtension", "RustExtension")
 
@@ -67,7 +69,8 @@ class _File:
                     function.scope.update({"{}.{}".format(name, key): self.added[key] for key in _ADDED})
         self.evaluator.run_uncalled()
         for given, line, taken in self.extensions:
-            self._extension(given, line, taken)
+            for one in self._modules(given):
+                self._extension(one, line, taken)
         text = "".join(self.written)
         if "\n\t" in text and _COMPILES.search(text):  # it writes a makefile and starts make
             make = Makefile(self.reading, self.path)
@@ -85,7 +88,7 @@ class _File:
         if base == "get_plugin":
             self._plugin(args, named, node.lineno)
             return unknown(base)
-        if base == "load" and ("cpp_extension" in name or {"name", "sources"} <= set(named)):
+        if _TORCH & set(named) or (base == "load" and ("cpp_extension" in name or {"name", "sources"} <= set(named))):
             self._torch(args, named, node.lineno)
             return unknown(base)
         if base == "cythonize" and args:
@@ -103,6 +106,21 @@ class _File:
         return self._run(command, named, node.lineno)
 
     # Extensions.
+
+    def _modules(self, given: dict[str, Any]) -> list[dict[str, Any]]:
+        """One extension for each file of a pattern, as Cython's ``cythonize`` has it; its name is its module's."""
+        sources = self._list(given, "sources")
+        patterns = [one for one in sources if "*" in one and one.endswith(".pyx") and is_known(one)]
+        if not patterns:
+            return [given]
+        files = [one for pattern in patterns for one in find_files(pattern, self.directory, self.reading.budget)]
+        rest = [one for one in sources if one not in patterns]
+        name = text_of(given.get("name", ""))
+        below = [os.path.relpath(absolute(one, self.directory), self.directory)[:-4].replace("/", ".") for one in files]
+        return [
+            dict(given, sources=[path, *rest], name=module if "*" in name else name)
+            for path, module in zip(files, below)
+        ]
 
     def _extension(self, given: dict[str, Any], line: int, taken: bool) -> None:
         """Add what distutils makes of an Extension (its documented constructor arguments)."""

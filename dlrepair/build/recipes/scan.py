@@ -35,9 +35,10 @@ HEADERS = (".h", ".hpp", ".cuh", ".hh")
 #: What a file must hold to be read as a recipe of its kind; a name alone proves nothing.
 _CONTENT = {
     "shell": re.compile(r"g\+\+|gcc|clang|nvcc|c\+\+|CXX|-shared|\.sh\b|\.bash\b|\bCC\b"),
-    "make": re.compile(r"-shared|\.so\b|\.o\b|CXX|nvcc|g\+\+"),
+    "make": re.compile(r"-shared|\.so\b|\.o\b|CXX|nvcc|g\+\+|^\s*-?include\s", re.MULTILINE),
     "cmake": re.compile(
-        r"\badd_(?!executable|test|dependencies|definitions|compile)\w+\s*\(|_(?:library|lib|module|ops?|plugin|extension)\s*\(",
+        r"\badd_(?!executable|test|dependencies|definitions|compile)\w+\s*\(|_(?:library|lib|module|ops?|plugin|extension)\s*\("
+        r"|\binclude\s*\(",
         re.IGNORECASE,
     ),
     "setup.py": re.compile(r"Extension\s*\(|ext_modules|add_extension|g\+\+|nvcc"),

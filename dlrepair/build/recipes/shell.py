@@ -354,13 +354,13 @@ def read_script(reading: Reading, path: str) -> None:
 
 
 def _arguments(reading: Reading, directory: str) -> list[str]:
-    """Return what a script may be told: sources beside it that are named like the wanted library, or their stems."""
+    """Return what a script may be told: the library, sources beside it that are named like it, or their stems."""
     core = names.core(reading.stem)
     try:
         files = sorted(os.listdir(directory))
     except OSError:
         return []
-    found = []
+    found = [reading.stem + ".so"]
     for name in files:
         base, ending = os.path.splitext(name)
         if ending in (".cc", ".cpp", ".cxx", ".c", ".cu") and names.core(base) == core:

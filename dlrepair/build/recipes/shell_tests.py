@@ -39,10 +39,10 @@ def test(words: Sequence[str], expander: Expander, locate: Callable[[str], str])
     if body and body[0] == "!":
         verdict = test([words[0], *body[1:]], expander, locate)
         return None if verdict is None else not verdict
-    return _simple(body, expander, locate)
+    return _simple(body, expander, locate, words[0] == "[[")
 
 
-def _simple(body: Sequence[str], expander: Expander, locate: Callable[[str], str]) -> bool | None:
+def _simple(body: Sequence[str], expander: Expander, locate: Callable[[str], str], patterns: bool) -> bool | None:
     if len(body) == 1:
         value = expander.text(body[0])
         return _is_set(value)
@@ -64,7 +64,7 @@ def _simple(body: Sequence[str], expander: Expander, locate: Callable[[str], str
         if has_unknown(left + right) and not is_unset(left):
             return operator == "!="
         left = "" if is_unset(left) else left
-        equal = left == right or fits(left, right)
+        equal = left == right or (patterns and raw[:1] not in ("'", '"') and fits(left, right))
         return equal == (operator != "!=")
     if operator == "=~" and is_known(left) and re.fullmatch(r"\^?[^()\[\]{}\\+*?]{1,100}?(\.\*)?\$?", right):
         return bool(re.search(right, left[:2000]))
