@@ -57,6 +57,8 @@ def _plain(text: str) -> Found | None:
     if only.obj is None or any(mark in only.obj for mark in " <>[]()|'\"") or not _is_whole(only):
         return None
     program = only.facts.get("program")
+    if program and any(mark in program for mark in "\"'[]:"):
+        return None
     if only.kind == "not-found" and not cut.is_path(only.obj):
         only.obj = program or cut.opener(text[: only.pos], only.missing) or only.obj
     return only
@@ -81,9 +83,11 @@ def _pasted(text: str) -> Found | None:
     """The most telling message of any loader in a text as people paste it."""
     from dlrepair.diagnose import paste, unwrap
 
-    lines = paste.clean(text)
+    raw = paste.readable(text)
+    lines = paste.bare(raw)
+    whole = paste.bare(unwrap.at_width(raw))
     best = None
-    for other in dict.fromkeys((unwrap.at_width(lines), unwrap.at_words(lines), lines)):
+    for other in dict.fromkeys((whole, unwrap.at_width(lines), unwrap.at_words(lines), lines, unwrap.flattened(lines))):
         again = _best(other)
         if again is not None and (best is None or _value(again) > _value(best)):
             best = again

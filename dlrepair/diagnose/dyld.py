@@ -14,7 +14,10 @@ _NEEDER = (
 )
 _BUILT_FOR = r"\((?:which was )?built for (?P<os>[^)\n]+)"
 _EXPECTED = r"Expected in:\s*(?:<[0-9A-Fa-f?-]+>\s*)?(?P<where>[^\n]+)"
-_LIBRARY = r"Library not loaded:\s*(?P<lib>[^\n]+?)(?=\s*(?:\n|$|Referenced from:|Reason:|'\)|\\n))"
+_LIBRARY = (
+    r"(?:Library |(?=not loaded: [^\n]*\.(?:dylib|framework)))not loaded:"
+    r"\s*(?P<lib>[^\n]+?)(?=\s*(?:\n|$|Referenced from:|Reason:|'\)|\\n))"
+)
 _SYMBOL = r"[Ss]ymbol not found(?: in flat namespace)?:?\s*[('\u2018]*(?P<symbol>[^\s'()\u2019,]+)"
 _TRIED = r"'(?P<path>[^']+)'\s*\((?P<reason>(?:[^()]|\((?:[^()]|\([^()]*\))*\))*)\)"
 _NOT_VALID = r"'(?P<path>[^'\n]+)' not valid for use in process"
@@ -61,7 +64,7 @@ _REASONS = (
 #: Words that no other loader uses, and words without which there is no message of dyld.
 _UNMISTAKABLE = ("dyld", "mach-o", "code sign", "not valid for use in process",
                  "different Team IDs", "different team IDs")  # fmt: skip
-_KEYWORDS = (*_UNMISTAKABLE, "dlopen(", "ymbol not found", "Library not loaded", "tried: '")
+_KEYWORDS = (*_UNMISTAKABLE, "dlopen(", "ymbol not found", "not loaded:", "tried: '")
 
 
 def kind_of(reason: str) -> str:

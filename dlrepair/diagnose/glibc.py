@@ -36,6 +36,7 @@ PHRASES = (
     ("nonzero padding in e_ident", "bad-header", 9),
     ("unexpected reloc type", "bad-header", 9),
     ("unexpected PLT reloc type", "bad-header", 9),
+    ("rebuild shared object with", "bad-header", 8),
     ("unsupported hash", "bad-header", 7),
     ("unsupported version", "bad-header", 7),
     ("cannot restore segment prot after reloc", "permission", 9),
@@ -165,7 +166,7 @@ def _undefined(text: str, at: int, end: int, weight: int) -> Found | None:
     symbol = cut.word_after(text, end)
     if symbol in ("in", "reference", "found", "errors", "error", "when", "and"):
         return None
-    obj = cut.object_before(text, at)
+    obj = _object(text, at)
     if obj and obj.endswith(("lookup error", "ImportError", "error")):
         obj = None
     begin = text.find(symbol, end) if symbol else end
@@ -182,6 +183,16 @@ def _undefined(text: str, at: int, end: int, weight: int) -> Found | None:
         version = cut.word_after(stripped, len(", version"))
     missing = symbol + "@" + version if version else symbol
     return Found("undefined-symbol", obj, missing, at, weight, "glibc", version=version)
+
+
+def _object(text: str, at: int) -> str | None:
+    """The object before words that also stand in prose: a word is one only before a colon, and no time or level is."""
+    obj = cut.object_before(text, at)
+    if obj is None or cut.is_library(obj) or cut.is_path(obj):
+        return obj
+    head = text[max(0, at - 40) : at].rstrip()
+    spoken = not head.endswith(":") or head[-2:-1] in "])}" or ":" in obj or obj.isdigit() or obj.isupper()
+    return None if spoken else obj
 
 
 def _reference(text: str, at: int, end: int) -> Found | None:
@@ -232,7 +243,7 @@ def _version(text: str, at: int) -> Found | None:
     tail = text[begin + len(version) : begin + len(version) + 40].lstrip("'`\"\u2019\u2018 ")
     if not tail.startswith("not found"):
         return None
-    provider = cut.object_before(text, at)
+    provider = _object(text, at)
     needer = ""
     by = text.find("required by", begin, begin + len(version) + 60)
     if by >= 0:

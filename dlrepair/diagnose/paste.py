@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dlrepair.diagnose import prefixes
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Match
@@ -21,7 +23,17 @@ LIMIT = 100_000
 
 
 def clean(text: str) -> str:
-    """``text`` without colours, quote prefixes, entities, smart quotes and escaped line ends.
+    """``text`` without colours, quote prefixes, entities, smart quotes and escaped line ends."""
+    return bare(readable(text))
+
+
+def bare(text: str) -> str:
+    """``text`` without what logs, mail and viewers put before each line."""
+    return "\n".join(prefixes.strip(text.split("\n")))
+
+
+def readable(text: str) -> str:
+    """``text`` without colours, entities, smart quotes, escapes and the braces of structured logs.
 
     At most ``LIMIT`` characters are kept (the first and the last halves), so that a parse is bounded.
     """
@@ -44,12 +56,65 @@ def clean(text: str) -> str:
         from urllib.parse import unquote
 
         text = unquote(text)
+    text = _of_records(text)
     if "\\" in text:
         text = _unescaped(text)
     for old, new in _REPLACE:
         if old in text:
             text = text.replace(old, new)
-    return "\n".join(_line(line) for line in text.split("\n"))
+    return _uncoded(text)
+
+
+def _of_records(text: str) -> str:
+    """What JSON or logfmt says, each string on lines of its own; other text as it is."""
+    if text.lstrip()[:1] == "{" and text.rstrip()[-1:] == "}":
+        whole = _strings(text)
+        if whole:
+            return "\n".join(whole)
+    if '{"' not in text and 'msg="' not in text:
+        return text
+    return "\n".join(_of_record(line) for line in text.split("\n"))
+
+
+def _of_record(line: str) -> str:
+    import re
+
+    if line.lstrip()[:2] == '{"' and line.rstrip()[-1:] == "}":
+        return "\n".join(_strings(line)) or line
+    said = re.search(r'(?<!\w)msg=("(?:[^"\\]|\\.){1,20000}")', line)
+    return "\n".join(_strings(said.group(1))) or line if said else line
+
+
+def _strings(text: str) -> list[str]:
+    """The strings of a JSON document, keys left out; [] for other text."""
+    import json
+
+    try:
+        waiting = [json.loads(text)]
+    except (ValueError, RecursionError):
+        return []
+    found: list[str] = []
+    while waiting and len(found) < 2000:
+        value = waiting.pop()
+        if isinstance(value, dict):
+            waiting.extend(reversed(list(value.values())))
+        elif isinstance(value, list):
+            waiting.extend(reversed(value))
+        elif isinstance(value, str):
+            found.append(value)
+    return found
+
+
+def _uncoded(text: str) -> str:
+    """``text`` with each piece that is set as code on lines of its own; glibc's own quotes are `THESE'."""
+    import re
+
+    if "`" not in text:
+        return text
+    span = r"(?<!`)`{1,3}([^`\n]{1,4000})`{1,3}"
+    return re.sub(
+        span, lambda match: match.group(0) if match.group(1).count("'") % 2 else "\n" + match.group(1) + "\n", text
+    )
 
 
 #: A backslash that begins no escape: there is a path of Windows in the text.
@@ -81,32 +146,6 @@ def _unescaped(text: str) -> str:
 def _character(match: Match[str]) -> str:
     code = int(match.group(1), 16) if match.group(1) else int(match.group(2))
     return chr(code) if 31 < code < 0xD800 or 0xDFFF < code < 0x110000 else " "
-
-
-#: When: RFC 3339 and its kin, syslog, Android's logcat.
-_TIME = (
-    r"\[?\d{4}[-/]\d\d[-/]\d\d[T ]\d\d:\d\d:\d\d(?:[.,]\d+)?(?:Z|[+-]\d\d:?\d\d)?\]?"
-    r"|[A-Z][a-z]{2} [ \d]\d \d\d:\d\d:\d\d [\w.-]{1,60} [\w./-]{1,60}(?:\[\d+\])?:"
-    r"|\d\d-\d\d \d\d:\d\d:\d\d\.\d{3} +\d+ +\d+ [VDIWEF] [\w.]{1,60} *:"
-)
-#: What mail, pytest, MPI, ray, Docker, Kubernetes, GitHub and log viewers put before a line; pieces may be repeated.
-_PREFIX = (
-    r"[ \t]{0,40}(?:(?:>+|\||\u2502|\u2551|#{1,2}(?=\s|\[)|E {2,3}|\[\d+(?:,\d+)?\]<std(?:err|out)>:?"
-    r"|\((?:pid=|[A-Za-z]\w{0,40} pid=)\d+[^)]{0,80}\)|std(?:err|out)(?::| [FP] )|\d{1,4}\)"
-    r"|\[(?:error|warning|debug|ERROR|WARN|WARNING|INFO|DEBUG|FATAL|CRITICAL)\]:?|\d{1,4}  (?=\S)"
-    r"|[\w.-]{1,60} *\|(?= |$)|" + _TIME + r")[ \t]?)+"
-)
-
-
-def _line(line: str) -> str:
-    """One line without its prefix and without the right side of a box."""
-    import re
-
-    match = re.match(_PREFIX, line[:300])
-    if match:
-        line = line[match.end() :]
-    stripped = line.rstrip()
-    return stripped.rstrip("\u2502\u2551").rstrip() if stripped.endswith(("\u2502", "\u2551")) else line
 
 
 def joined(text: str) -> tuple[str, str]:

@@ -74,6 +74,8 @@ def _bad_header(found: Found, text: str, loader: str) -> tuple[str, ...]:
     words = found.facts.get("words", "")
     if "OS ABI" in words or "ABI version" in words:
         return ("wrong-os", "libc-too-old", "wrong-arch")
+    if words.startswith("rebuild"):  # the program asks for control-flow protection, and the library has none
+        return ("undefined-symbol-version", "search-path", "libc-too-old")
     if "reloc type" in words or "padding" in words or "load command" in words:
         return ("truncated", "wrong-arch", "not-a-library")
     if "data encoding" in words:

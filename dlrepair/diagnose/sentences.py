@@ -10,7 +10,7 @@ _KEYWORDS = ("nable to ", "ailed to ", "ould not ", "annot ", "ouldn't ", "an't 
 #: A library by its file name, and one by its name in prose, which no adjective is.
 _BY_FILE = (
     _VERB
-    + r"""(?:find|locate|load|open|dlopen) (?:the |a )?(?:dynamic |shared |native )*(?:library |libraries |library:\s*|lib )?['\"`]?(?P<obj>[\w@./~+-]+\.(?:so(?:\.\d+)*|dylib|dll))\b"""
+    + r"""(?:find|locate|load|open|dlopen) (?:[\w/-]+ ){0,4}(?:library:\s*)?['\"`]?(?P<obj>[\w@./~+-]+\.(?:so(?:\.\d+)*|dylib|dll))\b"""
 )
 _BY_NAME = (
     _VERB
@@ -172,6 +172,20 @@ SENTENCES = (
         "undefined-symbol",
         5,
         "native-method",
+    ),
+    (
+        "No implementation found for ",
+        r"""No implementation found for [\w.\[\]]+ (?P<obj>(?:\w+\.)+[A-Z]\w*)\.(?P<missing>\w+)\(""",
+        "undefined-symbol",
+        6,
+        "native-method",
+    ),
+    (
+        "disabled stack guard",
+        r"""loaded library (?P<obj>\S+) which might have disabled stack guard""",
+        "execstack",
+        6,
+        "",
     ),
     ("trap invalid opcode in", r"""trap invalid opcode in (?P<obj>\S+?\.so[.\d]*)""", "initializer", 7, "illegal"),
     (

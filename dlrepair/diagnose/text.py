@@ -177,7 +177,7 @@ def opener(before: str, missing: str | None) -> str | None:
 def word_after(text: str, pos: int) -> str:
     """The word (symbol, file name) that begins at or after ``pos``; "" at the end of the text."""
     size = len(text)
-    while pos < size and text[pos] in " \t\r\n'\"`:(\u2018\u201c":
+    while pos < size and text[pos] in " \t\r\n'\"`:(*\u2018\u201c":
         pos += 1
     end = pos
     while end < size and text[end] not in _SYMBOL_END:

@@ -70,3 +70,17 @@ def at_words(text: str) -> str:
         else:
             out.append(line)
     return "\n".join(out)
+
+
+def flattened(text: str) -> str:
+    """``text`` with the line ends of a traceback or of dyld's message, where somebody pasted all on one line."""
+    import re
+
+    if len(text) < 40 or "\n" in text.strip() or len(text) > 20000:
+        return text
+    text = re.sub(r'( File "[^"]{1,300}", line \d{1,6}, in \S+) ', r"\n\1\n    ", text)
+    begins = (
+        r"Traceback \(most recent|[A-Z]\w{0,40}(?:Error|Exception): "
+        r"|Referenced from: |Reason: |Expected in: |During handling "
+    )
+    return re.sub(r"(?<=\S) {1,8}(?=" + begins + ")", "\n", text)

@@ -61,20 +61,15 @@ _ABSENT = (
     r"(?:Could|could) not locate (?P<lib>[\w.+-]+\.dll)",
 )
 
-_ENTRY = (
-    r"procedure entry point (?P<symbol>\S+) could not be located in the dynamic link library\s+"
-    r"(?P<lib>[^\n]+?)\.?[\"'\s]*(?:$|\n)"
-)
-
 
 def scan(text: str) -> list[Found]:
     """The messages of Windows' loader in a text."""
     import re
 
     found: list[Found] = []
-    entry = re.search(_ENTRY, text)
-    if entry:
-        return [Found("undefined-symbol", entry.group("lib"), entry.group("symbol"), entry.start(), 10, "windows")]
+    entry = _entry_point(text)
+    if entry is not None:
+        return [entry]
     module = re.search(r"Could not find module '(?P<obj>[^'\n]+)'", text)
     if module:
         name = module.group("obj")
@@ -168,3 +163,18 @@ def _beside(text: str, at: int) -> str:
         alone = re.fullmatch(r"[A-Za-z]:\\[^<>|?*\"\n]+|\\\\[^<>|*\"\n]+", following)
         match = alone if alone and cut.is_library(following) else None
     return match.group(0) if match else ""
+
+
+def _entry_point(text: str) -> Found | None:
+    """A message box about a function that a DLL is without, and .NET's words for it, in the languages they come in."""
+    from dlrepair.diagnose.windows_words import ENTRY_POINTS
+
+    for keyword, pattern in ENTRY_POINTS:
+        near = cut.search_near(pattern, text, keyword)
+        if near is None:
+            continue
+        lib = cut.strip_marks((near[0].group("lib") or "").strip().rstrip("."))
+        symbol = cut.strip_marks((near[0].group("symbol") or "").strip())
+        if lib or symbol:
+            return Found("undefined-symbol", lib, symbol, near[1] + near[0].start(), 10, "windows")
+    return None

@@ -57,3 +57,37 @@ WORDS = (
     ("Invalid access to memory location", 998),
     ("cannot verify the digital signature", 577),
 )
+
+_SYMBOL = r"[ '\"`]*(?P<symbol>[^\s'\"`,]*)[ '\"`]*"
+_LIB = r"[ :'\"`]*(?P<lib>[^\n'\"`]*?\.(?:dll|DLL|exe|pyd|node|ocx)|)(?:[\s'\"`.,]|$)"
+
+#: (keyword, pattern) of "the procedure entry point SYMBOL could not be located in the dynamic link library LIB".
+ENTRY_POINTS = (
+    (
+        "dynamic link library",
+        r"procedure entry point" + _SYMBOL + r"could not be located in the dynamic link library" + _LIB,
+    ),
+    ("dynamic link library", r"(?P<symbol>[\w?@$]+) could not be located in the dynamic link library" + _LIB),
+    ("Prozedureinsprungpunkt", r"Prozedureinsprungpunkt" + _SYMBOL + r"wurde in der DLL" + _LIB),
+    (
+        "entrée de proc",
+        r"entrée de procédure" + _SYMBOL + r"est introuvable dans la biblioth\S* de liaisons? dynamiques?" + _LIB,
+    ),
+    (
+        "punto de entrada",
+        r"punto de entrada del procedimiento" + _SYMBOL + r"en la biblioteca de vínculos dinámicos" + _LIB,
+    ),
+    ("ponto de entrada", r"ponto de entrada d[oe] procedimento" + _SYMBOL + r"na biblioteca de v\S+ din\S+" + _LIB),
+    (
+        "punto di ingresso",
+        r"punto di ingresso" + _SYMBOL + r"della procedura[^\n]{0,40}? nella libreria di collegamento dinamico" + _LIB,
+    ),
+    ("очка входа в процедуру", r"очка входа в процедуру" + _SYMBOL + r"не найдена в библиотеке DLL" + _LIB),
+    ("程序输入点", r"无法定位程序输入点" + _SYMBOL + r"于动态链接库" + _LIB),
+    ("程序進入點", r"程序進入點" + _SYMBOL + r"[^\n]{0,12}?動態連結程式庫" + _LIB),
+    ("エントリ ポイント", r"エントリ ポイント" + _SYMBOL + r"がダイナミック リンク ライブラリ" + _LIB),
+    ("시작 지점", r"프로시저 시작 지점" + _SYMBOL + r"[^\n]{0,8}?(?:DLL|동적 연결 라이브러리)" + _LIB),
+    ("punktu wej", r"punktu wejścia procedury" + _SYMBOL + r"w bibliotece dołączanej dynamicznie" + _LIB),
+    ("giriş noktası", r"giriş noktası" + _SYMBOL + r"[, ]*dinamik bağlantı kitaplığı" + _LIB),
+    ("entry point named", r"entry point named" + _SYMBOL + r"in (?:DLL|shared library)[ '\"]*(?P<lib>[^\s'\"]*)"),
+)
