@@ -230,6 +230,15 @@ def _tells_builds_apart(word: str) -> bool:
     return len(word) >= 8 and head != "" and not word.strip("0123456789abcdef") and any(one.isdigit() for one in word)
 
 
+def word(stem: str) -> str:
+    """Return what names a library in its stem, for directories that are named like it; "" where that says nothing."""
+    core = stem[3:] if stem.startswith("lib") else stem
+    core = core[3:] if core.startswith("tf_") else core
+    affix = next((one for one in sorted(AFFIXES, key=len, reverse=True) if core.endswith(one)), "")
+    core = core[: -len(affix)] if affix else core
+    return core if len(core) > 2 and core.lower() not in _GENERIC and _says_something(core) else ""
+
+
 def is_plain(rule: str) -> bool:
     """Tell whether a rule holds far from the program too: what only looks like the wanted name is another's there."""
     return "affix" not in rule and "underscore" not in rule and "twin" not in rule

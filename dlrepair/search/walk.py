@@ -8,6 +8,7 @@ from itertools import islice
 from time import monotonic
 
 from dlrepair.search import archives, budget, data, mounts
+from dlrepair.search import names as naming
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -26,6 +27,14 @@ LATE = frozenset(
     ("data", "dataset", "datasets", "checkpoints", "checkpoint", "logs", "log", "images", "imgs", "results", "output",
      "outputs", "wandb", "runs", "models", "weights", "docs", "doc", "samples", "tmp", "temp")
 )  # fmt: skip
+
+#: Entered first: libraries are built or put there. So are those named like the wanted library. In a tree that the
+#: time does not reach the end of, that decides whether it is found; how near it lies decides among what is found.
+SOON = frozenset(
+    ("lib", "libs", "lib64", ".libs", "build", "bin", "out", "dist", "target", "ops", "tf_ops", "custom_ops",
+     "user_ops", "Release", "Debug", "release", "debug", "bazel-bin", "prebuilt", "native", "_skbuild")
+)  # fmt: skip
+_SOON_STARTS = ("build", "cmake-build", "lib.")
 
 MAX_DEPTH = 8
 #: Directories that one search reads, most: a failing load's, and one that a person waits for (``dlrepair fix``).
@@ -80,6 +89,7 @@ class Reader:
         self.most = MAX_DIRECTORIES if deadline - monotonic() < _PATIENT else MAX_DIRECTORIES_PATIENT
         self._cache: dict[str, Listing | None] = {}
         self._unmarked = frozenset(name for name in names.table if not any(mark in name for mark in _MARKS))
+        self._word = naming.word(names.stem)
         self._slow: dict[str, str] | None = None  #: mount points that are not entered
         self._network: dict[str, str] = {}  #: those of them that another machine has to answer for
         self._served: set[str] = set()  #: of these, the ones on which this program itself lies
@@ -281,7 +291,7 @@ class Reader:
                 found.matches.append((name, rule))
 
     def walk(self, root: str, depth: int = MAX_DEPTH) -> Iterator[tuple[str, str, int]]:
-        """Yield (path, rule, levels below ``root``) of files that match, breadth first, late directories last.
+        """Yield (path, rule, levels below ``root``) of files that match: likely directories first, then breadth first.
 
         Other environments (virtualenv, conda), version control and caches are not entered; a directory reached twice
         through links is read once. Bounded by depth, number and the deadline.
@@ -290,16 +300,20 @@ class Reader:
             return
         of_data: dict[str, int] = {}
         queue: list[tuple[str, int]] = [(root, 0)]
+        soon: list[tuple[str, int]] = []
         late: list[tuple[str, int]] = []
         followed: set[tuple[int, int]] = set()
         at = 0
         while True:
-            if at >= len(queue):
-                if not late:
-                    return
-                queue, late, at = late, [], 0
-            directory, level = queue[at]
-            at += 1
+            if soon:
+                directory, level = soon.pop()
+            else:
+                if at >= len(queue):
+                    if not late:
+                        return
+                    queue, late, at = late, [], 0
+                directory, level = queue[at]
+                at += 1
             if self.directories >= self.most:
                 self.notes.append((root, "more than {} directories: not walked to its end".format(self.most)))
                 return
@@ -328,7 +342,11 @@ class Reader:
                 continue
             below = directory if directory.endswith("/") else directory + "/"
             for name in listing.subdirs:
-                if name not in SKIPPED and not name.endswith((".dist-info", ".egg-info")):
+                if name in SKIPPED or name.endswith((".dist-info", ".egg-info")):
+                    continue
+                if name in SOON or (self._word and self._word in name) or name.startswith(_SOON_STARTS):
+                    soon.append((below + name, level + 1))
+                else:
                     (late if name.lower() in LATE else queue).append((below + name, level + 1))
             for name in listing.links:
                 target = self._linked_directory(root, os.path.join(directory, name), followed)

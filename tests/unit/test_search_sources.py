@@ -527,3 +527,39 @@ def test_cuda_toolkits_newest_first_and_without_stubs(tmp_path: Path, monkeypatc
     monkeypatch.setattr(process, "start_env", lambda name: str(toolkit) if name == "CUDA_HOME" else "")
     found = [place for place in environment.cuda_directories() if place.startswith(str(tmp_path))]
     assert found == [str(toolkit / place) for place in ("lib64", "extras/CUPTI/lib64", "targets/x86_64-linux/lib")]
+
+
+@pytest.mark.parametrize(
+    ("place", "found"),
+    [
+        ("vendor/part9/build/lib.linux-x86_64-3.11", True),
+        ("vendor/part9/cmake-build-release", True),
+        ("vendor/part9/out/Release", True),
+        ("vendor/part9/roi_pooling_layer", True),  # named like the library
+        ("vendor/part9/sources/deep", False),
+        ("data/lib", False),  # late is late, whatever lies below it
+    ],
+)
+def test_likely_directories_are_entered_first(place: str, found: bool, tmp_path: Path) -> None:
+    """A tree whose end is not reached: what is named like a build's output is read before other deep directories."""
+    for number in range(10):
+        for below in ("docs", "sources/a", "sources/b", "tests/c", "tests/d"):
+            (tmp_path / "vendor" / "part{}".format(number) / below).mkdir(parents=True)
+    (tmp_path / place).mkdir(parents=True, exist_ok=True)
+    (tmp_path / place / "libroi_pooling.so").touch()
+    reader = walk.Reader(names.Names("roi_pooling.so", "ctypes"), time.monotonic() + 60, None)
+    reader.most = 20
+    assert [path for path, _, _ in reader.walk(str(tmp_path))] == [
+        str(tmp_path / place / "libroi_pooling.so")
+    ] * found
+    reader = walk.Reader(names.Names("roi_pooling.so", "ctypes"), time.monotonic() + 60, None)
+    assert len(list(reader.walk(str(tmp_path)))) == 1
+
+
+@pytest.mark.parametrize(
+    ("stem", "word"),
+    [("libroi_op", "roi"), ("tf_sampling_so", "sampling"), ("libtf_nms_module", "nms"), ("op", ""), ("libm", ""),
+     ("lib_ops", "")],
+)  # fmt: skip
+def test_the_word_that_names_a_library(stem: str, word: str) -> None:
+    assert names.word(stem) == word
