@@ -29,6 +29,10 @@ def applies(context: Context) -> bool:
 
 def plan(context: Context) -> Iterator[Plan]:
     """The one plan, where the store has the library and nothing lies nearer."""
+    from dlrepair.store import builds
+
+    if not context.settings.shared_store and not builds.has_manifests():
+        return
     from dlrepair.build import answers
     from dlrepair.model.plan import Plan, Step
     from dlrepair.repair.words import shown

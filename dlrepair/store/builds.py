@@ -151,10 +151,14 @@ def find(key: str, part: str = "", verify: bool = True) -> dict[str, Any] | None
 # --- manifests and logs ---------------------------------------------------------------------------------------------
 
 
+def has_manifests() -> bool:
+    """Tell whether the store knows of anything that was built."""
+    base = store.root(create=False)
+    return base is not None and os.path.isdir(os.path.join(base, "manifests"))
+
+
 def manifests(key: str, base: str = "") -> list[dict[str, Any]]:
     """Every manifest under ``key``, newest first; damaged ones are left out."""
-    import json
-
     base = base or store.root(create=False) or ""
     directory = os.path.join(base, "manifests", key)
     aged: list[tuple[float, str]] = []
@@ -163,6 +167,10 @@ def manifests(key: str, base: str = "") -> list[dict[str, Any]]:
             aged = [(entry.stat().st_mtime, entry.path) for entry in entries if not entry.name.startswith(".")]
     except OSError:
         return []
+    if not aged:
+        return []
+    import json
+
     found = []
     for _, path in sorted(aged, reverse=True):
         try:
