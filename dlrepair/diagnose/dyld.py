@@ -129,7 +129,9 @@ def _block(block: str, start: int) -> Found | None:
         return Found("undefined-symbol", needer or obj, name, start, 10, "dyld", **facts)
     library = re.search(_LIBRARY, block)
     if library:
-        return _library(block, cut.strip_marks(library.group("lib")).rstrip(".\u2026"), needer or obj, start, facts)
+        return _library(
+            block, cut.strip_marks(library.group("lib").rstrip(" .\u2026\"'`,")), needer or obj, start, facts
+        )
     return _refused(block, obj, start, facts)
 
 

@@ -163,6 +163,8 @@ def _note_program(text: str, at: int, found: Found) -> None:
 
 
 def _undefined(text: str, at: int, end: int, weight: int) -> Found | None:
+    if text.startswith("s ", end) or text.startswith("s\n", end):  # "undefined symbols", in prose: none is named
+        return Found("undefined-symbol", _object(text, at), None, at, weight - 4, "glibc")
     symbol = cut.word_after(text, end)
     if symbol in ("in", "reference", "found", "errors", "error", "when", "and"):
         return None

@@ -23,7 +23,7 @@ _CONVENTIONS = (
 )  # fmt: skip
 
 #: Where R, pip and distutils put what they have just compiled.
-BEING_BUILT = ("/00LOCK", "/00new/", "/Rtmp", "/build/lib.")
+_BEING_BUILT = ("/00LOCK", "/00new/", "/Rtmp", "/build/lib.")
 
 #: Functions of the C library that bionic got in a later release, as macros and inline functions became symbols.
 BIONIC_LATER = frozenset((
@@ -83,6 +83,12 @@ def packaged(obj: str) -> bool:
     if obj.startswith("/usr/lib/python3/"):  # Debian's own modules
         return True
     return (base.startswith("lib") and ".so." in base) or (bool(obj) and not cut.is_library(obj))
+
+
+def being_built(obj: str) -> bool:
+    """Whether it lies where it was compiled: nobody has installed it, and its link may be incomplete."""
+    directory = obj.rpartition("/")[0]
+    return any(mark in obj for mark in _BEING_BUILT) or directory.endswith(("/build", "/Debug", "-debug", "-release"))
 
 
 def own(obj: str, symbol: str) -> bool:

@@ -42,6 +42,8 @@ def not_found(found: Found, text: str, loader: str) -> tuple[str, ...]:
 
 def _not_found_path(path: str, loader: str) -> tuple[str, ...]:
     """A path was opened: glibc says "No such file" also for an existing file of another machine."""
+    if "torch_extensions/" in path:  # compiled when first asked for, and that failed
+        return ("file-missing", "permission", "wrong-arch")
     if loader == "import" and path.startswith("/"):  # importlib found the file before it called dlopen
         return ("wrong-arch", "file-missing", "wrong-os")
     if path.startswith("/") and path.count("/") == 1:

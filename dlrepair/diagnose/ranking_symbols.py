@@ -18,6 +18,8 @@ def undefined(found: Found, text: str, loader: str) -> tuple[str, ...]:
         return ("wrong-os", "undefined-symbol-version", "search-path")
     if facts.get("state") == "dlsym":  # loaded, and asked for a function that it has not
         return ("undefined-symbol-version", "search-path", "undefined-symbol-link")
+    if not symbol:
+        return ("undefined-symbol-link", "undefined-symbol-version", "undefined-symbol-abi")
     if version:
         return _versioned(found, version)
     kind = mangled.family(symbol)
@@ -113,7 +115,7 @@ def _undefined_cxx(found: Found, symbol: str, kind: str) -> tuple[str, ...]:
     opened = found.facts.get("opened")
     if kind == "c" and opened and cut.base_name(opened) != cut.base_name(obj):  # another copy was found on the way
         return ("search-path", "undefined-symbol-version", "undefined-symbol-link")
-    if hints.own(obj, symbol) or mangled.is_fortran(symbol) or any(mark in obj for mark in hints.BEING_BUILT):
+    if hints.own(obj, symbol) or mangled.is_fortran(symbol) or hints.being_built(obj):
         return ("undefined-symbol-link", "undefined-symbol-version", "search-path")
     return ("undefined-symbol-version", "undefined-symbol-link", "search-path")
 
@@ -139,7 +141,8 @@ def version(found: Found, text: str, loader: str) -> tuple[str, ...]:
         if leaked:
             return ("search-path", "libstdcxx-too-old", "symbol-version-missing")
         return ("libstdcxx-too-old", "search-path", "symbol-version-missing")
-    apart = hints.of_system(provider) and any(mark in needer for mark in hints.ENVIRONMENT)
+    own_libraries = any(mark in needer for mark in hints.ENVIRONMENT) and not needer.startswith("/usr/local/lib/python")
+    apart = hints.of_system(provider) and own_libraries
     if leaked or apart:
         return ("search-path", "symbol-version-missing", "undefined-symbol-version")
     return ("symbol-version-missing", "search-path", "undefined-symbol-version")

@@ -117,7 +117,8 @@ def _path_of_words(token: str) -> str:
     words = token.split(" ")
     start = len(words) - 1
     for index in range(len(words) - 1, -1, -1):
-        if words[index].startswith(("/", "./", "../", "~/", "@rpath/", "@loader_path/", "$ORIGIN")):
+        word = words[index]
+        if word.startswith(("/", "./", "../", "~/", "@rpath/", "@loader_path/", "$ORIGIN")) and word != "/...":
             start = index
             break
     return " ".join(words[start:])

@@ -46,8 +46,9 @@ def scan(text: str) -> list[Found]:
         name = _any_library(text)
         if name:
             found.append(Found("not-found", name, cut.base_name(name), text.find(name), 3, "", state="bare"))
+    spoken = text.replace("llegal Instruction", "llegal instruction")
     for words, fact in _DEATHS:
-        at = text.find(words)
+        at = spoken.find(words)
         if at >= 0:
             found.append(Found("initializer", _any_library(text), None, at, 3, "", state=fact))
             break
