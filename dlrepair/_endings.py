@@ -26,7 +26,7 @@ def at_exit(state: "Stage0", pid: "int") -> "None":
         ended = trace.tb_frame.f_back is None and not hasattr(sys, "ps1") and not sys.flags.interactive
         if ended or _shell() is not None:  # IPython shows what a script of its raises, and goes on
             _look(state, error)
-    except Exception:
+    except (Exception, KeyboardInterrupt):  # the program has ended: nobody waits for that traceback
         return
 
 
@@ -92,6 +92,8 @@ def _workers(state: "Stage0", util: "Any") -> "None":
     util._flush_std_streams = _flush_std_streams
     kind = sys.modules["multiprocessing.process"].BaseProcess
     if "_exit_function" in kind._bootstrap.__code__.co_names:
+        # by that name multiprocessing registers it with atexit anew, and a second start knows it
+        _exit_function.__module__, _exit_function.__qualname__ = leave.__module__, leave.__qualname__
         util._exit_function = _exit_function
         return
     was = kind.name

@@ -152,6 +152,7 @@ class _Rehearsal:
         self.state = _NoState()
         self._before: list[str] = []
         self._promoted: list[str] = []
+        self.script = ""  #: the program that is to have what only a new process helps with
         self.preview = preview  #: nothing is built: the answer is what would be
         self.assumed: set[str] = set()  #: what would have been built
 
@@ -212,6 +213,7 @@ def _rehearse(path: str, loader: str, script: str = "", journal: bool = True) ->
 
     settings = _settings().replace(budget_ms=UNBOUNDED_MS if journal else PREVIEW_MS)
     ask = _Rehearsal(request, view, not journal)
+    ask.script = script
     context = Context(ask, request, diagnosis, Guard("none"), settings, view, target, emit)
     if diagnosis.cause == "none":
         return diagnosis, Outcome(False, "none", incident, next_step=diagnosis.next_step), context
@@ -228,21 +230,22 @@ def _rehearse(path: str, loader: str, script: str = "", journal: bool = True) ->
     return diagnosis, outcome, context
 
 
-def repair(path: str, loader: str = "ctypes") -> Outcome:
+def repair(path: str, loader: str = "ctypes", script: str = "") -> Outcome:
     """The repair of ``path``, proved in a child process and remembered: the next run that fails replays it.
 
-    Nothing is loaded into this process and no file of the user's is touched.
+    Nothing is loaded into this process and no file of the user's is touched. Where only a new process helps, what it
+    has to be given is learned for ``script``, if that is named (``strategy`` is then ``reexec``).
     """
     from dlrepair.repair import replay
 
-    _, outcome, context = _rehearse(path, loader)
-    if outcome.repaired:
+    _, outcome, context = _rehearse(path, loader, script)
+    if outcome.repaired and outcome.strategy != "reexec":
         before = replay.Before(context.view, context.ask)
         replay.remember_for_path(path, context.plan_done, outcome, context.made, context.inputs, before)
     return outcome
 
 
-def write_repair(path: str, loader: str = "ctypes") -> tuple[Outcome, list[str]]:
+def write_repair(path: str, loader: str = "ctypes", script: str = "") -> tuple[Outcome, list[str]]:
     """(the repair of ``path``, the files that now stand in the user's tree so that it loads without dlrepair).
 
     The only function that touches a user's files. What stood there is kept, and ``undo_repair`` puts it back; so
@@ -251,8 +254,8 @@ def write_repair(path: str, loader: str = "ctypes") -> tuple[Outcome, list[str]]
     from dlrepair.repair import permanent
     from dlrepair.repair.putting import Refused
 
-    _, outcome, context = _rehearse(path, loader)
-    if not outcome.repaired:
+    _, outcome, context = _rehearse(path, loader, script)
+    if not outcome.repaired or outcome.strategy == "reexec":  # no file does what a new process does
         return outcome, []
     target = os.path.abspath(path)
     written = permanent.write(target, permanent.plan_writes(context))

@@ -62,7 +62,7 @@ def handle(ask: Any) -> tuple[tuple[Any] | None, str | None, tuple[str, ...], st
     began = time.perf_counter()
     script = main_script(ask.state.cwd)
     settings = settings_for(script, ask.state.cwd)
-    if settings.mode == "off" or _is_secure():
+    if settings.mode == "off" or is_secure():
         return None, None, (), "off"
     written = _written_by_program(ask.state)
     try:
@@ -130,13 +130,18 @@ def _written_in(io: bytes) -> int:
     return int(io.partition(b"wchar: ")[2].partition(b"\n")[0])
 
 
-def _is_secure() -> bool:
+def is_secure() -> bool:
     """Whether the kernel started this process with AT_SECURE set (getauxval(3)): then we stay out."""
     try:
         with open("/proc/self/auxv", "rb") as stream:
             data = stream.read(4096)
-    except OSError:
-        return False
+    except OSError:  # a process that has changed its user: root's files in /proc, whichever way it went (proc(5))
+        try:
+            import ctypes
+
+            return bool(ctypes.CDLL(None).getauxval(23))
+        except (ImportError, OSError, AttributeError):
+            return False
     words = memoryview(data[: len(data) // 16 * 16]).cast("Q")
     return any(words[at] == 23 and words[at + 1] for at in range(0, len(words), 2))
 

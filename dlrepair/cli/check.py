@@ -44,7 +44,7 @@ def execute(arguments: argparse.Namespace) -> int:
     reports = []
     known: dict[tuple[str, str, str], Any] = {}  # a script may ask for one file many times
     with Progress("checking") as progress:
-        for path, loader, site, optional in _targets(arguments.paths, arguments.loader):
+        for path, loader, site, optional in find_targets(arguments.paths, arguments.loader):
             progress.step(path)
             script = site.rpartition(":")[0]
             if (path, loader, script) not in known:
@@ -85,7 +85,7 @@ def _preview(path: str, loader: str, script: str) -> tuple[Any, Any, Any]:
     return diagnosis, outcome, candidates
 
 
-def _targets(paths: list[str], loader: str | None) -> Iterator[tuple[str, str, str, bool]]:
+def find_targets(paths: list[str], loader: str | None) -> Iterator[tuple[str, str, str, bool]]:
     """(path as asked for, loader, call site or "", whether the script goes on without it)."""
     from dlrepair.diagnose.walk import find_libraries, is_library
 

@@ -13,7 +13,10 @@ EXAMPLE = """\
 example:
   dlrepair log --since 2h
   dlrepair log --incident 7f3a
-  dlrepair log --follow"""
+  dlrepair log --follow
+
+The journal is this user's own. Processes with raised rights (set-user-ID, file capabilities) are left alone and write
+nothing; nor does a process with DLREPAIR=off."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -29,8 +29,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             sys.stdout.flush()
         return result
     except output.CommandError as error:
-        lines = ["dlrepair {}: {}".format(arguments.command, output.escape(error.text))]
-        output.warn(lines + (["help: " + output.escape(error.help)] if error.help else []))
+        output.say_error(arguments.command, error)
         return error.status
     except KeyboardInterrupt:
         return output.INTERRUPTED

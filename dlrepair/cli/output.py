@@ -26,6 +26,12 @@ class CommandError(Exception):
         self.status = status
 
 
+def say_error(command: str, error: CommandError) -> None:
+    """The two lines of an error, on standard error."""
+    lines = ["dlrepair {}: {}".format(command, escape(error.text))]
+    warn(lines + (["help: " + escape(error.help)] if error.help else []))
+
+
 def say(*lines: str) -> None:
     """Lines on standard output, whatever its encoding can express. Raises BrokenPipeError."""
     text = "".join(line + "\n" for line in lines)

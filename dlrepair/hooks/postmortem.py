@@ -18,7 +18,7 @@ _SHOWN = ("other-python", "recipe")
 #: causes and contexts of an exception that are looked at
 CHAIN = 16
 
-_told: set[tuple[str, str, str, str]] = set()
+_told: dict[tuple[str, str, str, str], object] = {}
 
 
 def look(state: Any, error: Any, trace: Any) -> None:
@@ -39,9 +39,11 @@ def look(state: Any, error: Any, trace: Any) -> None:
             if seen is None and isinstance(error, ImportError) and isinstance(one, ModuleNotFoundError):
                 seen = giveups.find(one, one.__traceback__)
         about = None if seen is None else (seen.path, seen.variable, seen.module, seen.question)
-        if seen is None or about is None or about in _told or _guard.busy():
+        if seen is None or about is None or _guard.busy():
             return
-        _told.add(about)
+        mark = object()
+        if _told.setdefault(about, mark) is not mark:  # of several threads that end with it, one tells it
+            return
         _guard.disabled(True)
         try:
             _report(state, error, seen)
@@ -65,7 +67,7 @@ def _report(state: Any, error: BaseException, seen: GiveUp) -> None:
 
     script = engine.main_script(state.cwd)
     settings = engine.settings_for(script, state.cwd)
-    if settings.mode == "off":
+    if settings.mode == "off" or engine.is_secure():
         return
     events: list[tuple[str, dict[str, Any]]] = []
     request = lookback.request(seen, script, state.cwd)

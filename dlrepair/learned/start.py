@@ -53,8 +53,11 @@ def apply(state: "Any") -> "None":
         found = record_for(state.cwd)
         if found is None or found[1].stale() or forbidden(found[1]):
             return
-        if not cannot_exec():
+        why = cannot_exec()
+        if not why:
             _become(*found)
+        elif why != "subinterpreter":  # above all a process with raised rights
+            return
         if inside.give(found[1].variables):
             _journal(found[1])
     except Exception:

@@ -12,6 +12,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any, Callable, NoReturn
 
+    from dlrepair.learned.program import Program
     from dlrepair.model.environment import EnvironmentFix
     from dlrepair.model.plan import Step
     from dlrepair.repair.context import Context
@@ -53,6 +54,11 @@ def take(context: Context, step: Step) -> None:
     if context.rehearsed:
         if getattr(context.ask, "preview", False):
             return
+        if getattr(context.ask, "script", ""):  # whoever asks has said for which program
+            program = _program_of(context.ask.script)
+            if not learn(context, with_former(context, fix, program), program):
+                raise NotNow("what {} needs could not be kept".format(os.path.basename(program.what)))
+            return
         context.refused = "rehearsed"
         context.outcome = "only a new process helps; with {} it loads".format(step.target)
         context.advice = "Run the program: it is then started with {}.".format(step.target)
@@ -90,15 +96,28 @@ def _rows(fix: EnvironmentFix) -> list[dict[str, str]]:
     return [{"name": name, "action": action, "value": value} for name, action, value in fix.variables]
 
 
-def with_former(context: Context, fix: EnvironmentFix) -> EnvironmentFix:
-    """The fix together with what is in force in this process: a start of ours that something else had needed."""
+def _program_of(script: str) -> Program:
+    """The program that a script is when this interpreter runs it in this directory."""
+    from dlrepair.learned.program import Program
+
+    path = os.path.normpath(os.path.abspath(script))
+    return Program("file", path, os.getcwd() if path.startswith(sys.prefix + "/") else "")
+
+
+def with_former(context: Context, fix: EnvironmentFix, program: Program | None = None) -> EnvironmentFix:
+    """The fix together with what is in force in this process: a start of ours that something else had needed.
+
+    ``program``: another than the one that runs, whose next start is to get both.
+    """
     from dlrepair import learned
     from dlrepair.learned import INSIDE, records, start
     from dlrepair.model.records import replace
 
     started = learned.started()
     former = records.find(started[1]) if len(started) > 1 and started[1] else None
-    if former is None and not started and not context.rehearsed:
+    if program is not None:
+        former = records.find(program.key())
+    elif former is None and not started and not context.rehearsed:
         found = start.record_for(context.ask.state.cwd)  # what is given inside needs no start
         if found is not None and all(action in INSIDE for _, action, _ in found[1].variables):
             former = found[1]
@@ -111,12 +130,12 @@ def with_former(context: Context, fix: EnvironmentFix) -> EnvironmentFix:
     return replace(fix, variables=variables, files=files + fix.files)
 
 
-def learn(context: Context, fix: EnvironmentFix) -> bool:
-    """Whether the fix was kept for the next start."""
+def learn(context: Context, fix: EnvironmentFix, program: Program | None = None) -> bool:
+    """Whether the fix was kept for the next start of this program, or of the one that is named."""
     from dlrepair.learned import INSIDE, keep, records
     from dlrepair.learned.program import program as find_program
 
-    program = find_program(context.ask.state.cwd)
+    program = find_program(context.ask.state.cwd) if program is None else program
     problem, shown = "the program cannot be told from /proc", ""
     if hopeless():
         problem = "the program starts without asking: Python is {} in it".format(hopeless())

@@ -248,3 +248,28 @@ def test_a_worker_that_exits_with_a_message(world: World, bare: str, hooked: str
     world.library("build/libroi.so", ROI)
     world.write("train.py", EXITS)
     check(world, bare, hooked, "ROI_HOME=" + world.root, "roi_pool says 44\n")
+
+
+DROPPED = """\
+import ctypes
+import os, sys
+sys.path.insert(0, sys.argv[1])
+from dlrepair import engine
+assert not engine.is_secure()
+os.setgroups([])
+os.setresgid(65534, 65534, 65534)
+os.setresuid(65534, 65534, 65534)
+try:
+    open("/proc/self/auxv", "rb")
+except PermissionError:
+    print("unreadable", engine.is_secure())
+"""
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become somebody else")
+def test_who_has_given_up_rights_has_not_been_given_any(world: World, bare: str) -> None:
+    """The kernel then gives the process's files in /proc to root; AT_SECURE is asked of the C library."""
+    world.write("train.py", DROPPED)
+    top = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+    seen = run_script(world, bare, os.path.join(world.top, "home"), [world.path("train.py"), top])
+    assert (seen.status, seen.out) == (0, "unreadable False\n"), seen.story()

@@ -7,7 +7,7 @@ import subprocess
 
 import pytest
 from interpreters import bare_env
-from lab import Lab, World, check_repaired
+from lab import Lab, World, check_repaired, run_script
 
 TLS = """
 static __thread volatile char room[SIZE] __attribute__((tls_model("initial-exec")));
@@ -58,3 +58,42 @@ def test_the_commands_say_that_only_a_new_process_helps(world: World, hooked: st
             stderr=subprocess.STDOUT, text=True,
         )  # fmt: skip
         assert done.returncode == 1 and said.format(change) in done.stdout, done.stdout
+
+
+BIG = """\
+import ctypes
+import os
+
+big = ctypes.CDLL("./libbig.so")
+with open("effects", "a") as file:
+    file.write("once\\n")
+print(big.big(1), os.environ.get("LD_PRELOAD"))
+"""
+
+
+@pytest.mark.compile
+@pytest.mark.parametrize(
+    "words", [["./libbig.so", "--for", "train.py"], ["train.py"], ["--write", "train.py"]], ids=" ".join
+)
+def test_fix_learns_for_a_script(words: list[str], world: World, hooked: str) -> None:
+    """What only a new process helps with is kept for the script; its first start has it, and does all of it once."""
+    world.library("libbig.so", TLS.replace("SIZE", "9000").replace("NAME", "big"))
+    world.write("train.py", BIG)
+    before = world.state()
+    home = os.path.join(world.top, "home")
+    done = run_script(world, hooked, home, ["-m", "dlrepair", "fix", *words])
+    change = "LD_PRELOAD=" + world.path("libbig.so")
+    said = "./libbig.so: static-tls: started again with {}\n  learned: train.py has it from its next start on\n"
+    assert (done.status, done.out) == (0, said.format(change)) and world.state() == before, done.story()
+    run = run_script(world, hooked, home)
+    assert (run.status, run.out, run.err) == (0, "9001 None\n", ""), run.story()
+    assert [one.get("applied") for one in run.events("learned")] == [None, True], run.story()
+    assert world.read("effects") == b"once\n" and len(run.events("load-failed")) == 1, run.story()
+
+
+@pytest.mark.compile
+def test_fix_of_a_script_that_needs_nothing(world: World, hooked: str) -> None:
+    world.library("libbig.so", TLS.replace("SIZE", "90").replace("NAME", "big"))
+    world.write("train.py", BIG)
+    done = run_script(world, hooked, os.path.join(world.top, "home"), ["-m", "dlrepair", "fix", "train.py"])
+    assert (done.status, done.out) == (0, "./libbig.so: loads as it is\n"), done.story()
