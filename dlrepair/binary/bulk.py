@@ -10,7 +10,8 @@ from __future__ import annotations
 import os
 
 from dlrepair.binary.elf import read_facts
-from dlrepair.binary.tables import Asked, Table, read_offers, read_wanted
+from dlrepair.binary.lookups import Asked
+from dlrepair.binary.tables import Strings, Table, read_offers, read_wanted
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -24,21 +25,24 @@ if TYPE_CHECKING:
 DF_STATIC_TLS = 0x10
 #: reading this many rows of a symbol table costs about as much as looking one name up
 ROWS_A_LOOKUP = 12
+#: libraries that want more names than this are asked about one by one
+LARGE = 2000
 
 
 class Census:
     """Tables of the files that were asked about, each read once. The files must not change meanwhile."""
 
     def __init__(self, view: ProcessView) -> None:
-        self._tables: dict[_Key, Table | None] = {}
+        self._tables: dict[_Key, Table | Strings | None] = {}
+        self._whole: dict[_Key, Table | Strings | None] = {}
         self._wanted: dict[_Key, Table | None] = {}
         self._asked: dict[_Key, Asked | None] = {}
         self._keys: dict[str, _Key] = {}
         self._more: dict[str, bool] = {}
         self._view = view
         self._global = view.program_closure()
+        self._scopes: dict[tuple[str, ...], frozenset[_Key]] = {}
         self._loaded = set(view.loaded)
-        self._fine: set[tuple[_Key, frozenset[_Key]]] = set()
         self._hashes: dict[bytes, int] = {}
         self._always: tuple[frozenset[str], Table] | None = None
         self._named: dict[str, tuple[str | None, frozenset[str], bool]] = {}
@@ -48,28 +52,53 @@ class Census:
         if trace.refused is not None or trace.failures:
             return False
         closure = trace.closure
-        return all(self.finds(path, closure) for path in (trace.path, *self.brought(closure)))
+        return all(self.finding([(path, closure) for path in (trace.path, *self.brought(closure))]))
 
     def brought(self, closure: Sequence[str]) -> list[str]:
         """What of a library's closure is not in the process yet."""
         return [path for path in closure if path not in self._loaded]
 
-    def pair(self, path: str, closure: Sequence[str]) -> tuple[_Key, frozenset[_Key]]:
+    def pair(self, path: str, closure: tuple[str, ...]) -> tuple[_Key, frozenset[_Key]]:
         """What the answer of ``finds`` depends on: the file, and the files that it meets."""
-        return self._key(path), frozenset(map(self._key, (*self._global, *closure)))
+        scope = self._scopes.get(closure)
+        if scope is None:
+            scope = self._scopes[closure] = frozenset(map(self._key, (*self._global, *closure)))
+        return self._key(path), scope
 
-    def finds(self, path: str, closure: Sequence[str]) -> bool:
+    def finds(self, path: str, closure: tuple[str, ...]) -> bool:
         """True when one library finds its symbols and versions where ``closure`` is what is loaded with it."""
-        if self._wants_more(path):
-            return False
-        pair = self.pair(path, closure)
-        if pair not in self._fine:
-            if not self._versions_found(path, (*closure, *self._view.loaded)):
-                return False
-            if not self._symbols_found(path, (*self._global, *closure)):
-                return False
-            self._fine.add(pair)
-        return True
+        return self._finds_versions(path, closure) and self._symbols_found([path], (*self._global, *closure))
+
+    def finding(self, pairs: Sequence[tuple[str, tuple[str, ...]]]) -> list[bool]:
+        """What ``finds`` says of each of ``pairs``.
+
+        What several libraries want of the same files is asked of these files once, and of each library by itself
+        only where something is not found.
+        """
+        groups: dict[frozenset[_Key], list[int]] = {}
+        for number, (path, closure) in enumerate(pairs):
+            if self._finds_versions(path, closure):
+                groups.setdefault(self.pair(path, closure)[1], []).append(number)
+        found = [False] * len(pairs)
+        for group in groups.values():
+            small = [number for number in group if self._is_modest(pairs[number][0])]
+            together = [pairs[number][0] for number in small]
+            if len(small) > 1 and self._symbols_found(together, (*self._global, *pairs[small[0]][1])):
+                for number in small:
+                    found[number] = True
+            for number in group:
+                if not found[number]:
+                    path, closure = pairs[number]
+                    found[number] = self._symbols_found([path], (*self._global, *closure))
+        return found
+
+    def _is_modest(self, path: str) -> bool:
+        """Whether the library can be asked about together with others."""
+        wanted = self._wants(path)
+        return wanted is not None and len(wanted.plain) + len(wanted.versioned) < LARGE and path not in self._loaded
+
+    def _finds_versions(self, path: str, closure: tuple[str, ...]) -> bool:
+        return not self._wants_more(path) and self._versions_found(path, (*closure, *self._view.loaded))
 
     def read_global(self) -> None:
         """Read now what the global scope offers: before a fork, so that no child has to."""
@@ -128,19 +157,22 @@ class Census:
             self._named[path] = known
         return known
 
-    def _symbols_found(self, path: str, scope: Sequence[str]) -> bool:
-        wanted = self._wants(path)
-        if wanted is None:
+    def _symbols_found(self, paths: Sequence[str], scope: Sequence[str]) -> bool:
+        """Whether each of the libraries finds its symbols in ``scope``; one of several is none of the global scope."""
+        tables = [self._wants(path) for path in paths]
+        wanted = tables[0] if len(tables) == 1 else Table.wanted_by([one for one in tables if one is not None])
+        if wanted is None or None in tables:
             return False
         plain, versioned = wanted.plain, wanted.versioned
+        own = paths[0] if len(paths) == 1 else ""
         always, common = self._globally()
-        if path not in always:
+        if own not in always:
             plain, versioned = common.without(plain, versioned, wanted.names)
         later: list[str] = []
         for provider in scope:
             if not plain and not versioned:
                 return True
-            if provider == path or (provider in always and path not in always):
+            if provider == own or (provider in always and own not in always):
                 continue
             key = self._key(provider)
             if self._is_large(key, provider):
@@ -149,13 +181,20 @@ class Census:
             table = self._tables[key]
             if table is not None:
                 plain, versioned = table.without(plain, versioned, wanted.names)
-        for provider in later:  # whoever defines a name, it is found: those that answer slowly come last
+        # Whoever defines a name, it is found. Those that answer slowly come last, of them first those with versions,
+        # which leave the others less to look up, then the largest.
+        later.sort(key=self._reluctance)
+        for provider in later:
             if not plain and not versioned:
                 return True
             answers = self._provider(self._key(provider), provider, len(plain) + len(versioned))
             if answers is not None:
                 plain, versioned = answers.without(plain, versioned, wanted.names)
         return not plain and not versioned
+
+    def _reluctance(self, path: str) -> tuple[bool, int]:
+        asked = self._asked[self._key(path)]
+        return not self._provider_facts(path)[1], -asked.rows if asked is not None else 0
 
     def _globally(self) -> tuple[frozenset[str], Table]:
         """(the global scope's smaller libraries, what they offer together)."""
@@ -164,30 +203,28 @@ class Census:
             for path in self._global:
                 key = self._key(path)
                 table = None if self._is_large(key, path) else self._tables[key]
-                if table is not None and table.uniform is None:
+                if isinstance(table, Table):
                     found[path] = table
             self._always = frozenset(found), Table.together(list(found.values()))
         return self._always
 
     def _is_large(self, key: _Key, path: str) -> bool:
         """Whether names may have to be looked up in the file one by one; otherwise its table has been read."""
-        if key not in self._tables:
-            if key not in self._asked:
-                self._asked[key] = Asked.of(path, self._hashes)
-            asked = self._asked[key]
-            if asked is not None and asked.rows:
-                return True
-            self._tables[key] = read_offers(path) if asked is not None else None
-        return False
+        asked = self._asked.get(key)
+        if asked is None and key not in self._tables:
+            asked = self._asked[key] = Asked.of(path, self._hashes)
+            if asked is None or not asked.rows:
+                self._tables[key] = read_offers(path) if asked is not None else None
+        return asked is not None and asked.rows > 0
 
-    def _provider(self, key: _Key, path: str, count: int) -> Table | Asked | None:
+    def _provider(self, key: _Key, path: str, count: int) -> Table | Strings | Asked | None:
         """How ``count`` names are asked of a large file: one by one, unless its whole table costs less."""
-        if key not in self._tables:
-            asked = self._asked[key]
-            if asked is not None and asked.rows > ROWS_A_LOOKUP * count:
-                return asked
-            self._tables[key] = read_offers(path)
-        return self._tables[key]
+        asked = self._asked[key]
+        if asked is not None and asked.rows > ROWS_A_LOOKUP * count:
+            return asked
+        if key not in self._whole:
+            self._whole[key] = read_offers(path)
+        return self._whole[key]
 
     def _wants(self, path: str) -> Table | None:
         key = self._key(path)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import sys
 
-from dlrepair.binary.elf import EM_AARCH64, EM_PPC64, EM_S390, EM_X86_64, NATIVE
+from dlrepair.binary.machine import EM_AARCH64, EM_PPC64, EM_S390, EM_X86_64, NATIVE
 
 _X86_LEVELS = (
     ("x86-64-v2", "cx16 lahf_lm popcnt pni sse4_1 sse4_2 ssse3"),

@@ -12,6 +12,8 @@ import os
 import struct
 import sys
 
+from dlrepair.binary.layouts import layout
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Iterator, Literal, Sequence
@@ -44,52 +46,6 @@ IDENTIFICATION = "identification: "
 
 class ElfError(ValueError):
     """The bytes are not an ELF file that can be read any further."""
-
-
-class Layout:
-    """The structs of one class and byte order."""
-
-    __slots__ = (
-        "addr",
-        "bits",
-        "chunk",
-        "dyn",
-        "ehdr",
-        "phdr",
-        "sym",
-        "verdaux",
-        "verdef",
-        "vernaux",
-        "verneed",
-        "word",
-    )
-
-    def __init__(self, bits: int, little: bool) -> None:
-        order = "<" if little else ">"
-        self.bits = bits
-        self.ehdr = struct.Struct(order + ("HHIQQQIHHHHHH" if bits == 64 else "HHIIIIIHHHHHH"))
-        self.phdr = struct.Struct(order + ("IIQQQQQQ" if bits == 64 else "IIIIIIII"))
-        self.dyn = struct.Struct(order + ("qQ" if bits == 64 else "iI"))
-        # 64: name info other shndx value size; 32: name value size info other shndx
-        self.sym = struct.Struct(order + ("IBBHQQ" if bits == 64 else "IIIBBH"))
-        self.addr = struct.Struct(order + ("Q" if bits == 64 else "I"))
-        self.word = struct.Struct(order + "I")
-        self.chunk = struct.Struct(order + "16I")
-        self.verneed = struct.Struct(order + "HHIII")
-        self.vernaux = struct.Struct(order + "IHHII")
-        self.verdef = struct.Struct(order + "HHHHIII")
-        self.verdaux = struct.Struct(order + "II")
-
-
-_layouts: dict[tuple[int, bool], Layout] = {}
-
-
-def layout(bits: int, little: bool) -> Layout:
-    """The layout for this class and byte order; made once."""
-    found = _layouts.get((bits, little))
-    if found is None:
-        found = _layouts[bits, little] = Layout(bits, little)
-    return found
 
 
 def text(raw: bytes) -> str:
@@ -175,6 +131,14 @@ class Image:
         self.str_size = 0
         self._read_dynamic()
 
+    def reopened(self, fd: int) -> Image:
+        """The same file by another descriptor: what was read of it before is not read again."""
+        image: Image = Image.__new__(Image)
+        for name in Image.__slots__:
+            setattr(image, name, getattr(self, name))
+        image.fd, image._kept = fd, list(self._kept)
+        return image
+
     def _check_identification(self, first: bytes) -> None:
         """What open_verify (glibc, elf/dl-load.c) looks at in ``e_ident`` beyond class, byte order and OS ABI."""
         if first[6] != 1 or (self.version != 1 and len(first) >= 24):
@@ -206,6 +170,13 @@ class Image:
             self._window = os.pread(self.fd, WINDOW, at)
             self._window_end = at + len(self._window)
         return self._window[offset - at : end - at]
+
+    def pick(self, offset: int, count: int) -> bytes:
+        """As ``read``, for a few bytes that lie far from all that is read before and after."""
+        for start, stop, raw in self._kept:
+            if start <= offset and offset + count <= stop:
+                return raw[offset - start : offset + count - start]
+        return os.pread(self.fd, count, offset) if offset >= 0 else b""
 
     def keep(self, offset: int, count: int) -> None:
         """Hold these bytes in memory."""

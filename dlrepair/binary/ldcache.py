@@ -10,7 +10,7 @@ import os
 import struct
 import sys
 
-from dlrepair.binary.elf import EM_AARCH64, EM_ARM, EM_PPC64, EM_RISCV, EM_S390, EM_X86_64, NATIVE, OPEN_FLAGS
+from dlrepair.binary.machine import EM_AARCH64, EM_ARM, EM_PPC64, EM_RISCV, EM_S390, EM_X86_64, NATIVE, OPEN_FLAGS
 
 PATH = "/etc/ld.so.cache"
 OLD_MAGIC, NEW_MAGIC = b"ld.so-1.7.0\0", b"glibc-ld.so.cache1.1"

@@ -105,7 +105,8 @@ class _Walk:
         self.files: dict[tuple[int, int], Node] = {}
         main = None
         if view.main:  # ld.so takes the origin of a program from /proc/self/exe (_dl_get_origin), links resolved
-            main = Node(os.path.realpath(view.main), read_facts(view.main), None, view.cwd, reused=True)
+            origin = os.path.realpath(view.main) if survey is None else survey.program
+            main = Node(origin, read_facts(view.main), None, view.cwd, reused=True)
         self.root = Node(path, read_facts(facts_path), None, view.cwd)
         self.program = main
         self.search: SearchPath | MuslPath
@@ -121,7 +122,7 @@ class _Walk:
             main = self.search.main or main
         else:
             self.search = SearchPath(top, view.library_path, view.cwd, view.secure)
-        self._reused: dict[str, Node] = {}
+        self._reused: dict[str, Node] = survey.reused if survey is not None else {}
         if main is not None and main.file is not None:
             self.files[main.file] = main
 
@@ -201,7 +202,9 @@ class Survey:
 
     def __init__(self, view: ProcessView) -> None:
         self.view = view
+        self.program = os.path.realpath(view.main)  #: of no use where there is none
         self._search: SearchPath | None = None
+        self.reused: dict[str, Node] = {}  #: of objects that the process holds already
 
     def search(self, main: Node) -> SearchPath:
         """The search path of the process's program, with its memory."""

@@ -16,6 +16,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Iterator
 
+    from dlrepair.binary.ldcache import LdCache
+
 #: what ld.so does with a file that it meets
 FITS, SKIP, STOP_LIST, REFUSE = "fits", "skip", "stop-list", "refuse"
 
@@ -135,6 +137,7 @@ class SearchPath:
         self.preferred: list[str] = []  #: directories beside those searched that ld.so looks into before
         #: (name, lists, nodefaultlib) -> answer, where no file changes between two searches; None: nothing is kept
         self.answers: dict[tuple[object, ...], Found] | None = None
+        self._ld_cache: tuple[LdCache | None, tuple[str, ...]] | None = None
         self.environment = self.split(library_path, main.origin if main is not None else "", ":;")
 
     def expand(self, words: str, origin: str) -> str:
@@ -307,11 +310,13 @@ class SearchPath:
         from dlrepair.binary.hwcaps import named_levels
         from dlrepair.binary.ldcache import PATH, load_cache
 
-        cache = load_cache()
+        if self._ld_cache is None or self.answers is None:
+            self._ld_cache = load_cache(), named_levels()
+        cache, levels = self._ld_cache
         if cache is None:
             found.tried.append((PATH, "cache: cannot be read"))
             return False
-        path = cache.lookup(name, named_levels())
+        path = cache.lookup(name, levels)
         if path is None:
             found.tried.append((PATH, "cache: no entry for %s" % name))
             return False

@@ -31,10 +31,16 @@ def size() -> int:
     return min(cores, MOST) if alone else 1
 
 
-def spread(work: Callable[[_Task], Any], tasks: Sequence[_Task]) -> list[Any]:
-    """``[work(task) for task in tasks]``; ``work`` answers what ``marshal`` can write."""
+def spread(
+    work: Callable[[_Task], Any], tasks: Sequence[_Task], before: Callable[[], object] = lambda: None
+) -> list[Any]:
+    """``[work(task) for task in tasks]``; ``work`` answers what ``marshal`` can write.
+
+    This process calls ``before`` first, while its children begin.
+    """
     count = min(size(), len(tasks))
     if count < 2 or len(tasks) > MAX_TASKS:
+        before()
         return [work(task) for task in tasks]
     answers: dict[int, Any] = {}
     queue, far = os.pipe()
@@ -47,6 +53,7 @@ def spread(work: Callable[[_Task], Any], tasks: Sequence[_Task]) -> list[Any]:
                 children.append(_fork(work, tasks, queue))
         except OSError:  # no more processes or descriptors: fewer hands
             pass
+        before()
         _take(work, tasks, queue, answers)
         for _pid, near in children:
             answers.update(_answers_of(near))

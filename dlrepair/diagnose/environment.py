@@ -11,13 +11,19 @@ import sys
 import time
 
 from dlrepair.binary import elf
-from dlrepair.diagnose import crew, walk
+from dlrepair.diagnose import walk
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Callable
 
     from dlrepair.binary.process import ProcessView
+    from dlrepair.diagnose.proofs import Proofs
+
+#: the modules of ``binary`` on which a proof rests
+CODE = (
+    "bulk", "elf", "image", "layouts", "lookups", "machine", "scope", "search_path", "symbols", "symtab", "tables",
+)  # fmt: skip
 
 
 class Environment:
@@ -33,6 +39,8 @@ class Environment:
 
         self._began = time.time_ns()
         self._still, self._view, self._places = still, view, places
+        self._proof: Proofs | None = None
+        #: states of paths that were looked at
         self._listed: dict[str, tuple[bytes, int]] = {}
         #: what a proof looked at and mapped
         self._looked: dict[str, None] = {}
@@ -42,70 +50,31 @@ class Environment:
         self.remembered = False  #: an earlier survey holds
         kept = None if fresh else surveys.recall(self._key())
         if kept is not None:
+            #: after ``prove``: those that something loads by itself; before, all files that are named like libraries
             self.paths: list[str] = kept[0]
             self._proved, self.remembered = set(kept[1]), True
         else:
-            self.paths = self._search()
+            self.paths, self._listed = walk.survey(places, self._prepare)
 
     def prove(self, step: Callable[[str], None] = lambda path: None) -> None:
-        """Look at every library, in several processes where there are several cores; ``step`` is told of each.
-
-        First each by itself, then what they bring along, once for all that bring it along in the same company.
-        """
+        """Look at every library; ``step`` is told of those that this process looks at."""
         if self.remembered or self._done:
             return
-        from dlrepair.binary import bulk, scope
-
-        survey, census = scope.Survey(self._view), bulk.Census(self._view)
-
-        here = os.getpid()
-
-        def news(before: list[int]) -> list[list[str]]:
-            """What the proofs looked at, searched, would search and mapped since the lists had these lengths."""
-            lists = (self._still.seen, *survey.searched(), census.mapped())
-            return [list(one)[count:] for one, count in zip(lists, before)]
-
-        def look(paths: list[str]) -> tuple[list[list[str]], list[tuple[str, tuple[str, ...]]]]:
-            """(news, those that find their own symbols with their closure)."""
-            before, found = [len(one) for one in news([0] * 4)], []
-            for path in paths:
-                if os.getpid() == here:  # a child's drawings would run into ours
-                    step(path)
-                trace = survey.resolve(path)
-                if trace.refused is None and not trace.failures and census.finds(path, trace.closure):
-                    found.append((path, trace.closure))
-            return news(before), found
-
-        def follow(pair: tuple[str, tuple[str, ...]]) -> tuple[list[list[str]], bool]:
-            before = [len(one) for one in news([0] * 4)]
-            found = census.finds(*pair)
-            return news(before), found
-
-        alone: list[tuple[str, tuple[str, ...]]] = []
-        for new, found in crew.spread(look, self._shares()):
-            self._note(new)
-            alone += found
-        along = [(path, closure) for _, closure in alone for path in census.brought(closure)]
-        company = {census.pair(*one): one for one in along}
-        size = {pair: elf.read_facts(path).size for pair, (path, _) in company.items()}
-        pairs = sorted(company, key=lambda pair: -size[pair])
-        sound = set()
-        for pair, (new, found) in zip(pairs, crew.spread(follow, [company[pair] for pair in pairs])):
-            self._note(new)
-            if found:
-                sound.add(pair)
-        for path, closure in alone:
-            if all(census.pair(one, closure) in sound for one in census.brought(closure)):
-                self._proved.add(path)
-        self._looked.update(dict.fromkeys(self._still.seen))
+        proof = self._proof or self._prepare()
+        proof.trace(self._shares(), step)
+        self.paths = self._by_themselves()
+        proof.judge(self.paths)
+        self._proved.update(filter(proof.holds, self.paths))
+        self._looked, self._mapped = {**proof.looked, **dict.fromkeys(self._still.seen)}, proof.mapped
+        self._listed.update(proof.states)
         self._done = True
 
-    def _note(self, news: list[list[str]]) -> None:
-        from dlrepair.binary import scope
+    def _prepare(self) -> Proofs:
+        """What has to be there before the first library is looked at: done while the directories are read."""
+        from dlrepair.diagnose import proofs
 
-        seen, searched, preferred, mapped = news
-        self._looked.update(dict.fromkeys((*seen, *searched, *scope.below_preferred(preferred))))
-        self._mapped.update(dict.fromkeys(mapped))
+        self._proof = proofs.Proofs(self._still, self._view)
+        return self._proof
 
     def loads(self, path: str) -> bool:
         """True when the library, one of ``paths``, was proved to load."""
@@ -141,7 +110,7 @@ class Environment:
         from dlrepair.binary import hwcaps
 
         view, code = self._view, []
-        for name in ("bulk", "elf", "image", "scope", "search_path", "symbols", "symtab", "tables"):
+        for name in CODE:
             try:
                 code.append(str(os.stat(os.path.join(os.path.dirname(elf.__file__), name + ".py")).st_mtime_ns))
             except OSError:  # in an archive: the version tells
@@ -152,11 +121,11 @@ class Environment:
             "\n".join(view.loaded), "\n".join(self._places), " ".join(hwcaps.subdirectories()), *code,
         )  # fmt: skip
 
-    def _search(self) -> list[str]:
+    def _by_themselves(self) -> list[str]:
+        """Of ``paths``, each real file once, those that no other one needs."""
         found: dict[str, str] = {}
         needed: set[str] = set()
-        paths, self._listed = walk.survey(self._places)
-        for path in paths:
+        for path in self.paths:
             found.setdefault(elf.read_facts(path).realpath or os.path.realpath(path), path)
         for path in found.values():
             facts = elf.read_facts(path).elf

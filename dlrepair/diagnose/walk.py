@@ -9,13 +9,14 @@ from dlrepair.store import surveys
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Iterator, List, Tuple
+    from typing import Callable, Iterator, List, Tuple
 
     #: a directory, what ``stat`` said of it before it was read, the libraries in it
     _Row = Tuple[str, Tuple[bytes, int], List[str]]
 
 #: so many subtrees for every process make their shares even
 SUBTREES = 24
+ENDS = frozenset(("ylib", ".dll"))
 
 
 def is_library(name: str) -> bool:
@@ -31,8 +32,13 @@ def find_libraries(directory: str) -> Iterator[str]:
         yield from find_libraries(one)
 
 
-def survey(places: list[str]) -> tuple[list[str], dict[str, tuple[bytes, int]]]:
-    """(what ``find_libraries`` says of ``places``, the state of every directory that was read)."""
+def survey(
+    places: list[str], before: Callable[[], object] = lambda: None
+) -> tuple[list[str], dict[str, tuple[bytes, int]]]:
+    """(what ``find_libraries`` says of ``places``, the state of every directory that was read).
+
+    ``before`` is called while others read (``crew.spread``).
+    """
     pending, rows = list(places), []  # type: list[str], list[_Row]
     enough = SUBTREES * crew.size()
     while pending and len(pending) < enough:
@@ -40,7 +46,7 @@ def survey(places: list[str]) -> tuple[list[str], dict[str, tuple[bytes, int]]]:
         for directory in pending:
             following += _visit(directory, rows)
         pending = following
-    for more in crew.spread(_below, pending):
+    for more in crew.spread(_below, pending, before):
         rows += more
     order = {place: number for number, place in enumerate(places)}
     states = {directory: state for directory, state, _ in rows}
@@ -79,10 +85,10 @@ def _list(directory: str) -> tuple[list[str], list[str]]:
             for entry in entries:
                 if entry.is_dir(follow_symlinks=False):
                     below.append(entry.path)
-                else:
-                    name = entry.name
-                    if (".so" in name or name[-4:] in ("ylib", ".dll")) and is_library(name) and not entry.is_dir():
-                        found.append(entry.path)
+                    continue
+                name = entry.name
+                if (".so" in name or name[-4:] in ENDS) and is_library(name) and not entry.is_dir():
+                    found.append(entry.path)
     except OSError:
         return [], []
     return below, found

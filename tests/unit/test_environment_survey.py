@@ -9,7 +9,7 @@ import time
 import pytest
 
 from dlrepair import store
-from dlrepair.binary import bulk, elf, symtab, tables
+from dlrepair.binary import bulk, elf, lookups, symtab, tables
 from dlrepair.binary.process import ProcessView
 from dlrepair.binary.scope import fresh_process
 from dlrepair.diagnose.environment import Environment
@@ -161,10 +161,76 @@ def test_look_ups_and_whole_tables_agree(place, monkeypatch):
     answers = []
     for rows_a_lookup, few in ((0, 0), (10**9, 10**9)):
         monkeypatch.setattr(bulk, "ROWS_A_LOOKUP", rows_a_lookup)
-        monkeypatch.setattr(tables, "FEW", few)
+        monkeypatch.setattr(lookups, "FEW", few)
         census = bulk.Census(view)
-        answers.append([census._symbols_found(path, view.program_closure()) for path in paths])
+        answers.append([census._symbols_found([path], view.program_closure()) for path in paths])
     assert answers[0] == answers[1] and True in answers[0]
+
+
+def test_one_broken_library_among_many_is_told_apart(place):
+    """They meet the same files and are asked about together: what one lacks is not held against the others."""
+    run_path = ("-Wl,-rpath,$ORIGIN/../two", "-Wl,--enable-new-dtags")
+    for name in ("a", "b", "c"):
+        missing = "int nowhere(void);" if name == "b" else "static int nowhere(void) { return 0; }"
+        source = missing + " int base(void); int go(void) { return base() + nowhere(); }"
+        compile_library(place + "/many/lib%s.so" % name, source, place + "/two/libbase.so", *run_path)
+    assert survey(place) == (False, {"one/libneeds.so", "many/liba.so", "many/libc.so"}, {"many/libb.so"})
+
+
+def test_searched_strings_and_symbols_agree(tmp_path, monkeypatch):
+    """A large library answers from its string table alone what its symbols say."""
+    path = str(tmp_path / "libmany.so")
+    functions = "".join("int f%d(void) { return %d; }\n" % (number, number) for number in range(60))
+    wants = "int needed(void); int maybe(void) __attribute__((weak)); int all(void) { return needed() + maybe(); }"
+    compile_library(path, functions + wants, "-Wl,-soname,libmany.so")
+    names = {b"f%d" % number for number in range(80)} | {b"needed", b"maybe", b"all", b"f"}
+    versioned = {name + tables.JOINT + b"V1": name for name in names}
+    symbols = tables.read_offers(path)
+    monkeypatch.setattr(tables, "MANY", 0)
+    monkeypatch.setattr(tables, "PART", 100)  # names lie across the parts
+    strings = tables.read_offers(path)
+    assert isinstance(symbols, tables.Table) and isinstance(strings, tables.Strings)
+    answers = [one.without(set(names), set(versioned), versioned) for one in (symbols, strings)]
+    assert answers[0] == answers[1]
+    absent = {b"f%d" % number for number in range(60, 80)} | {b"needed", b"maybe", b"f"}
+    assert answers[0][0] == absent and {versioned[key] for key in answers[0][1]} == absent
+
+
+def test_names_are_the_same_however_they_are_read(place, monkeypatch):
+    import _ctypes
+
+    for path in [place + "/one/libneeds.so", *ProcessView.current().loaded, getattr(_ctypes, "__file__", "")]:
+        if not path:
+            continue
+        whole = tables.read_wanted(path)
+        with monkeypatch.context() as patch:
+            patch.setattr(tables, "DENSE", -(10**6))
+            patch.setattr(tables, "GAP", 20)
+            piecemeal = tables.read_wanted(path)
+        assert whole is not None and piecemeal is not None
+        assert (whole.plain, whole.versioned) == (piecemeal.plain, piecemeal.versioned)
+
+
+def test_a_file_of_two_names_is_read_once_and_told_apart(place):
+    first = place + "/two/libbase.so"
+    os.link(first, place + "/two/libother.so")
+    os.symlink(first, place + "/one/liblink.so")
+    with elf.StillView() as still:
+        facts = [elf.read_facts(path) for path in (first, place + "/two/libother.so", place + "/one/liblink.so")]
+        assert len(still.images) == 1 and facts[0].elf is facts[1].elf is facts[2].elf
+        with elf.open_elf(place + "/two/libother.so") as library:
+            assert library.defines("base") and not library.defines("bass")
+    assert [os.path.basename(one.realpath) for one in facts] == ["libbase.so", "libother.so", "libbase.so"]
+    assert facts == [elf.read_facts(one.path) for one in facts]
+
+
+def test_facts_travel_between_processes(place):
+    import marshal
+
+    os.symlink("nowhere", place + "/dangling.so")
+    for path in (place + "/two/libbase.so", place + "/dangling.so", place + "/absent.so", place, __file__):
+        facts = elf.read_facts(path)
+        assert elf.unpack(marshal.loads(marshal.dumps(elf.pack(facts)))) == facts
 
 
 CORES = """

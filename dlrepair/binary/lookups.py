@@ -1,0 +1,98 @@
+"""A library of many symbols, of which few names are asked: look-ups in its hash table, for many files' sake."""
+
+from __future__ import annotations
+
+from dlrepair.binary.elf import open_elf
+from dlrepair.binary.symtab import HIDDEN_VERSION, gnu_hashes
+from dlrepair.binary.tables import ALWAYS, defining
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from dlrepair.binary.elf import ElfFile
+
+#: a table of fewer rows is read as a whole
+FEW = 4000
+
+
+class Asked:
+    """A library of many symbols, of which few are asked for: look-ups in its hash table, each answer kept."""
+
+    __slots__ = ("_asked", "_defined", "_elf", "_hashes", "_versions", "rows")
+
+    def __init__(self, elf: ElfFile, hashes: dict[bytes, int]) -> None:
+        self._elf = elf
+        self._hashes = hashes  #: of names that any library was asked for
+        self._versions: dict[int, bytes] | None = None
+        self._asked: set[bytes] = set()
+        self._defined: set[bytes] = set()
+        self.rows = elf.symbols.about() if elf.symbols.has_gnu_hash else 0
+
+    @classmethod
+    def of(cls, path: str, hashes: dict[bytes, int]) -> Asked | None:
+        """None where the file cannot be read, and so defines nothing. A file of many symbols stays open."""
+        try:
+            elf = open_elf(path)
+        except (OSError, ValueError):
+            return None
+        found = cls(elf, hashes)
+        if found.rows < FEW:
+            found.rows = 0
+            elf.close()
+        return found
+
+    def without(
+        self, plain: set[bytes], versioned: set[bytes], names: dict[bytes, bytes]
+    ) -> tuple[set[bytes], set[bytes]]:
+        """What of the names is not defined here."""
+        fresh = [(name, name) for name in plain - self._asked]
+        fresh += [(key, names[key]) for key in versioned - self._asked]
+        if fresh:
+            self._look_up(fresh)
+        return plain - self._defined, versioned - self._defined
+
+    def _look_up(self, fresh: list[tuple[bytes, bytes]]) -> None:
+        table, hashes = self._elf.symbols, self._hashes
+        if not self._asked:
+            table.keep_hashes()
+            table.keep_rows()
+        self._asked.update([key for key, _ in fresh])
+        unknown = [name for _, name in fresh if name not in hashes]
+        hashes.update(zip(unknown, gnu_hashes(unknown)))
+        for (key, name), rows in table.candidates([(one, hashes[one[1]]) for one in fresh]):
+            version = key[len(name) + 1 :] if key != name else None
+            if len(rows) == 1:
+                if self._binds(rows[0], name, version):
+                    self._defined.add(key)
+            else:
+                said = None if version is None else version.decode("utf-8", "surrogateescape")
+                if table.binds(table.named(rows, name), said):
+                    self._defined.add(key)
+
+    def _binds(self, row: int, name: bytes, version: bytes | None) -> bool:
+        """As ``SymbolTable.binds``, of the only row that has the hash."""
+        elf, table = self._elf, self._elf.symbols
+        image, size = elf.image, table.sym_size
+        raw = image.pick((table.sym_at or 0) + row * size, size)
+        if table.sym_at is None or image.str_at is None or len(raw) < size:
+            return False
+        if image.bits == 64:
+            name_at, info, other, section, value, _size = image.layout.sym.unpack(raw)
+        else:
+            name_at, value, _size, info, other, section = image.layout.sym.unpack(raw)
+        verdict = defining(section << 16 | other << 8 | info)
+        if not verdict or not (value or verdict == ALWAYS):
+            return False
+        if image.pick(image.str_at + name_at, len(name) + 1) != name + b"\0":
+            return False
+        if table.versym_at is None:
+            return True
+        raw = image.pick(table.versym_at + 2 * row, 2)
+        entry = int.from_bytes(raw, "little" if image.little else "big") if len(raw) == 2 else 1
+        number, shown = entry & 0x7FFF, not entry & HIDDEN_VERSION
+        if version is None:
+            return number < 3 or shown
+        if self._versions is None:
+            table_of = table.versions()
+            self._versions = {at: said.encode("utf-8", "surrogateescape") for at, (said, _own) in table_of.items()}
+        own = self._versions.get(number)
+        return own == version or (own is None and shown)
