@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 #: libraries whose needs are looked for at a time
 SHARE = 16
-#: a larger library is asked about alone: it may want as many symbols as all others together
+#: a larger library may want as many symbols as all others together
 LARGE = 1 << 25
 
 
@@ -65,14 +65,14 @@ class Proofs:
             if closure is not None:
                 for one in (path, *census.brought(closure)):
                     pairs.setdefault(census.pair(one, closure), (one, closure))
-        tasks = [[key] for key in pairs if elf.read_facts(pairs[key][0]).size > LARGE]
-        tasks.sort(key=lambda keys: -elf.read_facts(pairs[keys[0]][0]).size)
-        alone = {key for keys in tasks for key in keys}
-        groups: dict[Any, list[Any]] = {}
+        size = {key: elf.read_facts(path).size for key, (path, _) in pairs.items()}
+        large = sorted((key for key in pairs if size[key] > LARGE), key=lambda key: -size[key])
+        bundles: dict[Any, list[Any]] = {}
         for key in pairs:
-            if key not in alone:
-                groups.setdefault(key[1], []).append(key)
-        tasks += sorted(groups.values(), key=len, reverse=True)
+            if size[key] <= LARGE:
+                bundles.setdefault(_largest(key[1]), []).append(key)
+        small = sorted(bundles.values(), key=len, reverse=True)
+        tasks = [keys for keys in (large[:1], *small, large[1:]) if keys]
         work = [[pairs[key] for key in keys] for keys in tasks]
         for keys, (news, found) in zip(tasks, crew.spread(self._judge, work, self._note_states)):
             self._learn(news)
@@ -122,3 +122,8 @@ class Proofs:
         for path, values in zip(seen, facts):
             if path not in self._still.seen:
                 self._still.seen[path] = elf.unpack(values)
+
+
+def _largest(files: frozenset[Any]) -> Any:
+    """The largest of some files: those who ask it are one process's affair, since each process reads it for itself."""
+    return max((one for one in files if isinstance(one, tuple)), key=lambda one: one[2], default=None)

@@ -37,12 +37,14 @@ def work(number):
         os.write(1, b"child %d\\n" % os.getpid())
         time.sleep(60)
     return [number * number, child]
+befores = []
 try:
-    answers = crew.spread(work, list(range(40)))
+    answers = crew.spread(work, list(range(40)), lambda: befores.append(os.getpid()))
 except ValueError as error:
     print("raised", error)
 else:
     assert [one[0] for one in answers] == [number * number for number in range(40)]
+    assert befores == [here]
     print("children" if any(one[1] for one in answers) else "none")
 try:
     os.waitpid(-1, os.WNOHANG)
@@ -93,7 +95,8 @@ def test_ctrl_c_ends_all_of_them():
 def test_one_core_forks_nothing(monkeypatch):
     monkeypatch.setattr(os, "sched_getaffinity", lambda pid: {0}, raising=False)
     monkeypatch.setattr(os, "fork", lambda: pytest.fail("forked"))
-    assert crew.spread(lambda number: number + 1, [1, 2, 3]) == [2, 3, 4]
+    done = []
+    assert crew.spread(lambda number: number + len(done), [1, 2, 3], lambda: done.append(1)) == [2, 3, 4]
 
 
 def test_a_process_with_threads_is_not_forked(monkeypatch):
