@@ -181,9 +181,10 @@ class Census:
             table = self._tables[key]
             if table is not None:
                 plain, versioned = table.without(plain, versioned, wanted.names)
-        # Whoever defines a name, it is found. Those that answer slowly come last, of them first those with versions,
-        # which leave the others less to look up, then the largest.
-        later.sort(key=self._reluctance)
+        # Whoever defines a name, it is found: those that answer slowly come last. Of them those with versions leave the
+        # others less to look up; of very many names the largest knows most, and the rest can be looked up elsewhere.
+        many = len(plain) + len(versioned) > LARGE
+        later.sort(key=lambda one: (not many and not self._provider_facts(one)[1], -self._rows(one)))
         for provider in later:
             if not plain and not versioned:
                 return True
@@ -192,9 +193,9 @@ class Census:
                 plain, versioned = answers.without(plain, versioned, wanted.names)
         return not plain and not versioned
 
-    def _reluctance(self, path: str) -> tuple[bool, int]:
+    def _rows(self, path: str) -> int:
         asked = self._asked[self._key(path)]
-        return not self._provider_facts(path)[1], -asked.rows if asked is not None else 0
+        return asked.rows if asked is not None else 0
 
     def _globally(self) -> tuple[frozenset[str], Table]:
         """(the global scope's smaller libraries, what they offer together)."""
