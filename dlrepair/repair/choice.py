@@ -93,8 +93,6 @@ def accepted(
 
     notes: list[tuple[str, str]] = []
     batches = _batches(context, want, notes)
-    if want.role == "substitute":
-        standby.prepare()
     try:
         yield from _served(context, want, _in_turn(context, want, batches), further)
     finally:
@@ -114,13 +112,15 @@ def _in_turn(context: Context, want: Wanted, batches: Iterator[list[Candidate]])
 
 def _batches(context: Context, want: Wanted, notes: list[tuple[str, str]]) -> Iterator[list[Candidate]]:
     """What the search finds; a search that came to its end for one strategy is not done again for the next."""
-    from dlrepair.search import sources
+    from dlrepair.search import sources, standby
 
     key = replace(want, renamed=False)
     known = context.searched.get(key)
     if known is not None:
         yield from known
         return
+    if want.role == "substitute":
+        standby.prepare()
     found = []
     for batch in sources.find_batches(want, context.request, context.settings, context.deadline, notes=notes):
         found.append(batch)

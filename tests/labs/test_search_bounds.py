@@ -247,6 +247,33 @@ def test_an_initialiser_that(what: str, body: str, served: bool, project: World,
         assert run.out == "roi says 44 1\n", run.story()
 
 
+LEFT = """import ctypes, os
+here = os.path.dirname(os.path.abspath(__file__))
+before = set(os.listdir("/proc/self/fd"))
+try:
+    ctypes.CDLL(os.path.join(here, "libroi.so"))
+except OSError as error:
+    text = str(error)
+    try:
+        os.waitpid(-1, os.WNOHANG)
+        print("a child is left")
+    except ChildProcessError:
+        print("no child")
+    print(sorted(set(os.listdir("/proc/self/fd")) - before))
+    raise
+"""
+
+
+@pytest.mark.parametrize("place", ["", "lib/roi_other.so", "build/libroi.so"])
+def test_no_child_and_no_descriptor_is_left_by_a_search_in_vain(place: str, project: World, hooked: str) -> None:
+    """The interpreter that was started for a trial is gone where nothing was to be tried, or what was did not load."""
+    project.write("train.py", LEFT)
+    if place:
+        project.library(place, "int nowhere_defined(void); int roi_pool(void) { return nowhere_defined(); }")
+    run = run_script(project, hooked, home(project))
+    assert (run.status, run.out) == (1, "no child\n[]\n"), run.story()
+
+
 def test_a_budget_that_is_used_up_is_said_and_fix_has_none(project: World, hooked: str) -> None:
     for number in range(300):
         os.makedirs(project.path("src/m%d/deep" % number))
