@@ -67,6 +67,15 @@ def standard(recipe: Recipe, toolchain: Toolchain) -> str:
     return wanted
 
 
+def standards_before(wanted: str) -> list[str]:
+    """The names of all standards that are older than ``wanted``, as ``-std=`` has them."""
+    if wanted not in _STANDARDS:
+        return []
+    older = _STANDARDS[: _STANDARDS.index(wanted)]
+    names = [*older, *(name for name, stands_for in _OLD_NAMES.items() if stands_for in older)]
+    return names + [name.replace("c++", "gnu++") for name in names]
+
+
 def _common(recipe: Recipe, toolchain: Toolchain, scan: Scan, cuda: bool) -> list[str]:
     """Macros and include directories, for either compiler."""
     words = []

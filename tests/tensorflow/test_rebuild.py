@@ -232,12 +232,15 @@ set -e
 cd "$(dirname "$0")"
 sed 's/@RoiPool@/RoiPool/' roi_pool.cc.in > roi_pool.cc
 TF_CFLAGS=( $(python -c 'import tensorflow as tf; print(" ".join(tf.sysconfig.get_compile_flags()))') )
-$CXX -std=c++11 -O2 -w -shared -fPIC roi_pool.cc roi_helper.cc -o roi_pool.so ${TF_CFLAGS[@]} $TF_LFLAGS
+$CXX -O2 -w -shared -fPIC roi_pool.cc roi_helper.cc -o roi_pool.so ${TF_CFLAGS[@]} $TF_LFLAGS -std=c++11
 """
 
 
 def test_by_the_projects_own_script(rebuilt: opkit.TfWorld, hooked: str, pooled: str) -> None:
-    """A source that the script makes: nothing is run before ``dlrepair trust``, and then the script itself is."""
+    """A source that the script makes: nothing is run before ``dlrepair trust``, and then the script itself is.
+
+    Its standard is that of its time, and stands last: the compiler that it finds raises it to TensorFlow's.
+    """
     text = rebuilt.read("ops/roi_pool.cc").decode()
     os.unlink(rebuilt.path("ops/roi_pool.cc"))
     rebuilt.write("ops/roi_pool.cc.in", text.replace('REGISTER_OP("RoiPool")', 'REGISTER_OP("@RoiPool@")'))
