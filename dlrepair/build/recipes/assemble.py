@@ -300,12 +300,13 @@ class _Collector:
         producer = self.project.producer(path, call, objects=False)
         if producer is not None and self.depth < 3:
             self._helper(producer, path)
-        elif is_known(word) and os.path.isfile(path):
-            owner = places.library_owner(os.path.basename(path).split(".so")[0][3:])
-            if owner == "cuda":
-                self._add(self.cuda_libraries, path)
-            else:
-                self._add(self.libraries, path)
+            return
+        name = os.path.basename(path).split(".so")[0][3:]
+        there = is_known(word) and os.path.isfile(path)
+        if places.library_owner(name) == "cuda":  # of a toolkit elsewhere: the one that is found has it too
+            self._add(self.cuda_libraries, path if there else name)
+        elif there:
+            self._add(self.libraries, path)
         else:
             self._drop(word, places.DEAD)
 

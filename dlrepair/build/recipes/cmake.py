@@ -16,6 +16,7 @@ from dlrepair.build.recipes.cmake_values import Values
 from dlrepair.build.recipes.driver import input_kind
 from dlrepair.build.recipes.text import (
     absolute,
+    inside,
     is_known,
 )
 
@@ -301,6 +302,17 @@ class Directory(Values):
         target = self.project.targets.get(words[0]) if words else None
         return target, [word for word in words[1:] if word not in _SCOPES]
 
+    def _scoped(self, command: Invocation) -> tuple[set[str], set[str]]:
+        """Return the words that are for the target itself and those for what links it, by the scopes among them."""
+        own: set[str] = set()
+        others: set[str] = set()
+        scope = "PRIVATE"
+        for word in self.words(command)[1:]:
+            scope = word if word in ("PUBLIC", "PRIVATE", "INTERFACE") else scope
+            own |= {word} if scope != "INTERFACE" else set()
+            others |= {word} if scope != "PRIVATE" else set()
+        return own, others
+
     def _do_target_sources(self, command: Invocation) -> None:
         target, words = self._target(command)
         if target is not None:
@@ -325,13 +337,16 @@ class Directory(Values):
 
     def _do_target_compile_definitions(self, command: Invocation) -> None:
         target, words = self._target(command)
+        own, others = self._scoped(command)
         if target is not None:
-            target.defines += [word[2:] if word.startswith("-D") else word for word in words]
+            target.defines += [word[2:] if word.startswith("-D") else word for word in words if word in own]
+            target.public += [word[2:] if word.startswith("-D") else word for word in words if word in others]
 
     def _do_target_compile_options(self, command: Invocation) -> None:
         target, words = self._target(command)
+        own, _ = self._scoped(command)
         if target is not None:
-            target.options += [part for word in words for part in word.split()]
+            target.options += [part for word in words if word in own for part in word.split()]
 
     def _do_set_target_properties(self, command: Invocation) -> None:
         words = [(self.expand(text), quoted) for text, quoted in command.arguments]
@@ -366,13 +381,29 @@ class Directory(Values):
             target.properties[key] = ";".join(values)
 
 
+#: How a directory's place below another one may begin in a list.
+_HERE = r"(?:\./|\$\{(?:CMAKE_(?:CURRENT_)?|PROJECT_)SOURCE_DIR\}/)?"
+
+
+def _is_added(reading: Reading, directory: str) -> bool:
+    """Tell whether a directory above adds this one by add_subdirectory()."""
+    above = os.path.dirname(directory)
+    for _ in range(4):
+        if not inside(above, reading.root):
+            break
+        path = os.path.join(above, "CMakeLists.txt")
+        pattern = r"add_subdirectory\s*\(\s*\"?{}{}(?![\w/.-]+[\s)\"])".format(
+            _HERE, re.escape(os.path.relpath(directory, above))
+        )
+        if os.path.isfile(path) and re.search(pattern, reading.read(path), re.I):
+            return True
+        above = os.path.dirname(above)
+    return False
+
+
 def read_cmake(reading: Reading, path: str) -> None:
     """Add the commands of the CMake project whose top file is ``path``; one that another adds is read with that."""
-    above = os.path.join(os.path.dirname(os.path.dirname(path)), "CMakeLists.txt")
-    name = os.path.basename(os.path.dirname(path))
-    if os.path.isfile(above) and re.search(
-        r"add_subdirectory\s*\(\s*\"?{}\b".format(re.escape(name)), reading.read(above), re.I
-    ):
+    if _is_added(reading, os.path.dirname(path)):
         return
     project = Project(reading, os.path.dirname(path))
     top = Directory(project, project.top)

@@ -30,6 +30,7 @@ class Target:
     library_dirs: list[str] = field(default_factory=list)
     libraries: list[str] = field(default_factory=list)
     defines: list[str] = field(default_factory=list)
+    public: list[str] = field(default_factory=list)  #: definitions for what links it
     options: list[str] = field(default_factory=list)
     properties: dict[str, str] = field(default_factory=dict)
     taken: bool = True
@@ -46,7 +47,7 @@ class Target:
 def emit_target(reading: Reading, targets: dict[str, Target], target: Target, flags: Sequence[str]) -> None:
     """Add the commands by which CMake builds one target."""
     common = [*flags, *target.options]
-    common += ["-D" + one for one in target.defines if one]
+    defines = list(target.defines)
     standard = target.properties.get("CXX_STANDARD")
     common += ["-std=c++" + standard] if standard else []
     includes = list(target.includes)
@@ -57,9 +58,11 @@ def emit_target(reading: Reading, targets: dict[str, Target], target: Target, fl
             libraries.append(name)
             continue
         includes += [one for one in other.includes if one not in includes]
+        defines += [one for one in other.public if one not in defines]
         kind = ".a" if other.kind in ("STATIC", "OBJECT") else ".so"
         if other.sources:
             libraries.append(os.path.join(other.directory, "lib" + other.name + kind if kind == ".a" else other.output))
+    common += ["-D" + one for one in defines if one]
     common += ["-I" + absolute(one, target.directory) if is_known(one) else "-I" + one for one in includes]
     where = os.path.join(target.directory, target.output)
 

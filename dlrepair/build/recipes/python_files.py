@@ -16,7 +16,7 @@ from dlrepair.build.recipes.text import Command, absolute, find_files, has_unkno
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import ast
-    from typing import Any
+    from typing import Any, Iterable
 
     from dlrepair.build.recipes.text import Reading
 
@@ -32,6 +32,10 @@ _GIVEN = ("name", "sources", "include_dirs", "define_macros", "undef_macros", "l
 _ADDED = ("include_dirs", "define_macros", "library_dirs", "libraries", "extra_compile_args", "extra_link_args")
 #: Methods of a ``build_ext`` of the project's own in which that happens.
 _BUILDERS = ("build_extension", "build_extensions", "finalize_options", "run")
+#: Parameters of a ``distutils.ccompiler`` compiler's methods, in their order.
+_COMPILED = ("sources", "output_dir", "macros", "include_dirs", "debug", "extra_preargs", "extra_postargs")
+_LINKED = ("objects", "output", "output_dir", "libraries", "library_dirs")
+_LINKERS = (".link_shared_object", ".link_shared_lib")
 #: Parameters of ``torch.utils.cpp_extension.load``: a function or class of the project's own hands them on.
 _TORCH = frozenset(("extra_cflags", "extra_cuda_cflags", "extra_include_paths"))
 #: Their first argument is a file, not a command.
@@ -85,6 +89,8 @@ class _File:
             return unknown(base)
         if name == ".add_extension" or base == "Configuration":
             return self._numpy(base, args, named, node.lineno)
+        if name in _LINKERS or (name == ".compile" and isinstance(args[0] if args else named.get("sources"), list)):
+            return self._compiler(name, args, named, node.lineno)
         if base == "get_plugin":
             self._plugin(args, named, node.lineno)
             return unknown(base)
@@ -126,9 +132,7 @@ class _File:
         """Add what distutils makes of an Extension (its documented constructor arguments)."""
         name = text_of(given.get("name", ""))
         shared = ["-I" + one for one in self._list(given, "include_dirs")]
-        for macro in [*self.evaluator.items(given.get("define_macros") or []), *self.added["define_macros"]]:
-            pair = [text_of(one) for one in macro if one is not None] if isinstance(macro, list) else [text_of(macro)]
-            shared.append("-D" + "=".join(pair))
+        shared += self._macros([*self.evaluator.items(given.get("define_macros") or []), *self.added["define_macros"]])
         shared += ["-U" + one for one in self._list(given, "undef_macros")]
         compiled = given.get("extra_compile_args")
         words = self._arguments(compiled) + self._arguments(self.added["extra_compile_args"])
@@ -178,6 +182,36 @@ class _File:
             words = self._arguments(given.get("extra_cflags")) + self._arguments(given.get("extra_ldflags"))
             cuda = self._arguments(given.get("extra_cuda_cflags"))
             self._library(name + ".so", sources, shared, words, cuda, self.evaluator.directory, line, "jit")
+
+    def _compiler(self, name: str, args: list[Any], named: dict[str, Any], line: int) -> Any:
+        """Add what a compiler of ``distutils.ccompiler`` compiles or links; return the objects that it made."""
+        directory = self.evaluator.directory
+        if name == ".compile":
+            given = dict(zip(_COMPILED, args), **named)
+            words = ["-I" + one for one in self._list(given, "include_dirs")]
+            words += self._macros(self.evaluator.items(given.get("macros") or []))
+            words += self._arguments(given.get("extra_preargs")) + self._arguments(given.get("extra_postargs"))
+            objects = []
+            for source in self._list(given, "sources"):
+                objects.append(os.path.splitext(source)[0] + ".o")
+                self._emit(["g++", "-c", source, "-o", objects[-1], *words], directory, line, "jit")
+            return objects
+        given = dict(zip(_LINKED, args), **named)
+        output = text_of(given.get("output", given.get("output_filename", given.get("output_libname", ""))))
+        where = given.get("output_dir")
+        output = os.path.join(where if isinstance(where, str) else "", output)
+        if name == ".link_shared_lib":
+            output = os.path.join(os.path.dirname(output), "lib{}.so".format(os.path.basename(output)))
+        words = ["-L" + one for one in self._list(given, "library_dirs")]
+        words += ["-l" + one for one in self._list(given, "libraries")]
+        words += self._arguments(given.get("extra_preargs")) + self._arguments(given.get("extra_postargs"))
+        self._emit(["g++", "-shared", "-o", output, *self._list(given, "objects"), *words], directory, line, "jit")
+        return unknown(name)
+
+    def _macros(self, macros: Iterable[Any]) -> list[str]:
+        """Return ``-D`` words of (name, value) pairs as distutils has them."""
+        pairs = ([one for one in macro if one is not None] if isinstance(macro, list) else [macro] for macro in macros)
+        return ["-D" + "=".join(text_of(one) for one in pair) for pair in pairs]
 
     def _list(self, given: dict[str, Any], key: str) -> list[str]:
         value = given.get(key)

@@ -41,9 +41,9 @@ _CONTENT = {
         r"|\binclude\s*\(",
         re.IGNORECASE,
     ),
-    "setup.py": re.compile(r"Extension\s*\(|ext_modules|add_extension|g\+\+|nvcc"),
+    "setup.py": re.compile(r"Extension\s*\(|ext_modules|add_extension|link_shared_|g\+\+|nvcc"),
     "bazel": re.compile(r"linkshared|_library\s*\(|\.so\"|pybind_extension|cc_binary"),
-    "jit": re.compile(r"g\+\+|nvcc|\bgcc\b|-shared|get_plugin|cpp_extension"),
+    "jit": re.compile(r"g\+\+|nvcc|\bgcc\b|-shared|get_plugin|cpp_extension|link_shared_"),
     "readme": re.compile(r"g\+\+|nvcc|gcc|clang|\bcc\s+-|c\+\+"),
 }
 
