@@ -261,6 +261,10 @@ class Reader:
         from dlrepair.diagnose.syntax import dotted
 
         function = node.func
+        calls_back = dotted(function).rpartition(".")[2] in ("sorted", "min", "max", "sort")
+        for word in node.keywords:
+            if (word.arg == "key" and not self.is_key(word.value)) or (word.arg is None and calls_back):
+                return False
         if is_load_name(dotted(function).rpartition(".")[2]) or is_load_object(function):
             return True
         value = self.value(function)
@@ -274,6 +278,21 @@ class Reader:
         if self.value(function.value) in (os.environ, sys.path):
             return function.attr in ("get", "setdefault", "insert", "append", "extend", "remove", "index", "pop")
         return function.attr in _METHODS and self.is_plain(function.value, function.attr == "replace")
+
+    def is_key(self, node: Any) -> bool:
+        """Whether a function that ``sorted`` and its like call for each item is known to do no more than look."""
+        from dlrepair.diagnose.syntax import dotted
+
+        if type(node).__name__ == "Lambda":
+            return self.expression(node.body) is None
+        root, _, method = dotted(node).partition(".")
+        if method and self.value(node) is None:
+            return vars(builtins).get(root) in _VALUES and root not in self.names and method in _METHODS
+        found = self.value(node)
+        try:
+            return found is not None and found in self.allowed
+        except TypeError:  # not hashable
+            return False
 
     def is_plain(self, node: Any, text: bool = False) -> bool:
         """Whether a value is a text, a number, a path or a collection of such; with ``text`` surely no path."""

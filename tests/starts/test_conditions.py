@@ -108,6 +108,8 @@ if child:
     sys.exit(status >> 8)
 """ + LOADS + WORK
 
+KEY = "def send(name):\n    return " + EFFECT
+
 CONDITIONS = [
     refused("in-a-function", "function", IN_MAIN),
     refused("in-try", "guarded", IN_TRY),
@@ -117,6 +119,10 @@ CONDITIONS = [
     refused("after-an-effect", "effects", TOP + EFFECT + LOADS + WORK),
     refused("after-a-print", "effects", TOP + "print('hello')\n" + LOADS + WORK),
     refused("after-a-call-of-its-own", "effects", TOP + "def setup():\n    pass\nsetup()\n" + LOADS + WORK),
+    refused("after-a-key-function", "effects", TOP + KEY + "SENT = sorted(['a'], key=send)\n" + LOADS + WORK),
+    refused("after-a-key-in-a-dictionary", "effects", TOP + KEY + "SENT = sorted(['a'], **{'key': send})\n" + LOADS + WORK),
+    refused("after-a-key-lambda", "effects", TOP + "SENT = ['a']\nSENT.sort(key=lambda name: " + EFFECT[:-1] + ")\n"
+            + LOADS + WORK),
     refused("import-writes", "output", TOP + "import helper\n" + LOADS + WORK, helper=IMPORT_EFFECT),
     refused("import-prints", "output", TOP + "import helper\n" + LOADS + WORK, helper=IMPORT_PRINT),
     refused("import-starts-a-thread", "threads", TOP + "import helper\n" + LOADS + WORK, helper=IMPORT_THREAD),
@@ -139,6 +145,9 @@ sys.path.insert(0, str(ROOT / "lib"))
 os.environ["OMP_NUM_THREADS"] = "1"
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 NAMES = [name.upper() for name in ("a", "b") if name.startswith("a")]
+NEWEST = max(os.listdir(HERE), key=len, default="")
+NAMES.sort(key=lambda name: os.path.basename(name).lower())
+LOWER = sorted(NAMES, key=str.lower)
 try:
     import not_installed_anywhere
 except ImportError:
