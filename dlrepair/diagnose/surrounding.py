@@ -13,7 +13,7 @@ _LOOKS = ("exists", "isfile", "is_file", "lexists", "glob", "iglob", "rglob", "l
 #: words of an exception that is about a file that is not there
 _WORDS = (
     "librar", "plugin", "plug-in", ".so", "shared object", "not found", "cannot find", "could not find", "can't find",
-    "locate", "not exist", "missing", "compile", "build", "matching",
+    "locate", "not exist", "missing", "compile", "build",
 )  # fmt: skip
 #: most values of a loop's variable that are looked at
 _TURNS = 50
@@ -95,7 +95,7 @@ def is_about_a_file(stmts: list[Any], line: int, error: BaseException) -> bool:
     import ast
 
     text = " ".join(one for one in error.args[:4] if type(one) is str).lower()
-    if isinstance(error, OSError) or any(word in text for word in _WORDS):
+    if isinstance(error, FileNotFoundError) or any(word in text for word in _WORDS):
         nodes = [node for stmt in stmts for node in ast.walk(stmt) if isinstance(node, ast.Raise)]
         return any(node.lineno <= line <= _end(node) for node in nodes)
     return False

@@ -157,6 +157,21 @@ NONE_OF_OURS = {
     "exit": "import ctypes, sys\nsys.exit('libroi.so is missing')\n",
     "interrupt": "import ctypes\nraise KeyboardInterrupt('libroi.so')\n",
     "caught": "import ctypes\ntry:\n    raise FileNotFoundError('libroi.so')\nexcept OSError:\n    print('fine')\n",
+    "of-a-function-that-looks-for-another-reason": """\
+import ctypes, os
+def start(mode):
+    fast = os.path.join(os.path.dirname(os.path.abspath(__file__)), "libroi.so")
+    if os.path.exists(fast):
+        ctypes.CDLL(fast)
+    if mode != "train":
+        raise ValueError("mode is one of train, test")
+    raise OSError("the network is down")
+try:
+    start("eval")
+except ValueError:
+    start("train")
+""",
+    "import-error-of-its-own-words": "import ctypes\nfast = './libroi.so'\nraise ImportError('Python 4 is wanted')\n",
     "library-exists": "import ctypes, os\nlib = os.path.abspath('build/libroi.so')\n"
                       "raise ValueError('wrong shape in ' + lib)\n",
 }  # fmt: skip

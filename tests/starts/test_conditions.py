@@ -120,7 +120,8 @@ CONDITIONS = [
     refused("after-a-print", "effects", TOP + "print('hello')\n" + LOADS + WORK),
     refused("after-a-call-of-its-own", "effects", TOP + "def setup():\n    pass\nsetup()\n" + LOADS + WORK),
     refused("after-a-key-function", "effects", TOP + KEY + "SENT = sorted(['a'], key=send)\n" + LOADS + WORK),
-    refused("after-a-key-in-a-dictionary", "effects", TOP + KEY + "SENT = sorted(['a'], **{'key': send})\n" + LOADS + WORK),
+    refused("after-a-key-in-a-dictionary", "effects", TOP + KEY + "SENT = sorted(['a'], **{'key': send})\n" + LOADS
+            + WORK),
     refused("after-a-key-lambda", "effects", TOP + "SENT = ['a']\nSENT.sort(key=lambda name: " + EFFECT[:-1] + ")\n"
             + LOADS + WORK),
     refused("import-writes", "output", TOP + "import helper\n" + LOADS + WORK, helper=IMPORT_EFFECT),
