@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import json
 import os
 import subprocess
@@ -245,6 +246,31 @@ def test_an_initialiser_that(what: str, body: str, served: bool, project: World,
     else:
         assert said["build/libroi.so"] == "trial-failed", run.story()
         assert run.out == "roi says 44 1\n", run.story()
+
+
+IMPORTS = """
+import ctypes, os, sys
+here = os.path.dirname(os.path.abspath(__file__))
+before = set(sys.modules)
+roi = ctypes.CDLL(os.path.join(here, "libroi.so"))
+new = set(sys.modules) - before
+print(sorted(name for name in new if not name.startswith("dlrepair")), len(new))
+"""
+
+#: small ones, most of them built into the interpreter
+SMALL = {"__future__", "_blake2", "_posixsubprocess", "_struct", "errno", "fcntl", "itertools", "resource", "select"}
+SMALL |= {"struct", "time"}
+
+
+def test_a_first_repair_imports_nothing_that_is_slow(project: World, hooked: str) -> None:
+    """A failing load imports a hundred small modules, and ``json`` alone costs as much as twenty of them."""
+    project.write("train.py", IMPORTS)
+    project.library("lib/deep/libroi.so", ROI % 1)
+    run = run_script(project, hooked, home(project))
+    assert run.status == 0, run.story()
+    names, _, count = run.out.strip().rpartition(" ")
+    assert set(ast.literal_eval(names)) <= SMALL, run.story()
+    assert int(count) < 125, run.story()
 
 
 LEFT = """import ctypes, os
