@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-from dlrepair.build import commands, compiler, objects, parts
+from dlrepair.build import commands, compiler, objects, parts, stub
 from dlrepair.build.parts import BuildFailed, Changed, Part, Watcher
 from dlrepair.store import builds
 
@@ -12,6 +12,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any, Callable
 
+    from dlrepair.build.compiler import Ran
     from dlrepair.build.prepared import Prepared
     from dlrepair.build.registration import Asked
     from dlrepair.build.workshop import Made, Workshop
@@ -79,12 +80,18 @@ class Making:
         output = os.path.join(self.directory, "out", part.name)
         is_helper = part is not self.parts[-1]
         argv = commands.link(part.recipe, part.toolchain, files, output, helpers, part.name if is_helper else "")
-        ran = compiler.run(argv, temporary=self.directory, tick=lambda: self.watcher.tick("linking " + part.name))
+        quick = stub.with_stub(argv, part.toolchain, self.directory)
+        ran = self._link(quick, part.name)
+        if ran.reason == "failed" and quick != argv:  # its words are to be about what was asked for
+            ran = self._link(argv, part.name)
         if ran.reason:
             reason = "link-error" if ran.reason == "failed" else ran.reason
             text = ran.output.replace(self.directory + os.sep, "")
             raise BuildFailed(reason, parts.sentence(reason, part.name, text), parts.log_of(ran.argv, ran.output))
         return [*helpers, output]
+
+    def _link(self, argv: list[str], name: str) -> Ran:
+        return compiler.run(argv, temporary=self.directory, tick=lambda: self.watcher.tick("linking " + name))
 
     @staticmethod
     def _asked(part: Part) -> Asked | None:
