@@ -11,6 +11,7 @@ import os
 import stat
 
 from dlrepair import store, trust
+from dlrepair.build.parts import Changed, signature
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -49,6 +50,9 @@ class Mirror:
         self.files: list[str] = []  #: relative paths, sorted
         self.links: list[tuple[str, str]] = []  #: (relative path, target) of links inside the project
         self.refused: list[tuple[str, str]] = []  #: (path, clause) of what somebody else could have written
+        self.signatures: dict[str, str] = {}  #: path -> what it was before it was read
+        self._digests: dict[str, str] = {}  #: relative path -> digest of what ``key`` has read
+        self._real = os.path.realpath(top)
         self._bytes = 0
         self._look()
 
@@ -72,7 +76,7 @@ class Mirror:
             found = os.lstat(path)
             if stat.S_ISLNK(found.st_mode):
                 real = os.path.realpath(path)
-                if os.path.isdir(real) or real.startswith(self.top + os.sep):
+                if os.path.isdir(real) or real.startswith(self._real + os.sep):
                     self._link(path, real)
                     return
                 found = os.stat(path)
@@ -87,6 +91,7 @@ class Mirror:
             self.refused.append((path, clause))
             return
         self._bytes += found.st_size
+        self.signatures[path] = signature(path)
         self.files.append(os.path.relpath(path, self.top))
         if len(self.files) > MAX_FILES or self._bytes > MAX_BYTES:
             raise TooLarge(
@@ -97,7 +102,7 @@ class Mirror:
 
     def _link(self, path: str, real: str) -> None:
         """Keep a link inside the project, as one relative to its place; one that leads out is left out."""
-        if (real + os.sep).startswith(self.top + os.sep):
+        if (real + os.sep).startswith(self._real + os.sep):
             target = os.path.relpath(real, os.path.realpath(os.path.dirname(path)))
             self.links.append((os.path.relpath(path, self.top), target))
 
@@ -108,20 +113,31 @@ class Mirror:
         words = []
         for name in self.files:
             path = os.path.join(self.top, name)
-            words += [name, str(os.stat(path).st_mode & 0o111), digest_of(path)]
+            self._digests[name] = digest_of(path)
+            words += [name, str(os.stat(path).st_mode & 0o111), self._digests[name]]
         for name, target in self.links:
             words += [name, "->", target]
         return store.key_of(*words)
 
     def copy(self, target: str) -> None:
-        """Fills the directory ``target``. Time stamps stay: make(1) compares them. Raises OSError."""
+        """Fills the directory ``target`` with what ``key`` has read. Time stamps stay: make(1) compares them.
+
+        Raises OSError, and ``Changed`` where a file was saved since: the copy would be kept under another one's key.
+        """
         import shutil
+
+        from dlrepair.store.builds import digest_of
 
         for name in self.files:
             path, copy = os.path.join(self.top, name), os.path.join(target, name)
             os.makedirs(os.path.dirname(copy), exist_ok=True)
-            shutil.copyfile(path, copy)
-            found = os.stat(path)
+            try:
+                shutil.copyfile(path, copy)
+                found = os.stat(path)
+            except FileNotFoundError:
+                raise Changed(path) from None
+            if digest_of(copy) != self._digests.get(name):
+                raise Changed(path)
             os.chmod(copy, 0o700 if found.st_mode & 0o111 else 0o600)
             os.utime(copy, ns=(found.st_atime_ns, found.st_mtime_ns))
         for name, link in self.links:

@@ -14,7 +14,7 @@ import time
 
 from dlrepair import store
 from dlrepair.build import compiler, confine, harvest, lock, mirror, objects, scripts, surroundings, toolchain
-from dlrepair.build.parts import BuildFailed, Watcher, signature
+from dlrepair.build.parts import BuildFailed, Changed, Watcher, signature
 from dlrepair.store import builds
 
 TYPE_CHECKING = False
@@ -30,6 +30,8 @@ MAX_GROWTH = 4 << 30
 MAX_FILE = 2 << 30
 #: bytes that must stay free where the store is
 RESERVE = 64 << 20
+#: how often one build starts over because a file is saved before it is copied
+_AGAIN = 3
 #: seconds between two looks at how large the copy has become
 _LOOK = 1.0
 #: files whose change asks for another run, beyond the script's own
@@ -76,21 +78,20 @@ class _Run:
         self.mirror: mirror.Mirror | None = None
         self.directory = ""
         self.notes: list[str] = []
+        self.seen: dict[str, str] = {}  #: what was allowed, with its signatures from before it was read
         self._looked = 0.0
         self._name = os.path.basename(script.path)
 
     def run(self) -> BuildResult:
         try:
-            key = self._prepare()
-            result = self._found(key) or self._locked(key)
+            result = self._any()
         except BuildFailed as failed:
             result = self._failed(failed)
         except (OSError, ValueError) as error:
             reason = "disk-full" if getattr(error, "errno", None) in (28, 122) else "no-store"
             result = self._failed(BuildFailed(reason, str(error)))
         finally:
-            if self.directory:
-                store.remove(self.directory)
+            self._clean()
         self.emit(
             "build-finished", output=self.script.output, ok=result.ok, reason=result.reason, path=result.path,
             seconds=result.seconds, hit=result.hit, steps=[], first_error=result.first_error, log=result.log,
@@ -99,8 +100,27 @@ class _Run:
         self.watcher.finished(result)
         return result
 
+    def _any(self) -> BuildResult:
+        """What there is or can be made; once more where a file is saved before the project is copied."""
+        changed = ""
+        for _ in range(_AGAIN):
+            key = self._prepare()
+            try:
+                return self._found(key) or self._locked(key)
+            except Changed as again:
+                changed = os.path.basename(str(again))
+                self._clean()
+        raise BuildFailed("changed", "{} was saved again each time while it was copied".format(changed))
+
+    def _clean(self) -> None:
+        directory, self.directory = self.directory, ""
+        if directory:
+            store.remove(directory)
+
     def _prepare(self) -> str:
         """The key of the build; raises BuildFailed where it may not be made."""
+        self.notes = []
+        self.seen = {path: signature(path) for path, _ in self.script.files}
         if store.root() is None:
             raise BuildFailed("no-store", store.problem() or "there is no store to build in")
         if self.script.state != "allowed":
@@ -212,6 +232,8 @@ class _Run:
         folder = os.path.normpath(folder)
         python = compiler.interpreter()
         env = surroundings.environment(self.directory, self.tensorflow, self.chain, python)
+        env["PWD"] = folder  # what the user's shell has left there leads to the project itself
+        env.pop("OLDPWD", None)
         build = os.path.join(self.directory, "build")
         commands = scripts.commands_of(self.script, folder, build, python, compiler.cores())
         level = confine.level()
@@ -295,11 +317,11 @@ class _Run:
     def _used(self) -> tuple[Any, ...]:
         from dlrepair.model.built import Used
 
-        names = [path for path, _ in self.script.files]
-        if self.mirror is not None:
+        seen = {path: self.seen.get(path) or signature(path) for path, _ in self.script.files}
+        if self.mirror is not None:  # as they were: an edit while the script runs is a change
             own = [os.path.join(self.script.top, name) for name in self.mirror.files if name.endswith(_USED)]
-            names += own[:_MAX_USED]
-        return tuple(Used(one, signature(one)) for one in dict.fromkeys(names))
+            seen.update((path, self.mirror.signatures[path]) for path in own[:_MAX_USED])
+        return tuple(Used(path, held) for path, held in seen.items())
 
     def _failed(self, failed: BuildFailed) -> BuildResult:
         from dlrepair.model.built import BuildResult

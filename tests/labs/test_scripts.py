@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import glob
 import os
+import pathlib
 import subprocess
 import sys
 import time
@@ -14,7 +16,8 @@ from buildkit import run_on_full_disk
 from interpreters import bare_env
 from lab import Run, World, run_script
 
-from dlrepair.build import confine
+from dlrepair.build import confine, mirror
+from dlrepair.build.parts import Changed
 
 pytestmark = pytest.mark.compile
 
@@ -54,6 +57,13 @@ project(table CXX)
 add_custom_command(OUTPUT gen_table.cc COMMAND python3 ${CMAKE_CURRENT_SOURCE_DIR}/gen.py > gen_table.cc
                    DEPENDS gen.py)
 add_library(table SHARED main.cc ${CMAKE_CURRENT_BINARY_DIR}/gen_table.cc)
+"""
+BUILD = """\
+import os, subprocess, sys
+assert os.environ["PWD"] == os.getcwd(), os.environ["PWD"]
+with open("gen_table.cc", "w") as stream:
+    subprocess.check_call([sys.executable, "gen.py"], stdout=stream)
+subprocess.check_call(["g++", "-shared", "-fPIC", "main.cc", "gen_table.cc", "-o", "libtable.so"])
 """
 CONFIGURE = """\
 #!/bin/sh
@@ -226,6 +236,58 @@ def test_a_link_out_of_the_project_is_not_followed(world: World, hooked: str) ->
     trust(hooked, world, path)
     run = hooked_run(world, hooked)
     assert run.out == "the square is 49\n" and os.listdir(os.path.join(world.top, "elsewhere")) == [], run.story()
+
+
+def test_a_source_that_is_saved_while_the_script_runs(world: World, hooked: str) -> None:
+    """The copy is what it was; the next load sees the edit."""
+    path = project(world, "compile.sh", SHELL.replace("set -e", "set -e\ntouch ../started; sleep 3"))
+    trust(hooked, world, path)
+    running = popen(world, hooked)
+    copies = os.path.join(world.top, "home-hooked", "cache", "dlrepair", "builds")
+    wait_for(lambda: glob.glob(os.path.join(copies, ".tmp-*", "copy", "started")))
+    world.write("ops/main.cc", MAIN.replace("return table(i)", "return 100 + table(i)"))
+    out, _ = running.communicate(timeout=120)
+    assert out.decode() == "the square is 49\n"
+    run = hooked_run(world, hooked)
+    assert run.out == "the square is 149\n", run.story()
+
+
+def test_a_copy_is_what_its_key_was_made_of(tmp_path: pathlib.Path) -> None:
+    (tmp_path / "project").mkdir()
+    for name in ("one.cc", "two.cc"):
+        (tmp_path / "project" / name).write_text("int one;\n")
+    for number, change in enumerate((lambda path: path.write_text("int two;\n"), lambda path: path.unlink())):
+        held = mirror.Mirror(str(tmp_path / "project"), "", lambda path: False)
+        before = held.key()
+        (tmp_path / "copy{}".format(number)).mkdir()
+        change(tmp_path / "project" / "two.cc")
+        with pytest.raises(Changed, match="two.cc"):
+            held.copy(str(tmp_path / "copy{}".format(number)))
+        assert mirror.Mirror(str(tmp_path / "project"), "", lambda path: False).key() != before
+
+
+def test_links_inside_a_project_that_is_reached_through_a_link(tmp_path: pathlib.Path) -> None:
+    (tmp_path / "real" / "include").mkdir(parents=True)
+    (tmp_path / "real" / "include" / "x.h").write_text("#define X 1\n")
+    (tmp_path / "real" / "headers").symlink_to("include")
+    (tmp_path / "real" / "away").symlink_to(tmp_path)
+    (tmp_path / "project").symlink_to("real")
+    held = mirror.Mirror(str(tmp_path / "project"), "", lambda path: False)
+    held.key()
+    (tmp_path / "copy").mkdir()
+    held.copy(str(tmp_path / "copy"))
+    assert os.readlink(tmp_path / "copy" / "headers") == "include"
+    assert (tmp_path / "copy" / "headers" / "x.h").read_text() == "#define X 1\n"
+    assert not os.path.lexists(tmp_path / "copy" / "away")
+
+
+def test_a_script_is_told_where_it_runs(world: World, hooked: str) -> None:
+    """The variable ``PWD`` of the user's shell would lead a program that believes it into the project itself."""
+    path = project(world, "build.py", BUILD)
+    trust(hooked, world, path)
+    world.env["PWD"] = world.path("ops")
+    run = hooked_run(world, hooked)
+    assert run.out == "the square is 49\n", run.story()
 
 
 def alive(mark: str) -> bool:
