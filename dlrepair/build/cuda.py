@@ -6,6 +6,8 @@ import os
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Sequence
+
     from dlrepair.model.build import Recipe
     from dlrepair.model.built import BuildResult
 
@@ -15,6 +17,24 @@ CPU_ONLY = "CPU kernels only: "
 _MAX_TEXT = 1 << 20
 #: a shorter identifier proves nothing
 _MIN_NAME = 6
+
+
+def find_recipes(wanted: str, anchors: Sequence[str], *, root: str) -> list[Recipe]:
+    """``recipes.find_recipes`` for a command that is not in the failing process: which knows of CUDA what that knows.
+
+    Of two recipes for one library the one without CUDA parts comes first where they would not be compiled: the
+    TensorFlow of this environment is asked whether it is a CUDA build, once, and only where a recipe has such parts.
+    """
+    from dlrepair.build import recipes, toolchain
+
+    found = recipes.find_recipes(wanted, anchors, root=root)
+    if not any(one.cuda or one.cuda_sources for one in found) or all(one.cuda_sources for one in found):
+        return found
+    try:
+        compiled = toolchain.find_tensorflow().cuda
+    except toolchain.NoToolchain:
+        return found
+    return found if compiled else recipes.find_recipes(wanted, anchors, root=root, cuda=False)
 
 
 def missed(recipe: Recipe, result: BuildResult, error: str) -> str:

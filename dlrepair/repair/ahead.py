@@ -35,7 +35,7 @@ def find_targets(path: str) -> list[tuple[str, Recipe]]:
 
 
 def _recipes(wanted: str) -> list[Recipe]:
-    from dlrepair.build.recipes import find_recipes
+    from dlrepair.build.cuda import find_recipes
 
     folder = os.path.dirname(wanted)
     while folder != os.path.dirname(folder) and not os.path.isdir(folder):

@@ -49,10 +49,10 @@ class Target:
 
 def find_target(wanted: str, anchors: Sequence[str], root: str) -> Target | None:
     """The target for a path that a script asks for; None where nothing here can be compiled to it."""
-    from dlrepair.build import recipes
+    from dlrepair.build import cuda
 
-    for recipe in recipes.find_recipes(wanted, anchors, root=root):
-        if recipe.buildable and recipe.taken:
+    for recipe in cuda.find_recipes(wanted, anchors, root=root):
+        if recipe.buildable:  # of two branches the one that is taken comes first, but for CUDA parts
             return Target(wanted, recipe)
     return None
 

@@ -7,11 +7,13 @@ from __future__ import annotations
 
 import os
 import shutil
+import subprocess
 import textwrap
 
 import build_projects
 import opkit
 import pytest
+from interpreters import bare_env
 from lab import Lab, Run, check_breaks, check_repaired_as, run_script
 from scripts import LOAD, script
 
@@ -254,3 +256,30 @@ def test_by_the_projects_own_script(rebuilt: opkit.TfWorld, hooked: str, pooled:
     lab = Lab("own-script", script(LOAD), as_it_is, as_it_is, NOT_FOUND, "file-missing", "rebuild")
     run = check_repaired_as(lab, rebuilt, hooked, pooled)
     assert " made by ops/compile.sh for TensorFlow {}".format(rebuilt.kit.version) in run.err, run.story()
+
+
+DOORS = """\
+import sys
+from dlrepair.repair import ahead
+from dlrepair.watch import targets
+root, wanted = sys.argv[1:]
+first = ahead.find_targets(wanted)[0][1]
+watched = targets.find_target(wanted, [], root).recipe
+print(first == watched, first.defines, bool(first.cuda_sources))
+"""
+
+
+def test_build_and_watch_follow_the_recipe_that_a_failing_load_would(world: opkit.TfWorld, kit: opkit.OpKit) -> None:
+    """The TensorFlow of this environment is no CUDA build: the branch for CPUs, though the other would be taken."""
+    world.write("cuda/x.h", "")
+    world.write("op.cc", "")
+    world.write("k.cu", "")
+    world.write("b.sh", "if [ -d cuda ]; then\n  nvcc -c k.cu -o k.o -DGOOGLE_CUDA=1\n"
+                "  g++ -shared op.cc k.o -o op.so -DGOOGLE_CUDA=1\nelse\n"
+                "  g++ -shared op.cc -o op.so -DCPU_ONLY\nfi\n")  # fmt: skip
+    env = bare_env(PYTHONPATH=opkit.ROOT, DLREPAIR_STORE=os.path.join(world.top, "store"))
+    done = subprocess.run(
+        [kit.python, "-B", "-c", DOORS, world.root, world.path("op.so")], cwd=world.root, env=env,
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    assert done.stdout.strip() == "True ('CPU_ONLY',) False", done.stdout + done.stderr
