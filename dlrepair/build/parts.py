@@ -9,8 +9,8 @@ from dlrepair.build import commands, compiler, includes, objects
 from dlrepair.build.includes import signature
 
 __all__ = [
-    "BuildFailed", "Changed", "Part", "Watcher", "all_helpers", "log_of", "place_of", "sentence", "signature",
-    "without_tensorflow",
+    "BuildFailed", "Changed", "Part", "Watcher", "all_helpers", "help_for", "log_of", "place_of", "sentence",
+    "signature", "without_tensorflow",
 ]  # fmt: skip
 
 TYPE_CHECKING = False
@@ -24,13 +24,17 @@ if TYPE_CHECKING:
 
 
 class BuildFailed(Exception):
-    """Why there is no library: a slug of ``BuildResult.reason``, one sentence, and the whole output of the tool."""
+    """Why there is no library: a slug of ``BuildResult.reason``, one sentence, and the whole output of the tool.
 
-    def __init__(self, reason: str, text: str, output: str = "") -> None:
+    ``help``: the command that gets what is missing, where there is one.
+    """
+
+    def __init__(self, reason: str, text: str, output: str = "", help: str = "") -> None:
         Exception.__init__(self, text)
         self.reason = reason
         self.text = text
         self.output = output
+        self.help = help
 
 
 class Changed(Exception):
@@ -113,6 +117,15 @@ def place_of(recipe: Recipe) -> str:
 def log_of(argv: Sequence[str], output: str) -> str:
     """What is kept of a command that failed."""
     return "$ {}\n{}".format(" ".join(argv), output)
+
+
+def help_for(failed: BuildFailed) -> str:
+    """The one command for a person: what gets what is missing, or shows what is full; "" where there is none."""
+    import shlex
+
+    if failed.reason == "disk-full" and not failed.help:
+        return "df -h {}  # DLREPAIR_STORE may lead to another disk".format(shlex.quote(store.location()))
+    return failed.help
 
 
 def sentence(reason: str, subject: str, output: str) -> str:

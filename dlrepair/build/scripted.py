@@ -14,7 +14,7 @@ import time
 
 from dlrepair import store
 from dlrepair.build import compiler, confine, harvest, lock, mirror, objects, scripts, surroundings, toolchain
-from dlrepair.build.parts import BuildFailed, Changed, Watcher, signature
+from dlrepair.build.parts import BuildFailed, Changed, Watcher, help_for, signature
 from dlrepair.store import builds
 
 TYPE_CHECKING = False
@@ -129,7 +129,7 @@ class _Run:
             self.tensorflow = toolchain.find_tensorflow()
         except toolchain.NoToolchain as missing:
             if self.wants:
-                raise BuildFailed(missing.reason, missing.text) from None
+                raise BuildFailed(missing.reason, missing.text, help=missing.help) from None
         try:
             self.chain = toolchain.find(self.tensorflow)
         except toolchain.NoToolchain as missing:
@@ -330,6 +330,7 @@ class _Run:
         return BuildResult(
             False, failed.reason, first_error=failed.text, log=log, seconds=self._seconds(), used=self._used(),
             notes=tuple(self.notes), tensorflow=self.tensorflow.version if self.tensorflow is not None else "",
+            help=help_for(failed),
         )  # fmt: skip
 
     def _seconds(self) -> float:

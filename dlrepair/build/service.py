@@ -11,7 +11,7 @@ import time
 
 from dlrepair import store
 from dlrepair.build import answers, compiler, lock, toolchain
-from dlrepair.build.parts import BuildFailed, Changed, Watcher, signature
+from dlrepair.build.parts import BuildFailed, Changed, Watcher, help_for, signature
 from dlrepair.build.prepared import Prepared
 from dlrepair.store import builds
 
@@ -101,7 +101,7 @@ class _Build:
         except BuildFailed as failed:
             result = self._failed(failed)
         except toolchain.NoToolchain as missing:
-            result = self._failed(BuildFailed(missing.reason, missing.text))
+            result = self._failed(BuildFailed(missing.reason, missing.text, help=missing.help))
         except (OSError, ValueError) as error:
             reason = "disk-full" if getattr(error, "errno", None) in (28, 122) else "no-store"
             result = self._failed(BuildFailed(reason, str(error)))
@@ -235,7 +235,7 @@ class _Build:
         return BuildResult(
             False, failed.reason, first_error=failed.text, log=log, seconds=self._seconds(), steps=tuple(self.steps),
             sources=tuple(prepared.recipe.sources), used=self._used(used),
-            notes=tuple(prepared.notes), tensorflow=version,
+            notes=tuple(prepared.notes), tensorflow=version, help=help_for(failed),
         )  # fmt: skip
 
     def _used(self, paths: Sequence[str]) -> tuple[Used, ...]:

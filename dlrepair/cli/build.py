@@ -86,11 +86,16 @@ def _by_scripts(wanted: str, failed: dict[str, Any] | None) -> dict[str, Any] | 
             last = dict(failed or report_of(wanted, recipe, refused, None))
             if failed is not None:
                 last["notes"] = [*last["notes"], scripted.refusal(script)]
-            if failed is None or failed["reason"] != "compile-error" or "No such file" in failed["first_error"]:
+            if failed is None or (not failed["help"] and _may_help(failed)):
                 path = shlex.quote(os.path.relpath(script.path))
                 last["help"] = "dlrepair trust {}  # to run it in a private copy of the project".format(path)
             return last  # else the source is at fault, and a script would not compile it either
     return last
+
+
+def _may_help(failed: dict[str, Any]) -> bool:
+    """Whether the project's own script may do what our command did not: a source at fault it would not compile."""
+    return failed["reason"] != "compile-error" or "No such file" in failed["first_error"]
 
 
 def report_of(wanted: str, recipe: Any, result: Any, verdict: Any) -> dict[str, Any]:
@@ -110,7 +115,7 @@ def report_of(wanted: str, recipe: Any, result: Any, verdict: Any) -> dict[str, 
         "recipe": {"kind": recipe.kind, "file": recipe.file, "line": recipe.line,
                    "dropped": [list(pair) for pair in recipe.dropped]},
         "trial": "" if verdict is None else verdict.trial,
-        "help": cuda.command(result) if missed else "",
+        "help": cuda.command(result) if missed else result.help,
     }  # fmt: skip
 
 

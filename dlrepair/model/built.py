@@ -41,3 +41,4 @@ class BuildResult:
     notes: tuple[str, ...] = ()  #: sentences, e.g. that only CPU kernels were built
     compiler: str = ""
     tensorflow: str = ""
+    help: str = ""  #: the command that gets what is missing, where there is one

@@ -136,9 +136,26 @@ def _refuse_ops(context: Context, ops: tuple[str, ...], path: str, builtin: bool
     held = context.registered_ops(context.target or "")
     for name in ops:
         if name in held or (builtin and _is_builtin(name)):
-            text = "op {} is registered already: another library, or TensorFlow itself, has it".format(name)
+            text = "op {} is registered already: {}".format(name, _holder(context, name))
             refusals.reject(context, path, "ops-registered", text)
+            context.advice = context.advice or "dlrepair explain duplicate-registration"
             raise NotBuilt(text)
+
+
+def _holder(context: Context, op: str) -> str:
+    """Which library has registered an op, as far as its text tells."""
+    from dlrepair.binary import elf
+    from dlrepair.repair.words import shown
+
+    for name in context.ask.state.opened:
+        path = os.fsdecode(name)
+        try:
+            with elf.open_elf(path) as library:
+                if library.strings_contain({op}):
+                    return "{} has it".format(shown(path, context.request))
+        except (OSError, ValueError):
+            continue
+    return "another library, or TensorFlow itself, has it"
 
 
 def _is_builtin(name: str) -> bool:
@@ -192,6 +209,8 @@ def _proof_key(context: Context, path: str) -> str:
 
 def _note_failure(context: Context, step: Step, result: BuildResult) -> None:
     refusals.reject(context, step.target, result.reason, _sentence(result))
+    if result.help:
+        context.advice = context.advice or result.help
     if result.reason in COMMAND_FAILED and not any(one.reason == "needs-cuda" for _, one in context.verdicts):
         from dlrepair.diagnose.rule import quote
 

@@ -287,6 +287,7 @@ def test_a_full_disk(project: Project) -> None:
     built = Built(done.stdout)
     assert (built.ok, built.reason) == (False, "disk-full"), done.stdout
     assert "no space left" in built.result["first_error"].lower(), built.result
+    assert built.result["help"].startswith("df -h "), built.result
     assert "left: []" in done.stdout, done.stdout
 
 

@@ -246,7 +246,7 @@ def command(hooked: str, world: World, *words: str) -> subprocess.CompletedProce
     places = {"XDG_%s_HOME" % name.upper(): os.path.join(home, name) for name in ("state", "cache", "config")}
     program = os.path.join(os.path.dirname(hooked), "dlrepair")
     return subprocess.run(
-        [program, *words], cwd=world.root, env=bare_env(HOME=home, **places), stdout=subprocess.PIPE,
+        [program, *words], cwd=world.root, env=bare_env(HOME=home, **places, **world.env), stdout=subprocess.PIPE,
         stderr=subprocess.PIPE, text=True,
     )  # fmt: skip
 
@@ -308,3 +308,16 @@ def test_build_takes_whatever_names_the_library(named: str, world: World) -> Non
         return
     assert done.returncode == 0 and [one["wanted"] for one in builds] == [world.path("lib/libsum.so")], done
     assert ctypes.CDLL(builds[0]["path"]).sum(2, 3) == 5
+
+
+def test_the_help_gets_what_is_missing(world: World, hooked: str) -> None:
+    """A compiler that is not there: no search for another library would be of use, and no trust in a script."""
+    sources(world)
+    world.write(world.script, SCRIPT)
+    world.env["CXX"] = "/nowhere/g++"
+    run = run_hooked(world, hooked)
+    assert run.status == 1 and "OSError: " in run.err, run.story()
+    assert "not rebuilt: CXX is '/nowhere/g++', and there is no such program" in run.err, run.story()
+    assert "help: unset CXX\n" in run.err, run.story()
+    done = command(hooked, world, "build", "lib/libsum.so")
+    assert done.returncode != 0 and "help: unset CXX\n" in done.stdout + done.stderr, done.stdout + done.stderr

@@ -187,7 +187,8 @@ def test_registered_already(rebuilt: opkit.TfWorld, hooked: str, pooled: str) ->
     rebuilt.write(rebuilt.script, script(TWICE))
     run = run_script(rebuilt, hooked, os.path.join(rebuilt.top, "home"))
     assert run.status != 0 and "cannot open shared object file" in run.err, run.story()
-    assert "op RoiPool is registered already" in run.err, run.story()
+    assert "op RoiPool is registered already: ops/roi_pool.so has it" in run.err, run.story()
+    assert "help: dlrepair explain duplicate-registration" in run.err, run.story()
     assert not run.events("build-started"), run.story()
 
 
