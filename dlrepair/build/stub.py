@@ -16,7 +16,7 @@ from dlrepair.store import builds
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Sequence
+    from typing import Any, Sequence
 
     from dlrepair.model.toolchain import Toolchain
 
@@ -57,7 +57,7 @@ def _find(framework: str, toolchain: Toolchain, directory: str) -> str:
     return os.path.join(held["directory"], name) if held is not None else ""
 
 
-def _make(name: str, key: str, toolchain: Toolchain, directory: str) -> dict[str, object] | None:
+def _make(name: str, key: str, toolchain: Toolchain, directory: str) -> dict[str, Any] | None:
     from dlrepair.build import compiler
 
     place = os.path.join(directory, "stub")
