@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 from typing import Any
 
 from dlrepair.cli import output
@@ -58,15 +59,16 @@ def execute(arguments: argparse.Namespace) -> int:
 
 
 def _say_learned(held: dict[str, Any]) -> None:
+    from dlrepair.learned import environ
+
     rows = held["programs"]
     count = output.counted(len(rows), "program")
     output.say("{:9}{} ({})".format("learned", output.escape(held["path"] or "nowhere"), count))
     for row in rows:
-        place = " in {}".format(row["directory"]) if row["directory"] else ""
-        words = "{}{} with {}".format(row["program"], place, " ".join(
-            "{}{}{}".format(one["name"], " without " if one["action"] == "remove" else "=", one["value"])
-            for one in row["environment"]
-        ))  # fmt: skip
+        where = row["directory"] or ""
+        place = "" if not where else (" in {}" if os.path.isdir(where) else " that runs {}").format(where)
+        changes = environ.describe((one["name"], one["action"], one["value"]) for one in row["environment"])
+        words = "{}{} with {}".format(row["program"], place, changes)
         output.say("  starts {}".format(output.escape(words)))
         if row["stale"]:
             output.say("    " + output.paint("not applied: ", "yellow") + output.escape(row["stale"]) + " has changed")

@@ -135,11 +135,12 @@ def clear(useless_only: bool = False) -> tuple[int, int]:
 
 
 def forget(*names: str) -> list[tuple[str, str]]:
-    """(program, path) of each record removed: those of a program that has one of the names, or that path."""
+    """(program, path) of each record removed: of a program that has one of the names, runs in it, or has that path."""
     gone = []
     for path, record, _, _ in list(records.records()):
-        shown, what = (record.program.shown, record.what) if record is not None else (path, path)
-        if any(name in (path, shown, what) for name in names) and _unlink(path):
+        shown = record.program.shown if record is not None else path
+        known = (path, shown) if record is None else (path, shown, record.what, record.cwd)
+        if any(name in known for name in names if name) and _unlink(path):
             gone.append((shown, path))
     return gone
 

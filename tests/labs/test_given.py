@@ -168,6 +168,11 @@ def test_an_answer_of_find_library(shape: str, world: World, bare: str, hooked: 
     learned = "find_library('roi_pool') = " + path
     again = check(world, bare, hooked, learned, "roi_pool says 44\n")
     assert [one["path"] for one in again.events("load-repaired")] == [path], again.story()
+    home = os.path.join(world.top, "home")
+    status = run_script(world, hooked, home, ["-m", "dlrepair", "status"])
+    assert "  starts {} with {}\n".format(world.path("train.py"), learned) in status.out, status.story()
+    gone = run_script(world, hooked, home, ["-m", "dlrepair", "cache", "forget", world.path("train.py")])
+    assert gone.status == 0 and run(world, hooked).status == 1, gone.story()
 
 
 def test_a_question_with_another_way_out_is_answered_none(world: World, bare: str, hooked: str) -> None:

@@ -344,6 +344,12 @@ def test_a_script_of_ipython_that_gives_up(way: str, project: Project, ways_bare
     assert "help: Run it again: ROI_HOME={} is learned".format(project.root) in told, first.story()
     second = start(ways)
     assert "says 42" in second.out and "FileNotFoundError" not in second.out + second.err, second.story()
+    if way == "script":
+        tool = os.path.join(os.path.dirname(ways), "dlrepair")
+        status = project.run([tool, "status"]).out
+        assert "  starts -m IPython that runs {} with ROI_HOME=".format(project.path("train.py")) in status, status
+        assert project.run([tool, "cache", "forget", project.path("train.py")]).status == 0
+        assert "FileNotFoundError" in start(ways).out
     if way not in ("run-magic", "console-script"):  # a prompt is one program, whatever is typed there
         assert "home None" in start(ways, "other.py").out
 
