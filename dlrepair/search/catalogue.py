@@ -172,12 +172,19 @@ class Catalogue:
             self.rows("SELECT count(*) FROM libraries")[0][0],
         )
 
-    def directories(self, root: str) -> list[DirectoryRow]:
-        """Return the rows of a root and everything below it, in the order of their paths."""
+    def directories(self, root: str, alone: bool = False) -> list[DirectoryRow]:
+        """Return the rows of a root and everything below it.
+
+        ``alone``: there is no other root, and reading the whole table takes two thirds of the time of the way
+        through its index.
+        """
         top, low, high = bounds(root)
-        statement = "SELECT id, path, signature FROM directories WHERE path "
-        found = self.rows(statement + "= ?", (top,))
-        return found + self.rows(statement + ">= ? AND path < ? ORDER BY path", (low, high))  # as the index has them
+        statement = "SELECT id, path, signature FROM directories WHERE "
+        if alone:
+            return self.rows(statement + "+path = ? OR +path >= ? AND +path < ?", (top, low, high))
+        found = self.rows(statement + "path = ?", (top,))
+        statement += "path >= ? AND path < ? ORDER BY path"  # as the index has them
+        return found + self.rows(statement, (low, high))
 
     def is_whole(self, root: str) -> bool:
         """Tell whether every directory below a root that was met has been read."""

@@ -195,7 +195,8 @@ class Scan:
         except catalogue.Unusable:
             return []
         try:
-            return self._reader.directories(root)
+            others = {one for one, _ in stamps.checked_roots(self.writer.directory)} - {root}
+            return self._reader.directories(root, alone=not others)
         except catalogue.Unusable:
             return self.catalogue.directories(root)  # the writer begins anew where it finds damage
 
