@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 #: libraries whose needs are looked for at a time
 SHARE = 16
-#: a larger library may want as many symbols as all others together
+#: a library that is larger may want as many symbols as all others together
 LARGE = 1 << 25
 
 
@@ -66,13 +66,13 @@ class Proofs:
                 for one in (path, *census.brought(closure)):
                     pairs.setdefault(census.pair(one, closure), (one, closure))
         size = {key: elf.read_facts(path).size for key, (path, _) in pairs.items()}
-        large = sorted((key for key in pairs if size[key] > LARGE), key=lambda key: -size[key])
+        first = max(pairs, key=size.__getitem__, default=None)
         bundles: dict[Any, list[Any]] = {}
         for key in pairs:
-            if size[key] <= LARGE:
-                bundles.setdefault(_largest(key[1]), []).append(key)
-        small = sorted(bundles.values(), key=len, reverse=True)
-        tasks = [keys for keys in (large[:1], *small, large[1:]) if keys]
+            alone = key == first and size[key] > LARGE
+            bundles.setdefault(None if alone else _largest(key[1]), []).append(key)
+        tasks = [bundles.pop(None)] if None in bundles else []
+        tasks += sorted(bundles.values(), key=len, reverse=True)
         work = [[pairs[key] for key in keys] for keys in tasks]
         for keys, (news, found) in zip(tasks, crew.spread(self._judge, work, self._note_states)):
             self._learn(news)
@@ -126,4 +126,4 @@ class Proofs:
 
 def _largest(files: frozenset[Any]) -> Any:
     """The largest of some files: those who ask it are one process's affair, since each process reads it for itself."""
-    return max((one for one in files if isinstance(one, tuple)), key=lambda one: one[2], default=None)
+    return max((one for one in files if isinstance(one, tuple)), key=lambda one: one[2], default="")
