@@ -218,11 +218,10 @@ def _ranked(recipes: Sequence[Recipe], wanted: str, ops: Sequence[str], cuda: bo
             not recipe.taken,
             distance(os.path.dirname(recipe.file) or recipe.directory, os.path.dirname(wanted)),
             _KINDS.index(recipe.kind),
-            recipe.line,
         )
 
     found: list[Recipe] = []
-    for recipe in sorted(recipes, key=key):
+    for recipe in sorted(recipes, key=key):  # of equally good ones the first that is reached when the file is run
         if all(_parts(one) != _parts(recipe) for one in found):
             found.append(recipe)
     return found
