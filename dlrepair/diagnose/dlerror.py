@@ -87,7 +87,11 @@ def _pasted(text: str) -> Found | None:
     lines = paste.bare(raw)
     whole = paste.bare(unwrap.at_width(raw))
     best = None
-    for other in dict.fromkeys((whole, unwrap.at_width(lines), unwrap.at_words(lines), lines, unwrap.flattened(lines))):
+    paths = unwrap.in_paths(whole)
+    first = (paths,) if paths != whole else ()
+    for other in dict.fromkeys(
+        (*first, whole, unwrap.at_width(lines), unwrap.at_words(lines), lines, unwrap.flattened(lines))
+    ):
         again = _best(other)
         if again is not None and (best is None or _value(again) > _value(best)):
             best = again
@@ -108,7 +112,8 @@ def _pasted(text: str) -> Found | None:
 
 def _value(found: Found) -> int:
     value = found.weight + 6 * _is_whole(found) + 2 * bool(found.missing)
-    value += found.kind == "not-found" and bool(found.missing) and cut.base_name(found.obj or "") != found.missing
+    if found.kind == "not-found" and found.missing:
+        value += cut.base_name(found.obj or "") != cut.base_name(found.missing)
     return value + 2 * cut.is_library(found.obj) + bool(found.obj) + bool(found.facts.get("needer"))
 
 
@@ -151,6 +156,10 @@ def _complete(found: Found, text: str) -> None:
             around = program
         if around:
             found.obj = around
+    name = cut.base_name(found.obj or "")
+    lost = found.kind == "not-found" and found.missing and found.missing != name and name.endswith(found.missing)
+    if lost and name.startswith("lib"):  # the end of the same name: a line break cut it
+        found.missing = name
 
 
 def _translated(text: str) -> Found | None:

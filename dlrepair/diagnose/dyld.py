@@ -15,7 +15,7 @@ _NEEDER = (
 _BUILT_FOR = r"\((?:which was )?built for (?P<os>[^)\n]+)"
 _EXPECTED = r"Expected in:\s*(?:<[0-9A-Fa-f?-]+>\s*)?(?P<where>[^\n]+)"
 _LIBRARY = (
-    r"(?:Library |(?=not loaded: [^\n]*\.(?:dylib|framework)))not loaded:"
+    r"(?:(?:Library |(?=not loaded: [^\n]*\.(?:dylib|framework)))not loaded:|Library not [Ll]oaded:?(?=\s{1,4}[/@]))"
     r"\s*(?P<lib>[^\n]+?)(?=\s*(?:\n|$|Referenced from:|Reason:|'\)|\\n))"
 )
 _SYMBOL = r"[Ss]ymbol not found(?: in flat namespace)?:?\s*[('\u2018]*(?P<symbol>[^\s'()\u2019,]+)"
@@ -40,6 +40,7 @@ _REASONS = (
     ("no matching architecture", "wrong-class"),
     ("incompatible cpu", "wrong-class"),
     ("is unknown", "bad-header"),
+    ("duplicate LC_", "bad-header"),
     ("not a mach-o", "bad-header"),
     ("unknown file type", "bad-header"),
     ("object is not mach-o", "bad-header"),
@@ -64,7 +65,7 @@ _REASONS = (
 #: Words that no other loader uses, and words without which there is no message of dyld.
 _UNMISTAKABLE = ("dyld", "mach-o", "code sign", "not valid for use in process",
                  "different Team IDs", "different team IDs")  # fmt: skip
-_KEYWORDS = (*_UNMISTAKABLE, "dlopen(", "ymbol not found", "not loaded:", "tried: '")
+_KEYWORDS = (*_UNMISTAKABLE, "dlopen(", "ymbol not found", "not loaded:", "Library not ", "tried: '")
 
 
 def kind_of(reason: str) -> str:
@@ -114,7 +115,10 @@ def _block(block: str, start: int) -> Found | None:
     obj = cut.strip_marks(opened.group("obj")) if opened else ""
     needer_match = re.search(_NEEDER, block)
     needer = cut.strip_marks(needer_match.group("needer")) if needer_match else ""
-    if obj.startswith(needer):
+    ends = needer_match is not None and not block[needer_match.end() :].strip(" \n`'\"")
+    if obj.startswith(needer) or (
+        obj and ends and not cut.is_library(needer) and ".framework" not in needer and "/MacOS/" not in needer
+    ):
         needer = ""  # cut off
     built = re.search(_BUILT_FOR, block)
     facts = {"needer": needer, "opened": obj, "built_for": built.group("os") if built else ""}

@@ -141,9 +141,10 @@ def _one(text: str, at: int, words: str, kind: str, weight: int) -> Found | None
     if words == "cannot load any more object with static TLS" and obj == "dlopen":
         obj = None
     if words.startswith("cannot open shared"):
+        at_start = ": error while loading shared libraries" in text[text.rfind("\n", 0, at) + 1 : at]
         for errno_words, errno_kind in _ERRNO:
             if tail.startswith(errno_words):
-                kind, weight = errno_kind, 9
+                kind, weight = errno_kind, weight if at_start else 9  # two programs' failures: the first
                 break
     found = Found(kind, obj, None, at, weight, "glibc", reason=tail.split("\n")[0][:60], words=words)
     if kind == "not-found" and obj:
@@ -181,6 +182,8 @@ def _undefined(text: str, at: int, end: int, weight: int) -> Found | None:
             symbol, behind = whole, ""
     version = ""
     stripped = behind.lstrip(" ")
+    if stripped.lstrip("\t").startswith("(/"):  # ldd -r: the object comes behind
+        obj = cut.strip_marks(stripped.lstrip("\t")[1:4096].split("\n")[0].split(")")[0])
     if stripped.startswith(", version"):
         version = cut.word_after(stripped, len(", version"))
     missing = symbol + "@" + version if version else symbol

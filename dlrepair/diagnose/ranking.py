@@ -70,6 +70,8 @@ def _bad_header(found: Found, text: str, loader: str) -> tuple[str, ...]:
     if found.platform == "dyld":
         if "platform" in reason or "built for" in reason:
             return ("wrong-os", "wrong-arch")
+        if "duplicate LC_" in reason:  # its header was edited twice
+            return ("not-a-library", "truncated", "code-signature")
         return ("wrong-os", "not-a-library", "truncated")
     words = found.facts.get("words", "")
     if "OS ABI" in words or "ABI version" in words:
@@ -144,6 +146,8 @@ def _unknown(found: Found, text: str, loader: str) -> tuple[str, ...]:
         return ("search-path", "truncated", "symbol-version-missing")
     if found.facts.get("state") == "source-tree":
         return ("search-path", "dependency-missing", "python-abi")
+    if found.platform == "dyld" and found.facts.get("opened") and "tried:" in text:  # cut off behind it
+        return ("wrong-arch", "dependency-missing", "code-signature")
     return ("unknown", "dependency-missing", "search-path")
 
 

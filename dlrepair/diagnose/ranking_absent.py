@@ -74,6 +74,8 @@ def _not_found_dyld(found: Found, loader: str) -> tuple[str, ...]:
     if library:
         if library.startswith(("@rpath", "@loader_path", "@executable_path")):
             return ("search-path", "dependency-missing", "file-missing")
+        if library.startswith(("/tmp/", "/private/tmp/", "/private/var/folders/", "/var/folders/")):
+            return ("search-path", "dependency-missing", "file-missing")  # where it was built: it was moved since
         if "libpython" in library or "/Python" in library:
             return ("python-abi", "dependency-missing", "search-path")
         return ("dependency-missing", "search-path", "undefined-symbol-version")

@@ -90,7 +90,7 @@ def _undefined_dyld(found: Found, kind: str, symbol: str) -> tuple[str, ...]:
 
 def _undefined_cxx(found: Found, symbol: str, kind: str) -> tuple[str, ...]:
     obj = found.obj or ""
-    of_framework = "/tensorflow/python/" in obj or "/tensorflow/lib" in obj or "/torch/lib/" in obj
+    of_framework = "/tensorflow/python/" in obj or "/tensorflow/libtensorflow" in obj or "/torch/lib/" in obj
     if kind.startswith("tensorflow") and of_framework:
         return ("search-path", "undefined-symbol-version", "undefined-symbol-abi")
     abi = mangled.is_new_abi(symbol) or mangled.is_old_abi(symbol)
@@ -110,6 +110,8 @@ def _undefined_cxx(found: Found, symbol: str, kind: str) -> tuple[str, ...]:
         return ("undefined-symbol-link", "undefined-symbol-abi", "undefined-symbol-version")
     if kind in ("framework", "absl"):
         return ("undefined-symbol-version", "undefined-symbol-abi", "undefined-symbol-link")
+    if kind == "c++" and hints.installed(obj) and ("/torch/_C." in obj or "/torch/lib/" in obj):
+        return ("undefined-symbol-version", "undefined-symbol-link", "search-path")  # a framework's own: mixed releases
     if kind == "c++" and not mangled.is_of_host(symbol) and not hints.packaged(obj):
         return ("undefined-symbol-link", "undefined-symbol-version", "undefined-symbol-abi")
     opened = found.facts.get("opened")

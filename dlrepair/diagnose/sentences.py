@@ -238,6 +238,23 @@ SENTENCES = (
         2,
         "source-tree",
     ),
+    (
+        "not found inside JAR",
+        r"""[Ff]ile (?P<obj>[^\s,'"]+) (?:was )?not found inside JAR""",
+        "not-found",
+        8,
+        "file",
+    ),
+    # ctypes.util.find_library, where the compiler's linker names a file that it does not have.
+    (
+        "directory: b'",
+        r"""No such file or directory: b'(?P<obj>(?P<missing>lib[\w.+-]+\.a))'""",
+        "not-found",
+        6,
+        "library",
+    ),
+    ("nable to load cu", r"""[Uu]nable to load (?P<obj>(?P<missing>cu[A-Za-z]+)) DSO""", "not-found", 5, "gpu"),
+    ("rror: _Z", r"""Error: (?P<missing>_Z[NTKLS]?\w{6,4000})\s*(?:\n|$)""", "undefined-symbol", 3, "symbol"),
     # Java (ClassLoader.loadLibrary) looks whether the file exists before it opens it.
     ("an't load library", r"""Can't load library: (?P<obj>[^\s,'"]+)""", "not-found", 9, "file"),
     (

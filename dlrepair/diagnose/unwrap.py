@@ -72,6 +72,32 @@ def at_words(text: str) -> str:
     return "\n".join(out)
 
 
+def in_paths(text: str) -> str:
+    """``text`` with the breaks taken out that cut a path of a loader's message after one of its marks."""
+    import re
+
+    if "\n" not in text or len(text) > 100000:
+        return text
+    cut_path = re.compile(
+        r"(?:dlopen\(|not loaded: |Referenced from: |Expected in: |Error: )(?:[^\n]{0,300} )?\S*/(?:\S*[-_])?$"
+    )
+    fresh = re.compile(_FRESH.replace(r"\s{2,}|", "", 1))
+    lines = text.split("\n")
+    out = [lines[0]]
+    for line in lines[1:]:
+        begun = line.lstrip()
+        if (
+            begun[:1]
+            and (begun[0].isalnum() or begun[0] == "_")
+            and not fresh.match(begun)
+            and cut_path.search(out[-1][-600:].rstrip())
+        ):
+            out[-1] = out[-1].rstrip() + begun
+        else:
+            out.append(line)
+    return "\n".join(out)
+
+
 def flattened(text: str) -> str:
     """``text`` with the line ends of a traceback or of dyld's message, where somebody pasted all on one line."""
     import re
