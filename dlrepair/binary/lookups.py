@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from dlrepair.binary.elf import open_elf
-from dlrepair.binary.symtab import HIDDEN_VERSION, gnu_hashes
+from dlrepair.binary.hashes import gnu_hashes
+from dlrepair.binary.symtab import HIDDEN_VERSION
 from dlrepair.binary.tables import ALWAYS, defining
 
 TYPE_CHECKING = False

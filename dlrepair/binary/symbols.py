@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from dlrepair.binary.elf import ElfError, ElfFile, open_elf, read_facts
+from dlrepair.binary.hashes import gnu_hash
 from dlrepair.binary.process import ProcessView, defined_globally
-from dlrepair.binary.symtab import gnu_hash
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -7,7 +7,9 @@ wherever the table lies, so a library of 800 MB costs no more than a small one.
 
 from __future__ import annotations
 
+from dlrepair.binary.hashes import gnu_hash, sysv_hash
 from dlrepair.binary.image import DT_GNU_HASH, DT_HASH, DT_SYMTAB, DT_VERSYM, Image, text
+from dlrepair.binary.names import StringReader
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -28,50 +30,6 @@ NAME_OVERLAP = 8192
 MAX_KEPT = 1 << 25
 MAX_ROWS = 1 << 22
 MAX_SYMBOLS = 1 << 23
-LANES = 512
-_MASK, _UN33 = 0xFFFFFFFF, 0x3E0F83E1  # 33 * _UN33 == 1, modulo 2**32
-
-
-def gnu_hash(name: bytes) -> int:
-    """The hash of DT_GNU_HASH (Bernstein's, modulo 2**32)."""
-    value = 5381
-    for byte in name:
-        value = value * 33 + byte & 0xFFFFFFFF
-    return value
-
-
-def gnu_hashes(names: Sequence[bytes]) -> list[int]:
-    """``gnu_hash`` of many names at once: a name a 64-bit lane of one integer, a byte of every name a step.
-
-    A shorter name is padded with zeros in front; its lane begins with what they turn into 5381.
-    """
-    found = [0] * len(names)
-    order = sorted(range(len(names)), key=lambda place: len(names[place]))
-    for start in range(0, len(order), LANES):
-        some = order[start : start + LANES]
-        width, count = len(names[some[-1]]), len(some)
-        text = b"".join(names[place].rjust(width, b"\0") for place in some)
-        begins = b"".join((5381 * pow(_UN33, width - len(names[place]), 1 << 32) & _MASK).to_bytes(8, "little")
-                          for place in some)  # fmt: skip
-        state, mask = int.from_bytes(begins, "little"), int.from_bytes(b"\xff\xff\xff\xff\0\0\0\0" * count, "little")
-        lanes = bytearray(8 * count)
-        for column in range(width):
-            lanes[::8] = text[column::width]
-            state = state * 33 + int.from_bytes(lanes, "little") & mask
-        raw = state.to_bytes(8 * count, "little")
-        for number, place in enumerate(some):
-            found[place] = int.from_bytes(raw[8 * number : 8 * number + 4], "little")
-    return found
-
-
-def sysv_hash(name: bytes) -> int:
-    """The hash of DT_HASH (gABI, chapter 5)."""
-    value = 0
-    for byte in name:
-        value = (value << 4) + byte
-        high = value & 0xF0000000
-        value = (value ^ high >> 24) & ~high & 0xFFFFFFFF
-    return value
 
 
 class Symbol:
@@ -435,27 +393,3 @@ class SymbolTable:
                         found += 1
                         yield name
                 at = raw.find(fragment, end)
-
-
-class StringReader:
-    """Names by their offset in the string table."""
-
-    __slots__ = ("_all", "_image")
-
-    #: reading a name costs about as much as copying this many bytes
-    BYTES_A_READ = 4096
-    MAX_WHOLE = 1 << 28
-
-    def __init__(self, image: Image, wanted: int) -> None:
-        self._image = image
-        self._all: bytes | None = None
-        size = min(image.str_size, image.size)
-        if image.str_at is not None and size <= min(wanted * self.BYTES_A_READ + 65536, self.MAX_WHOLE):
-            self._all = image.read(image.str_at, size)
-
-    def get(self, index: int) -> bytes | None:
-        """The name at ``index``, or None outside the table."""
-        if self._all is None:
-            return self._image.string(index)
-        end = self._all.find(b"\0", index)
-        return self._all[index:end] if end >= 0 else None

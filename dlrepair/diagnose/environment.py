@@ -22,7 +22,8 @@ if TYPE_CHECKING:
 
 #: the modules of ``binary`` on which a proof rests
 CODE = (
-    "bulk", "elf", "image", "layouts", "lookups", "machine", "scope", "search_path", "symbols", "symtab", "tables",
+    "bulk", "elf", "hashes", "image", "layouts", "lookups", "machine", "names", "scope", "search_path", "symbols",
+    "symtab", "tables",
 )  # fmt: skip
 
 

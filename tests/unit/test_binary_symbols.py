@@ -12,9 +12,9 @@ import pytest
 
 from dlrepair.binary.classify import dominant, without_abi, without_release
 from dlrepair.binary.elf import open_elf
+from dlrepair.binary.hashes import gnu_hash, sysv_hash
 from dlrepair.binary.scope import fresh_process, resolve
 from dlrepair.binary.symbols import unresolved, version_gaps
-from dlrepair.binary.symtab import gnu_hash, sysv_hash
 
 ASK = r"""
 import ctypes, sys

@@ -9,7 +9,7 @@ import time
 import pytest
 
 from dlrepair import store
-from dlrepair.binary import bulk, elf, lookups, symtab, tables
+from dlrepair.binary import bulk, elf, hashes, lookups, tables
 from dlrepair.binary.process import ProcessView
 from dlrepair.binary.scope import fresh_process
 from dlrepair.diagnose.environment import Environment
@@ -148,8 +148,8 @@ def test_many_hashes_at_once_are_those_of_one_by_one():
 
     chance = random.Random(5)
     names = [bytes(chance.randrange(1, 256) for _ in range(chance.randrange(0, 300))) for _ in range(1500)] + [b""]
-    assert symtab.gnu_hashes(names) == [symtab.gnu_hash(name) for name in names]
-    assert symtab.gnu_hashes([]) == []
+    assert hashes.gnu_hashes(names) == [hashes.gnu_hash(name) for name in names]
+    assert hashes.gnu_hashes([]) == []
 
 
 def test_look_ups_and_whole_tables_agree(place, monkeypatch):
