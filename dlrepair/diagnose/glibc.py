@@ -135,6 +135,9 @@ def _one(text: str, at: int, words: str, kind: str, weight: int) -> Found | None
         return _reference(text, at, end) if words.startswith("undefined ref") else _undefined(text, at, end, weight)
     obj = cut.object_before(text, at)
     tail = text[end : end + 80].lstrip(" :")
+    if not obj and tail.startswith("("):  # in a title: the name behind the words
+        named = cut.strip_marks(text[end : end + 4096].lstrip(" (").split("\n")[0].split(")")[0])
+        obj = named if cut.is_library(named) else None
     if words == "=> not found":
         name = obj
         return Found("not-found", obj, cut.base_name(name) if name else None, at, weight, "glibc", where="ldd")
@@ -171,7 +174,8 @@ def _undefined(text: str, at: int, end: int, weight: int) -> Found | None:
         return None
     obj = _object(text, at)
     if obj and obj.endswith(("lookup error", "ImportError", "error")):
-        obj = None
+        begin = text.rfind(": symbol lookup error", max(0, at - 40), at)
+        obj = cut.object_before(text, begin) if begin > 0 else None
     begin = text.find(symbol, end) if symbol else end
     behind = text[begin + len(symbol) :]
     if symbol:

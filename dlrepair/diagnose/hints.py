@@ -40,6 +40,17 @@ BIONIC_LATER = frozenset((
 #: Names that Android's C library alone has.
 OF_BIONIC = frozenset(("__sF", "__errno", "__android_log_print", "__android_log_write", "__system_property_get"))
 
+#: Libraries that are parts of glibc, and functions that it got with its releases since 2.10.
+OF_LIBC = ("libc.so", "libc-2", "libpthread", "librt.so", "librt-2", "libdl.so", "libdl-2", "libm.so", "libm-2",
+           "libresolv", "libnss_", "libanl", "libutil", "ld-linux", "ld-2", "libthread_db")  # fmt: skip
+GLIBC_LATER = frozenset((
+    "secure_getenv", "getrandom", "getentropy", "memfd_create", "copy_file_range", "explicit_bzero", "reallocarray",
+    "statx", "gettid", "__cxa_thread_atexit_impl", "quick_exit", "at_quick_exit", "timespec_get", "mlock2", "pwritev2",
+    "preadv2", "renameat2", "name_to_handle_at", "fcntl64", "pthread_setname_np", "close_range", "arc4random",
+    "arc4random_buf", "strlcpy", "strlcat", "__isoc23_strtol", "__isoc23_strtoul", "__isoc23_strtoll",
+    "__isoc23_strtoull", "__isoc23_sscanf", "__isoc23_fscanf", "__libc_single_threaded", "_dl_find_object",
+))  # fmt: skip
+
 #: Functions that musl got with its releases since 1.1.20.
 MUSL_LATER = frozenset((
     "getrandom", "getentropy", "explicit_bzero", "copy_file_range", "memfd_create", "mlock2", "name_to_handle_at",

@@ -35,6 +35,8 @@ def undefined(found: Found, text: str, loader: str) -> tuple[str, ...]:
         early = _undefined_dyld(found, kind, symbol)
         if early:
             return early
+    if found.platform == "glibc" and symbol in hints.GLIBC_LATER:
+        return ("libc-too-old", "undefined-symbol-version", "undefined-symbol-link")
     if symbol in hints.OF_BIONIC:
         return ("wrong-os", "undefined-symbol-link", "wrong-arch")
     if kind == "python":
@@ -50,6 +52,11 @@ def undefined(found: Found, text: str, loader: str) -> tuple[str, ...]:
 
 def _versioned(found: Found, version: str) -> tuple[str, ...]:
     """A versioned symbol is absent from a library of the right name: it is another build of it."""
+    if version == "GLIBC_PRIVATE":  # no release's: parts of two builds of the C library meet
+        of_libc = cut.base_name(found.obj or "").startswith(hints.OF_LIBC)
+        if found.obj and not of_libc and not str(found.missing).startswith(("__libc_pthread", "__pthread", "__nptl")):
+            return ("undefined-symbol-version", "search-path", "libc-too-old")
+        return ("search-path", "undefined-symbol-version", "libc-too-old")
     if version.startswith("GLIBC_"):
         return ("libc-too-old", "search-path", "symbol-version-missing")
     if version.startswith(("GLIBCXX_", "CXXABI_")):
@@ -137,6 +144,8 @@ def version(found: Found, text: str, loader: str) -> tuple[str, ...]:
     #: A program of the system that is given an environment's library: LD_LIBRARY_PATH leaks.
     of_system = hints.of_system(needer) or "/" not in needer or needer.startswith(("/usr/bin/", "/bin/"))
     leaked = provider and needer and not hints.of_system(provider) and of_system
+    if version == "GLIBC_PRIVATE":
+        return ("search-path", "libc-too-old", "symbol-version-missing")
     if version.startswith("GLIBC_"):
         return ("libc-too-old", "search-path", "symbol-version-missing")
     if version.startswith(("GLIBCXX_", "CXXABI_", "GCC_")):
