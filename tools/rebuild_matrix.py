@@ -1,8 +1,9 @@
 """Runs the rebuild tests on every TensorFlow and writes what came of them as a table. The target ``make test-matrix``.
 
-    python tools/rebuild_matrix.py [--output docs/reference/rebuild-matrix.md] [ENVIRONMENT…]
+    python tools/rebuild_matrix.py [--output docs/reference/rebuild-matrix.md] [--only EXPRESSION] [ENVIRONMENT…]
 
-Environments: those of ``tools/envs.py`` (default: those of every run and on demand). Exit status 1: a test failed.
+Environments: those of ``tools/envs.py`` (default: those of every run and on demand). What an earlier run wrote of other
+environments and, with ``--only``, of other tests stays on the page, with its date. Exit status 1: a test failed.
 """
 
 from __future__ import annotations
@@ -22,11 +23,21 @@ import envs  # noqa: E402
 
 TESTS = ("tests/tensorflow/test_legacy.py", "tests/tensorflow/test_rebuild.py")
 DEFAULT = ("tf115", "tf24", "tf210", "tf215", "tf220", "tf221")
+#: the row that says when a column was run
+_DATE = "run on"
 _VERSION = "import tensorflow, platform; print(tensorflow.__version__, platform.python_version())"
 
 
 class Column:
-    """What one environment gave: test -> (outcome, seconds)."""
+    """What one environment gave: test -> what its cell says. ``head`` names TensorFlow and Python."""
+
+    def __init__(self, head: str, cells: dict[str, str]) -> None:
+        self.head = head
+        self.cells = cells
+
+
+class Run(Column):
+    """A column that is filled by running the tests."""
 
     def __init__(self, env: envs.Env) -> None:
         self.name = env.name
@@ -34,23 +45,27 @@ class Column:
             [env.python, "-c", _VERSION], env=dict(os.environ, TF_CPP_MIN_LOG_LEVEL="3"), stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL, text=True, check=True,
         )  # fmt: skip
-        self.tensorflow, self.python = done.stdout.split()[-2:]
-        self.results: dict[str, tuple[str, float]] = {}
+        tensorflow, python = done.stdout.split()[-2:]
+        head = "{} (Python {})".format(tensorflow, ".".join(python.split(".")[:2]))
+        Column.__init__(self, head, {})
 
-    def run(self, tests: tuple[str, ...]) -> None:
+    def run(self, tests: tuple[str, ...], only: str) -> None:
         with tempfile.TemporaryDirectory() as directory:
             report = os.path.join(directory, "report.xml")
             # a second one, whose library is "for another release"; its own tests are those of its own column
             other = "tf221" if self.name.startswith("tf115") else "tf115"
             subprocess.run(
                 [sys.executable, "-B", "-m", "pytest", "-q", "-p", "no:cacheprovider", "--junitxml", report,
-                 "-k", self.name, *tests],
+                 "-n", "2", "--dist", "worksteal",
+                 "-k", "{} and ({})".format(self.name, only) if only else self.name, *tests],
                 cwd=ROOT, env=dict(os.environ, TF_ENVS="{} {}".format(self.name, other)),
             )  # fmt: skip
             for case in ElementTree.parse(report).iter("testcase"):
                 bad = [child.tag for child in case if child.tag in ("failure", "error", "skipped")]
                 name = _row(case.get("classname", ""), case.get("name", ""))
-                self.results[name] = (bad[0] if bad else "ok", float(case.get("time", "0")))
+                seconds = float(case.get("time", "0"))
+                self.cells[name] = "**{}**".format(bad[0]) if bad else "ok, {:.0f} s".format(seconds)
+        self.cells[_DATE] = time.strftime("%Y-%m-%d")
 
 
 def _row(module: str, name: str) -> str:
@@ -62,15 +77,32 @@ def _row(module: str, name: str) -> str:
 
 
 def table(columns: list[Column]) -> list[str]:
-    head = ["", *("{} (Python {})".format(one.tensorflow, ".".join(one.python.split(".")[:2])) for one in columns)]
-    lines = ["| " + " | ".join(head) + " |", "| " + " | ".join(["---"] * len(head)) + " |"]
-    for row in dict.fromkeys(name for column in columns for name in column.results):
-        cells = []
-        for column in columns:
-            outcome, seconds = column.results.get(row, ("not run", 0.0))
-            cells.append("{}, {:.0f} s".format(outcome, seconds) if outcome == "ok" else "**{}**".format(outcome))
-        lines.append("| " + " | ".join([row, *cells]) + " |")
+    lines = ["| " + " | ".join(["", *(column.head for column in columns)]) + " |"]
+    lines.append("| " + " | ".join(["---"] * (len(columns) + 1)) + " |")
+    for row in dict.fromkeys(name for column in columns for name in column.cells):
+        lines.append("| " + " | ".join([row, *(column.cells.get(row, "not run") for column in columns)]) + " |")
     return lines
+
+
+def read(path: str) -> list[Column]:
+    """The columns of the page that an earlier run wrote; none where there is none."""
+    try:
+        with open(path, encoding="utf-8") as stream:
+            rows = [[cell.strip() for cell in line.strip().strip("|").split("|")] for line in stream if line[:1] == "|"]
+    except OSError:
+        return []
+    if not rows:
+        return []
+    head = rows[0][-len(rows[1]) + 1 :]
+    return [Column(name, {row[0]: row[at + 1] for row in rows[2:]}) for at, name in enumerate(head)]
+
+
+def merged(old: list[Column], new: Run, only: str) -> list[Column]:
+    """The page's columns, in the order of releases, with what is new in its place."""
+    cells = dict(next((one.cells for one in old if one.head == new.head), {})) if only else {}
+    cells.update(new.cells)
+    columns = [one for one in old if one.head != new.head] + [Column(new.head, cells)]
+    return sorted(columns, key=lambda one: [int(part) for part in one.head.split()[0].split(".")])
 
 
 def page(columns: list[Column]) -> str:
@@ -78,7 +110,7 @@ def page(columns: list[Column]) -> str:
     compiler = said.splitlines()[0]
     lines = [
         "# Rebuilds on every TensorFlow", "",
-        "Written by `make test-matrix` on {}, with {}.".format(time.strftime("%Y-%m-%d"), compiler),
+        "Written by `make test-matrix`, with {}.".format(compiler),
         "Each row is a test with the real TensorFlow: a script, untouched, whose op is missing or was made for another",
         "TensorFlow, is run with the hook and must compute the right numbers. The legacy ops are those of",
         "`tests/tensorflow/legacy`; what they compute is compared with NumPy. Seconds: the whole test, the imports of",
@@ -91,21 +123,23 @@ def main() -> int:
     parser = argparse.ArgumentParser(description="The rebuild tests on every TensorFlow.")
     parser.add_argument("names", nargs="*", metavar="ENVIRONMENT")
     parser.add_argument("--output", default="")
+    parser.add_argument("--only", default="", help="an expression for pytest's -k: only these tests, the rest stays")
     parser.add_argument("--legacy", action="store_true", help="only the legacy ops: half of the time")
     arguments = parser.parse_args()
-    columns = []
+    output = os.path.join(ROOT, arguments.output) if arguments.output else ""
+    columns: list[Column] = read(output) if output and (arguments.names or arguments.only) else []
+    good = True
     for env in envs.select(arguments.names or list(DEFAULT)):
         envs.make(env)
-        column = Column(env)
-        columns.append(column)
-        column.run(TESTS[:1] if arguments.legacy else TESTS)
-        text = page(columns)
-        if arguments.output:  # after each, so that a run that is cut short leaves what it has
-            with open(os.path.join(ROOT, arguments.output), "w", encoding="utf-8") as stream:
-                stream.write(text)
-    sys.stdout.write(text)
-    good = all(outcome == "ok" for column in columns for outcome, _ in column.results.values())
-    return 0 if good and all(column.results for column in columns) else 1
+        column = Run(env)
+        column.run(TESTS[:1] if arguments.legacy else TESTS, arguments.only)
+        good = good and len(column.cells) > 1 and not any(cell.startswith("**") for cell in column.cells.values())
+        columns = merged(columns, column, arguments.only)
+        if output:  # after each, so that a run that is cut short leaves what it has
+            with open(output, "w", encoding="utf-8") as stream:
+                stream.write(page(columns))
+    sys.stdout.write(page(columns))
+    return 0 if good else 1
 
 
 if __name__ == "__main__":
