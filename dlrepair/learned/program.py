@@ -109,7 +109,9 @@ class Program:
 
     def key(self) -> "str":
         """The record's name: ``=NAME/DIGEST``."""
-        parts = [self.kind, self.what, self.cwd, sys.prefix, sys.executable or "", sys.version]
+        # as ``model.python.identity``: python, python3 and python3.11 of one environment are one interpreter
+        where = os.path.dirname(sys.executable or "")
+        parts = [self.kind, self.what, self.cwd, sys.prefix, where, getattr(sys, "abiflags", ""), sys.version]
         return "={}/{}".format(self.tag, digest("\0".join(parts)))
 
 

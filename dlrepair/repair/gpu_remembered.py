@@ -6,9 +6,9 @@ Every process has to open the libraries itself, and a search with its trials tak
 from __future__ import annotations
 
 import os
-import sys
 
 from dlrepair import store, trust
+from dlrepair.model.python import identity
 from dlrepair.repair import surroundings
 
 TYPE_CHECKING = False
@@ -26,7 +26,7 @@ _MAX = 40
 
 def _key(context: Context, package: str, names: Sequence[str]) -> str:
     return store.key_of(
-        _FORMAT, package, " ".join(names), context.request.script, sys.executable or "", sys.version,
+        _FORMAT, package, " ".join(names), context.request.script, identity(),
         context.settings.cuda_libraries, " ".join(context.settings.search_roots),
     )  # fmt: skip
 

@@ -12,6 +12,7 @@ import os
 import sys
 
 from dlrepair import store, trust
+from dlrepair.model.python import identity
 from dlrepair.repair import surroundings
 from dlrepair.repair.surroundings import signature
 
@@ -50,7 +51,7 @@ def key_of(ask: Any, script: str) -> str:
     if "/" in requested:
         requested = os.path.abspath(requested)
     parts = [
-        FORMAT, ask.loader, requested, script, sys.executable or "", sys.version,
+        FORMAT, ask.loader, requested, script, identity(),
         os.environ.get("LD_LIBRARY_PATH", ""), ask.state.home,
     ]  # fmt: skip
     if ask.loader == "tensorflow":
@@ -93,7 +94,7 @@ class Before:
 def _path_key(path: str) -> str:
     """What a repair made ahead of the run is found by."""
     return store.key_of(
-        FORMAT, "path", os.path.abspath(path) if "/" in path else path, sys.executable or "", sys.version
+        FORMAT, "path", os.path.abspath(path) if "/" in path else path, identity()
     )
 
 
@@ -109,7 +110,7 @@ def replay(ask: Any, script: str, settings: Settings) -> tuple[dict[str, str], t
 
 def _built_key(path: str, loader: str) -> str:
     """What was built for a path is found by, whoever asks for it."""
-    return store.key_of(FORMAT, "built", loader, os.path.abspath(path), sys.executable or "", sys.version)
+    return store.key_of(FORMAT, "built", loader, os.path.abspath(path), identity())
 
 
 def replay_rebuild(ask: Any, script: str, settings: Settings) -> tuple[dict[str, str], tuple[Any]] | None:

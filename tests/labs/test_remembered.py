@@ -91,6 +91,13 @@ def test_a_change_on_disk_ends_the_replay(
 
 
 @pytest.mark.compile
+def test_another_name_of_the_interpreter_does_not(moved: World, hooked: str) -> None:
+    assert run(moved, hooked).out == "roi_pool says 126\n"
+    second = run(moved, os.path.join(os.path.dirname(hooked), "python3"))
+    assert second.out == "roi_pool says 126\n" and is_replayed(second), second.story()
+
+
+@pytest.mark.compile
 def test_another_library_mapped_before_ends_the_replay(moved: World, hooked: str) -> None:
     """The same request; but the program has loaded another file of that SONAME, which ld.so would take."""
     assert run(moved, hooked).out == "roi_pool says 126\n"

@@ -11,7 +11,7 @@ import os
 import random
 import struct
 
-from world import run
+from world import EMULATION_32, run
 
 BREAKAGES = (
     "none", "gone", "moved", "symbol-lost", "version-lost", "version-renamed", "versions-dropped", "soname-changed",
@@ -221,7 +221,8 @@ def spoil(maker, rng, members, victim, breakage, paths, case):
             os.symlink("nowhere" if breakage == "dangling" else os.path.basename(path), path)
     elif breakage == "class32":
         os.unlink(path)
-        run(["ld", "-m", "elf_i386", "-shared", "-b", "binary", "-o", path, os.path.join(maker.tools, "0.o")])
+        content = os.path.join(maker.tools, "0.o")
+        run(["ld", "-m", EMULATION_32[os.uname().machine], "-shared", "-b", "binary", "-o", path, content])
     elif breakage == "object-file":
         os.unlink(path)
         os.link(os.path.join(maker.tools, "0.o"), path)

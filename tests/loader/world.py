@@ -20,6 +20,9 @@ int main(int argc, char **argv) {
 }
 """
 
+#: what ld calls the 32-bit format beside this machine's own (ld -V)
+EMULATION_32 = {"x86_64": "elf_i386", "aarch64": "armelf_linux_eabi"}
+
 
 def run(command, **options):
     """The finished child; a failure of the tool itself is an error of the test."""
@@ -79,7 +82,7 @@ class World:
         """A 32-bit shared object of the other class, from raw bytes."""
         path = self.path(where)
         os.makedirs(os.path.dirname(path), exist_ok=True)
-        run(["ld", "-m", "elf_i386", "-shared", "-b", "binary", "-o", path, self._object])
+        run(["ld", "-m", EMULATION_32[os.uname().machine], "-shared", "-b", "binary", "-o", path, self._object])
         return path
 
     def patch(self, where, offset, data):

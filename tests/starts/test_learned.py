@@ -150,6 +150,13 @@ def test_another_environment_has_its_own(broken: Project, hooked: str, ways: str
     assert len(records(broken)) == 2
 
 
+def test_another_name_of_the_interpreter_has_the_same(broken: Project, hooked: str) -> None:
+    """``dlrepair`` runs under the name that pip wrote into it, the script under the one that its user types."""
+    learn(broken, hooked)
+    did = broken.run([os.path.join(os.path.dirname(hooked), "python3"), "train.py"])
+    assert did.status == 0 and applied(did) and len(records(broken)) == 1, did.story()
+
+
 def test_a_console_script_counts_for_each_directory(broken: Project, hooked: str) -> None:
     script = os.path.join(os.path.dirname(hooked), "tool-of-the-environment")
     with open(script, "w") as file:
