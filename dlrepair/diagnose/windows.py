@@ -16,7 +16,7 @@ _CODES = {
 }  # fmt: skip
 
 #: Codes that speak of any file or device as well, and words that tell that a library is meant.
-_ANYTHING = frozenset((2, 3, 5, 8, 11, 14, 32, 225, 998, 1157, 1450, 1455, *range(1626, 4550), *range(4552, 20000)))
+_ANYTHING = frozenset((2, 3, 5, 8, 11, 14, 32, 225, 998, 1157, 1450, *range(1626, 4550), *range(4552, 20000)))
 _OF_LIBRARIES = ("dll", "Dll", "DLL", ".pyd", "LoadLibrary", "Error loading", "cannot load library", "while importing",
                  ".so", ".node", "ctypes")  # fmt: skip
 
