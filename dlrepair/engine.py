@@ -80,7 +80,8 @@ def handle(ask: Any) -> tuple[tuple[Any] | None, str | None, tuple[str, ...], st
 
         turn = Turn(replay.key_of(ask, script))
         try:
-            replayed = replay.replay(ask, script, settings) if turn.waited else None
+            # whoever had the turn may have been done between our first look and our taking it
+            replayed = None if replay.refusal and not turn.waited else replay.replay(ask, script, settings)
             if replayed is not None:
                 return _close_replayed(ask, replayed, settings, began)
             return _Incident(ask, script, settings, began, written).run()

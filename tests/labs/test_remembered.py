@@ -97,6 +97,31 @@ def test_another_name_of_the_interpreter_does_not(moved: World, hooked: str) -> 
     assert second.out == "roi_pool says 126\n" and is_replayed(second), second.story()
 
 
+LATE = """\
+import importlib, os, sys
+turn = importlib.import_module("dlrepair.repair.turn")
+taken = turn.Turn
+def after_another(key):
+    if os.fork() == 0:
+        os.execve(sys.executable, [sys.executable, __file__], dict(os.environ, FIRST="1"))
+    os.wait()
+    return taken(key)
+if "FIRST" not in os.environ:
+    turn.Turn = after_another
+"""
+
+
+@pytest.mark.compile
+def test_a_repair_between_the_look_and_the_turn_is_taken_over(moved: World, hooked: str) -> None:
+    """Of two processes that find nothing remembered, the second takes its turn when the first is done with it."""
+    moved.write("train.py", LATE + SCRIPT)
+    done = run(moved, hooked)
+    assert done.out == "roi_pool says 126\n" * 2, done.story()
+    repaired = done.events("load-repaired")
+    assert len({one["pid"] for one in repaired}) == 2, done.story()
+    assert [bool(one.get("remembered")) for one in repaired] == [False, True], done.story()
+
+
 @pytest.mark.compile
 def test_another_library_mapped_before_ends_the_replay(moved: World, hooked: str) -> None:
     """The same request; but the program has loaded another file of that SONAME, which ld.so would take."""
