@@ -80,7 +80,8 @@ class Making:
         output = os.path.join(self.directory, "out", part.name)
         is_helper = part is not self.parts[-1]
         argv = commands.link(part.recipe, part.toolchain, files, output, helpers, part.name if is_helper else "")
-        quick = stub.with_stub(argv, part.toolchain, self.directory)
+        # what registers no op may need nothing of the framework, and as a linker's default has it, would not name it
+        quick = stub.with_stub(argv, part.toolchain, self.directory) if self._asked(part) is not None else argv
         ran = self._link(quick, part.name)
         if ran.reason == "failed" and quick != argv:  # its words are to be about what was asked for
             ran = self._link(argv, part.name)

@@ -1,9 +1,9 @@
 """What an op is linked with in place of TensorFlow's framework library: an empty library of the same SONAME.
 
 All that linking with the real one does to a shared library is an entry in DT_NEEDED: undefined symbols stay undefined,
-for ld.so to bind. But a linker reads every symbol of 65 MB for it: 0.7 s of 4 from a save to the library. So the real
-one is named where its symbols have versions, which would become a part of the references, or where the flags are of
-another form than ``-l:NAME``.
+for ld.so to bind. What registers ops needs it, so that ``--as-needed`` would keep it, too. But a linker reads every
+symbol of 65 MB for it: 0.7 s of 4 from a save to the library. So the real one is named where its symbols have versions,
+which would become a part of the references, or where the flags are of another form than ``-l:NAME``.
 """
 
 from __future__ import annotations
