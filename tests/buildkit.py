@@ -17,7 +17,7 @@ ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 CHILD = """
 import json, os, sys
 sys.path.insert(0, {root!r})
-from dlrepair.build import service
+from dlrepair.build import nvcc, service
 from dlrepair.model.build import Recipe
 from dlrepair.render import jsonout
 
@@ -30,7 +30,9 @@ recipe = Recipe("libplain.so", sources, cuda_sources=kernels, cuda=bool(kernels)
 def emit(event, **fields):
     print(json.dumps(dict(jsonout.plain(fields), event=event)), flush=True)
 
-result = service.build(recipe, shared=shared, emit=emit)
+if "ONLY_NAMED_TOOLKITS" in os.environ:
+    nvcc._DISTRIBUTIONS = ()
+result = service.build(recipe, shared=shared, emit=emit, cpu_will_do="CPU_WILL_DO" in os.environ)
 print(json.dumps(jsonout.plain(result)), flush=True)
 """.format(root=ROOT)
 

@@ -9,6 +9,8 @@ from __future__ import annotations
 import os
 import sys
 
+from dlrepair.build import nvcc as toolkits
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Sequence
@@ -94,7 +96,7 @@ def _common(recipe: Recipe, toolchain: Toolchain, scan: Scan, cuda: bool) -> lis
     if recipe.numpy or scan.uses_numpy:
         words += ["-I" + one for one in numpy_includes()]
     if cuda and toolchain.cuda_home:
-        words.append("-I" + os.path.join(toolchain.cuda_home, "include"))
+        words += ["-I" + one for one in toolkits.includes(toolchain.cuda_home)]
     return words
 
 
@@ -127,15 +129,42 @@ def _flags(flags: Sequence[str]) -> list[str]:
     return [flag for flag in flags if re.match("(?:{})$".format(_HARMLESS), flag)]
 
 
+#: words of a recipe for nvcc that are kept: they say how code is generated
+_FOR_NVCC = (
+    r"--?use_fast_math|--?(?:expt-)?extended-lambda|--?maxrregcount=\d+|--?fmad=(?:true|false)|--?ftz=(?:true|false)"
+    r"|--?prec-(?:div|sqrt)=(?:true|false)"
+)
+
+
 def nvcc(recipe: Recipe, toolchain: Toolchain, scan: Scan) -> list[str]:
     """How nvcc compiles one ``.cu`` file."""
+    import re
+
     assert toolchain.nvcc is not None
-    words = [*toolchain.nvcc.argv, "-ccbin", toolchain.compiler.argv[0]]
+    words = [*toolchain.nvcc.argv, *toolchain.cuda_host]
     chosen = standard(recipe, toolchain)
     if chosen:
         words.append("-std=" + chosen)
     words += ["-O2", "-x", "cu", "-w", "-Xcompiler", "-fPIC", "--expt-relaxed-constexpr"]
+    words += toolkits.architectures(recipe, toolchain)[0]
+    words += [flag for flag in recipe.nvcc_flags if re.match("(?:{})$".format(_FOR_NVCC), flag)]
     return words + _common(recipe, toolchain, scan, True)
+
+
+def for_nvcc(words: Sequence[str]) -> list[str]:
+    """Words for a host compiler as nvcc hands them on: its own are ``-I``, ``-D``, ``-include`` and their like."""
+    out: list[str] = []
+    rest = iter(words)
+    for word in rest:
+        if word in ("-iquote", "-idirafter"):
+            out += ["-Xcompiler", word, "-Xcompiler", next(rest, "").replace(",", "\\,")]
+        elif word.startswith(("-f", "-W", "-m")):
+            out += ["-Xcompiler", word.replace(",", "\\,")]
+        elif word == "-include":
+            out += [word, next(rest, "")]
+        else:
+            out.append(word)
+    return out
 
 
 def link(
@@ -153,9 +182,9 @@ def link(
             argv += [] if os.path.basename(name) in own else [name]
         elif "lib{}.so".format(name) not in own:
             argv.append("-l" + name)
-    if any(one.endswith((".cu", ".cu.cc")) for one in recipe.cuda_sources) and toolchain.nvcc is not None:
-        argv.append("-L" + os.path.join(toolchain.cuda_home, "lib64"))
-        argv += ["-l" + name for name in dict.fromkeys(("cudart", *recipe.cuda_libraries))]
+    if recipe.cuda_sources and toolchain.nvcc is not None:
+        for name in dict.fromkeys(("cudart", *recipe.cuda_libraries)):
+            argv += toolkits.library(name, toolchain.cuda_home)
     if toolchain.tensorflow is not None:
         argv += list(toolchain.tensorflow.link_flags)
     if soname:

@@ -198,6 +198,7 @@ def first_error(output: str) -> str:
 
     pattern = re.compile(
         r"^(?:.*?(?:fatal error|error|internal compiler error): .*"
+        r"|nvcc fatal *: .*|ptxas (?:fatal|error) *: .*"
         r"|.*(?:undefined reference to|multiple definition of) .*|.*cannot find -l.*"
         r"|.*: No such file or directory|.*No space left on device.*|.*out of memory.*)$"
     )

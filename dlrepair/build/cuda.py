@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 
+from dlrepair.build.nvcc import CPU_ONLY
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Sequence
@@ -11,8 +13,6 @@ if TYPE_CHECKING:
     from dlrepair.model.build import Recipe
     from dlrepair.model.built import BuildResult
 
-#: how the note of a build begins that compiles no CUDA code (``toolchain``)
-CPU_ONLY = "CPU kernels only: "
 #: identifiers of a CUDA source that are read
 _MAX_TEXT = 1 << 20
 #: a shorter identifier proves nothing
@@ -43,7 +43,7 @@ def missed(recipe: Recipe, result: BuildResult, error: str) -> str:
     It does where a header of CUDA's is missing, or where a symbol that nothing defines is one of the CUDA sources'.
     """
     notes = [note[len(CPU_ONLY) :] for note in result.notes if note.startswith(CPU_ONLY)]
-    if not recipe.cuda_sources or not notes or not (_is_header(error) or _is_symbol(recipe, error)):
+    if not recipe.cuda_sources or not notes or not (is_header(error) or _is_symbol(recipe, error)):
         return ""
     names = ", ".join(os.path.basename(one) for one in recipe.cuda_sources[:3])
     return "it has no kernels without {}, which is CUDA code: {}".format(names, notes[0])
@@ -63,7 +63,8 @@ def command(result: BuildResult) -> str:
     return "{} -m pip install {}".format(python, extra.format(result.tensorflow))
 
 
-def _is_header(error: str) -> bool:
+def is_header(error: str) -> bool:
+    """Whether what is missing is a header of CUDA's."""
     import re
 
     names = r"cu(?:da|blas|dnn|fft|rand|sparse|solver|pti|til)\w*|cooperative_groups|nvml|nvrtc|nvtx\w*"

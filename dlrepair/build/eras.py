@@ -31,6 +31,8 @@ class EraStep:
     #: (regular expression over code, replacement), applied in order
     rewrites: tuple[tuple[str, str], ...] = ()
     flags: tuple[str, ...] = ()
+    #: TensorFlow's own headers that are rewritten, in copies that come before them; nothing of the project's is then
+    headers: tuple[str, ...] = ()
     #: whether it is looked at only where no other step is called for
     last: bool = False
     #: release from which on the step is applied without waiting for an error, where ``rewrites`` find something
@@ -195,6 +197,13 @@ STEPS: tuple[EraStep, ...] = (
                "-include", "string", "-include", "vector"),
     ),
     EraStep(
+        "nvcc-absl", "absl's IfRRef is spelled out: what nvcc before CUDA 13 makes of it is no C++",
+        r"IfRRef<[^\n]*::AddPtr<",
+        ((r"\bIfRRef<int (\w+)>::AddPtr<(\w+)>",
+          r"::std::conditional_t<::std::is_rvalue_reference_v<int \1>, \2*, \2>"),),
+        headers=("absl/container/internal/raw_hash_map.h", "absl/container/internal/btree_container.h"),
+    ),
+    EraStep(
         "permissive", "what this compiler is stricter about than those of the time",
         r"\[-fpermissive\]", flags=("-fpermissive",), last=True,
     ),
@@ -245,9 +254,27 @@ def called_for(output: str, done: Iterable[EraStep]) -> tuple[EraStep, ...]:
     """Steps that the compiler's words call for and that are not done, in order."""
     import re
 
+    output = _in_gccs_words(output)
     held = set(done)
     found = [step for step in STEPS if step not in held and re.search(step.asks, output)]
     return tuple(step for step in found if not step.last) or tuple(found)
+
+
+#: what nvcc's front end (EDG's) says -> what g++ does
+_EDG = (
+    (r'identifier "([^"]+)" is undefined', r"'\1' was not declared"),
+    (r'name(?:space|) "([^"]+)" has no member "([^"]+)"', r"'\2' is not a member of '\1', '\2' in namespace '\1'"),
+    (r'class "([^"]+)" has no member "([^"]+)"', r"'\2' is not a member of '\1', '\1' has no member named '\2'"),
+    (r'the global scope has no "([^"]+)"', r"'\1' was not declared"),
+)
+
+
+def _in_gccs_words(output: str) -> str:
+    import re
+
+    for pattern, replacement in _EDG:
+        output = re.sub(pattern, replacement, output)
+    return output
 
 
 def aliases(texts: Iterable[str]) -> tuple[str, ...]:
@@ -264,7 +291,8 @@ def rewrite(text: str, steps: Iterable[EraStep], names: Iterable[str] = ()) -> s
     from dlrepair.build import lexer
 
     namespace = r"\b(?:{})\s*::".format("|".join(("tensorflow", *names)))
-    pairs = [(old.replace(_NAMESPACE, namespace), new) for step in steps for old, new in step.rewrites]
+    own = [step for step in steps if not step.headers]
+    pairs = [(old.replace(_NAMESPACE, namespace), new) for step in own for old, new in step.rewrites]
     if not any(re.search(pattern, text) for pattern, _ in pairs):
         return text
 
@@ -274,6 +302,27 @@ def rewrite(text: str, steps: Iterable[EraStep], names: Iterable[str] = ()) -> s
         return code
 
     return lexer.map_code(text, change)
+
+
+def rewritten_headers(steps: Iterable[EraStep], include: str) -> dict[str, str]:
+    """Name of a header below ``include`` -> its text after the steps, of those that the steps change."""
+    import os
+    import re
+
+    found: dict[str, str] = {}
+    for step in steps:
+        for name in step.headers:
+            try:
+                with open(os.path.join(include, name), encoding="utf-8", errors="surrogateescape") as stream:
+                    old = stream.read()
+            except OSError:
+                continue
+            text = found.get(name, old)
+            for pattern, replacement in step.rewrites:
+                text = re.sub(pattern, replacement, text)
+            if text != old:
+                found[name] = text
+    return found
 
 
 def by_name(names: Iterable[str]) -> tuple[EraStep, ...]:

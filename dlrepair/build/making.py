@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-from dlrepair.build import commands, compiler, objects, parts, stub
+from dlrepair.build import commands, compiler, cuda, objects, parts, stub
 from dlrepair.build.parts import BuildFailed, Changed, Part, Watcher
 from dlrepair.store import builds
 
@@ -88,7 +88,9 @@ class Making:
         if ran.reason:
             reason = "link-error" if ran.reason == "failed" else ran.reason
             text = ran.output.replace(self.directory + os.sep, "")
-            raise BuildFailed(reason, parts.sentence(reason, part.name, text), parts.log_of(ran.argv, ran.output))
+            said = parts.sentence(reason, part.name, text)
+            wanted = any("cannot find -l" + name in text for name in ("cudart", *part.recipe.cuda_libraries))
+            raise BuildFailed(reason, said, parts.log_of(ran.argv, ran.output), cuda=wanted)
         return [*helpers, output]
 
     def _link(self, argv: list[str], name: str) -> Ran:
@@ -135,7 +137,8 @@ class Making:
             for at, one in zip(todo[number], ones):
                 if one.reason:
                     text = parts.sentence(one.reason, one.unit.source, one.output)
-                    raise BuildFailed(one.reason, text, parts.log_of(one.argv, one.output))
+                    cuda_code = one.unit.language == "cuda" or cuda.is_header(text)
+                    raise BuildFailed(one.reason, text, parts.log_of(one.argv, one.output), cuda=cuda_code)
                 files[number][at] = self._keep(self.parts[number], at, one, shops[number])
         return [[have[at] for at in sorted(have)] for have in files]
 

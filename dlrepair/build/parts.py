@@ -26,15 +26,17 @@ if TYPE_CHECKING:
 class BuildFailed(Exception):
     """Why there is no library: a slug of ``BuildResult.reason``, one sentence, and the whole output of the tool.
 
-    ``help``: the command that gets what is missing, where there is one.
+    ``help``: the command that gets what is missing, where there is one. ``cuda``: whether it is the CUDA code that
+    failed, or what that needs.
     """
 
-    def __init__(self, reason: str, text: str, output: str = "", help: str = "") -> None:
+    def __init__(self, reason: str, text: str, output: str = "", help: str = "", cuda: bool = False) -> None:
         Exception.__init__(self, text)
         self.reason = reason
         self.text = text
         self.output = output
         self.help = help
+        self.cuda = cuda
 
 
 class Changed(Exception):

@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 
 from dlrepair import store, trust
-from dlrepair.build import commands, includes, objects, parts, toolchain
+from dlrepair.build import commands, includes, nvcc, objects, parts, toolchain
 from dlrepair.build.parts import BuildFailed, Part, signature
 from dlrepair.store import builds
 
@@ -31,13 +31,17 @@ class Prepared:
         self.tensorflow: TensorFlow | None = None
         self.chain: Toolchain | None = None
         self.notes: list[str] = []
+        self.refused: list[tuple[str, str]] = []  #: (nvcc, why) of those that do not compile this
+        self.cpu_only = False  #: whether CUDA parts are left out, whatever nvcc there is
 
     def prepare(self) -> None:
         """Reads, finds and checks everything. Raises ``BuildFailed``, ``NoToolchain``, OSError and ValueError."""
         if store.root() is None:
             raise BuildFailed("no-store", store.problem() or "there is no store to build in")
-        self.parts = []
-        for recipe in (*parts.all_helpers(self.recipe), self.recipe):
+        self.parts, self.chain = [], None
+        everything = (*parts.all_helpers(self.recipe), self.recipe)
+        cuda = any(recipe.cuda or recipe.cuda_sources for recipe in everything)
+        for recipe in everything:
             if recipe.missing:
                 text = "{} names {}: missing".format(parts.place_of(recipe), recipe.missing[0])
                 raise BuildFailed("no-sources", text)
@@ -45,7 +49,7 @@ class Prepared:
                 raise BuildFailed("no-sources", "no source of {} was found".format(recipe.output))
             self.check_trust((recipe.file, *recipe.sources, *recipe.cuda_sources))
             self.check_trust([name for name in recipe.libraries if os.path.isabs(name)])
-            self.parts.append(self._part(self._with_trusted_places(recipe)))
+            self.parts.append(self._part(self._with_trusted_places(recipe), cuda))
         if not self.parts[-1].units:
             notes = "; ".join(self.chain.notes) if self.chain is not None else ""
             raise BuildFailed("no-sources", "{} has CUDA sources only. {}".format(self.recipe.output, notes))
@@ -69,7 +73,7 @@ class Prepared:
                 self.emit("trust-refused", path=path, reason=clause)
                 raise BuildFailed("untrusted", clause)
 
-    def _part(self, recipe: Recipe) -> Part:
+    def _part(self, recipe: Recipe, cuda: bool) -> Part:
         try:
             scan = includes.Scan((*recipe.sources, *recipe.cuda_sources), recipe.include_dirs, self.foreign())
         except (OSError, ValueError) as error:
@@ -78,14 +82,35 @@ class Prepared:
         wants = recipe.links_tensorflow or scan.uses_tensorflow
         if wants and self.tensorflow is None:
             self.tensorflow = toolchain.find_tensorflow()
-        cuda = recipe.cuda or bool(recipe.cuda_sources)
         only_c = not (wants or cuda) and all(one.endswith(".c") for one in recipe.sources)
         chain = self.chain
         if chain is None or (wants and chain.tensorflow is None) or (chain.compiler.only_c and not only_c):
-            self.chain = chain = toolchain.find(self.tensorflow if wants else None, cuda, only_c)
+            chain = toolchain.find(self.tensorflow if wants else None, only_c)
+            self.chain = chain = self._with_cuda(chain) if cuda else chain
             for note in chain.notes:
                 self.note(note)
+        if chain.nvcc is not None and recipe.cuda_sources:
+            refused = nvcc.architectures(recipe, chain)[1]
+            if refused:
+                text = "left out: {}, for which nvcc {} does not compile"
+                self.note(text.format(", ".join(dict.fromkeys(refused)), nvcc.release_of(chain.nvcc)))
         return Part(recipe, scan, chain if wants else parts.without_tensorflow(chain))
+
+    def _with_cuda(self, chain: Toolchain) -> Toolchain:
+        if not self.cpu_only:
+            return nvcc.with_cuda(chain, self.refused)
+        from dataclasses import replace
+
+        return replace(chain, notes=(nvcc.CPU_ONLY + "; ".join(why for _, why in self.refused),))
+
+    def refuse_nvcc(self, why: str) -> bool:
+        """Whether there is another way after this nvcc has not compiled the CUDA parts: a further nvcc."""
+        assert self.chain is not None
+        used = self.chain.nvcc
+        assert used is not None
+        self.refused.append((used.realpath, "nvcc {}: {}".format(nvcc.release_of(used), why)))
+        self.notes = []
+        return nvcc.with_cuda(toolchain.find(self.tensorflow), self.refused).nvcc is not None
 
     def note(self, sentence: str) -> None:
         """Keeps a sentence for the answer, once."""

@@ -49,6 +49,7 @@ def build(
     last: Last | None = None,
     exact: bool = True,
     wanted: str = "",
+    cpu_will_do: bool = False,
 ) -> BuildResult:
     """The library that ``recipe`` makes, for the TensorFlow of this process or environment, in the store.
 
@@ -56,10 +57,12 @@ def build(
     ``fresh``: try again what did not compile before. ``emit``: takes the journal's ``build-started`` and
     ``build-finished``. ``watcher``: like ``Watcher``. ``last``: is told of what was built; without ``exact`` its
     library is the answer, with the reason ``LINES_MOVED``, where only line numbers are to be compiled. ``wanted``: the
-    path that it is built for: the next load of it finds the library without its recipe (``answers``). Never raises
+    path that it is built for: the next load of it finds the library without its recipe (``answers``).
+    ``cpu_will_do``: without CUDA parts where no nvcc compiles them, with a note that says so. Never raises
     but for what interrupts (KeyboardInterrupt): then nothing is left behind.
     """
     one = _Build(Prepared(recipe, script, emit), shared, fresh, watcher or Watcher(), last, wanted)
+    one.cpu_will_do = cpu_will_do
     return one.run(exact)
 
 
@@ -93,11 +96,12 @@ class _Build:
         self.began = time.monotonic()
         self.steps: list[str] = []
         self.directory = ""
+        self.cpu_will_do = False
 
     def run(self, exact: bool) -> BuildResult:
         name = os.path.basename(self.prepared.recipe.output)
         try:
-            result = self._any(name, exact)
+            result = self._with_any_nvcc(name, exact)
         except BuildFailed as failed:
             result = self._failed(failed)
         except toolchain.NoToolchain as missing:
@@ -114,6 +118,25 @@ class _Build:
         )  # fmt: skip
         self.watcher.finished(result)
         return result
+
+    def _with_any_nvcc(self, name: str, exact: bool) -> BuildResult:
+        """What there is or can be made; by another nvcc where one does not compile the CUDA parts, or without them."""
+        first: BuildFailed | None = None
+        prepared = self.prepared
+        while True:
+            try:
+                return self._any(name, exact)
+            except BuildFailed as failed:
+                first = first or failed
+                used = prepared.chain.nvcc if prepared.chain is not None else None
+                if not failed.cuda or used is None:
+                    raise (failed if used is None else first) from None
+                if not prepared.refuse_nvcc(failed.text):
+                    if not self.cpu_will_do or not prepared.recipe.sources:
+                        raise first from None
+                    prepared.cpu_only = True
+                prepared.emit("repair-failed", strategy="rebuild", path=name, reason=prepared.refused[-1][1])
+                self._clean()
 
     def _any(self, name: str, exact: bool) -> BuildResult:
         """What there is or can be made; once more where a source is saved meanwhile."""
@@ -177,7 +200,8 @@ class _Build:
         record = store.recall(store.key_of(_FAILED, key, *self.prepared.texts()))
         if record is not None:
             text = record.get("text", "")
-            raise BuildFailed("failed-before", text, "log:" + record.get("log", ""))
+            log = "log:" + record.get("log", "")
+            raise BuildFailed("failed-before", text, log, cuda=bool(record.get("cuda")))
 
     def _make(self, key: str) -> BuildResult:
         from dlrepair.build import making
@@ -193,8 +217,8 @@ class _Build:
         except BuildFailed as failed:
             if failed.reason in ("compile-error", "link-error", "time-limit", "memory-limit"):
                 failed.output = "log:" + builds.write_log(key, failed.output)
-                log = failed.output[4:]
-                store.remember(store.key_of(_FAILED, key, *self.prepared.texts()), {"text": failed.text, "log": log})
+                facts = {"text": failed.text, "log": failed.output[4:], "cuda": "1" if failed.cuda else ""}
+                store.remember(store.key_of(_FAILED, key, *self.prepared.texts()), facts)
             raise
         if self.shared:
             from dlrepair.build import sharing

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 #: seconds that a compiler may take to say its version, and that ``import tensorflow`` may take in a child
 PROBE_SECONDS = 20.0
 IMPORT_SECONDS = 180.0
-_FORMAT = "toolchain 1"
+_FORMAT = "toolchain 2"
 
 _ASK = """
 import json, sys
@@ -28,7 +28,8 @@ import tensorflow as tf
 v = getattr(tf, "version", tf)
 build = getattr(v, "GIT_VERSION", "") + " " + str(getattr(v, "COMPILER_VERSION", ""))
 print("\\n" + json.dumps([getattr(v, "VERSION", ""), build, tf.sysconfig.get_include(), tf.sysconfig.get_lib(),
-    list(tf.sysconfig.get_compile_flags()), list(tf.sysconfig.get_link_flags()), bool(tf.test.is_built_with_cuda())]))
+    list(tf.sysconfig.get_compile_flags()), list(tf.sysconfig.get_link_flags()), bool(tf.test.is_built_with_cuda()),
+    str(getattr(tf.sysconfig, "get_build_info", dict)().get("cuda_version", ""))]))
 """
 
 
@@ -48,7 +49,7 @@ class NoToolchain(Exception):
 def find_tensorflow() -> TensorFlow:
     """The TensorFlow of this process, or that of this interpreter's environment. Raises ``NoToolchain``."""
     facts = _imported() or _remembered_or_asked()
-    version, build, include, library, compile_flags, link_flags, cuda = facts
+    version, build, include, library, compile_flags, link_flags, cuda, cuda_version = facts
     from dlrepair.model.toolchain import TensorFlow
 
     if not os.path.isdir(include):
@@ -58,7 +59,8 @@ def find_tensorflow() -> TensorFlow:
     if not standard:
         standard = _standard_by_symbols(framework)
     return TensorFlow(
-        version, build, include, framework, tuple(compile_flags), tuple(link_flags), standard, bool(cuda)
+        version, build, include, framework, tuple(compile_flags), tuple(link_flags), standard, bool(cuda),
+        cuda_version,
     )  # fmt: skip
 
 
@@ -72,6 +74,7 @@ def _imported() -> tuple[Any, ...] | None:
         return (
             str(version.VERSION), build, config.get_include(), config.get_lib(), list(config.get_compile_flags()),
             list(config.get_link_flags()), bool(tf.test.is_built_with_cuda()),  # type: ignore[union-attr]
+            str(config.get_build_info().get("cuda_version", "")) if hasattr(config, "get_build_info") else "",
         )  # fmt: skip
     except Exception:  # not there, half imported, replaced by something else: ask a child
         return None
@@ -96,14 +99,14 @@ def _remembered_or_asked() -> tuple[Any, ...]:
             "no-tensorflow", "there is no TensorFlow in the environment of {}".format(sys.executable),
             "python -m pip install tensorflow",
         )  # fmt: skip
-    key = store.key_of(_FORMAT, "tensorflow", sys.executable or "", sys.version, origin, _signature(origin))
+    key = store.key_of(_FORMAT, "tensorflow", sys.executable or "", sys.version, origin, signature(origin))
     record = store.recall(key)
     if record is not None:
         facts = tuple(json.loads(record["facts"]))
-        if _signature(_framework(facts[3], facts[5])) == record["framework"]:
+        if signature(_framework(facts[3], facts[5])) == record["framework"]:
             return facts
     facts = _ask_child()
-    store.remember(key, {"facts": json.dumps(facts), "framework": _signature(_framework(facts[3], facts[5]))})
+    store.remember(key, {"facts": json.dumps(facts), "framework": signature(_framework(facts[3], facts[5]))})
     return facts
 
 
@@ -144,7 +147,7 @@ def _standard_of(flags: Any) -> str:
 
 def _standard_by_symbols(framework: str) -> str:
     """The oldest standard whose ``string_view`` is the framework's (FACTS: gnu++17 compiles and then fails to load)."""
-    key = store.key_of(_FORMAT, "standard", framework, _signature(framework))
+    key = store.key_of(_FORMAT, "standard", framework, signature(framework))
     record = store.recall(key)
     if record is not None and "standard" in record:
         return record["standard"]
@@ -162,7 +165,7 @@ def _standard_by_symbols(framework: str) -> str:
     return standard
 
 
-def _signature(path: str) -> str:
+def signature(path: str) -> str:
     try:
         info = os.stat(path)
     except (OSError, ValueError):
@@ -173,22 +176,30 @@ def _signature(path: str) -> str:
 # --- compilers ------------------------------------------------------------------------------------------------------
 
 
-def find(tensorflow: TensorFlow | None, cuda_wanted: bool = False, only_c: bool = False) -> Toolchain:
-    """Everything to build with. Raises ``NoToolchain`` where there is no compiler for C++, or with ``only_c`` for C."""
+def find(tensorflow: TensorFlow | None, only_c: bool = False) -> Toolchain:
+    """A compiler to build with. Raises ``NoToolchain`` where there is none for C++, or with ``only_c`` for C."""
     from dlrepair.model.toolchain import Toolchain
 
-    compiler = find_c_compiler() if only_c else find_compiler()
-    notes: list[str] = []
-    nvcc, home = None, ""
-    if cuda_wanted:
-        nvcc, home = _find_cuda(tensorflow, notes)
-    return Toolchain(compiler, tensorflow, nvcc, home, tuple(notes))
+    return Toolchain(find_c_compiler() if only_c else find_compiler(), tensorflow)
 
 
 def find_compiler() -> Compiler:
     """``CXX`` where it is set, else the newest g++ on ``PATH``, else clang++ or c++. Raises ``NoToolchain``."""
     named = os.environ.get("CXX", "").strip()
     return _named(named, "CXX") if named else _newest(_CXX_NAMES, "C++", "apt-get install g++")
+
+
+def find_older(most: int) -> Compiler | None:
+    """The newest g++ on ``PATH`` whose major version is at most ``most``."""
+    found = []
+    for rank, path in _on_path(_CXX_NAMES):
+        if rank == 2 and trust.check(path) is None:
+            try:
+                found.append(identify((path,)))
+            except NoToolchain:
+                continue
+    fitting = [one for one in found if one.family == "gcc" and 0 < one.major <= most]
+    return max(fitting, key=lambda one: one.major) if fitting else None
 
 
 def find_c_compiler() -> Compiler:
@@ -313,7 +324,7 @@ def identify(argv: tuple[str, ...], family: str = "") -> Compiler:
     from dlrepair.model.toolchain import Compiler
 
     real = os.path.realpath(argv[0])
-    key = store.key_of(_FORMAT, "compiler", real, _signature(real), *argv)
+    key = store.key_of(_FORMAT, "compiler", real, signature(real), *argv)
     record = store.recall(key)
     text = record.get("version") if record is not None else None
     if text is None:
@@ -342,43 +353,3 @@ def _major(text: str) -> int:
 
     match = re.search(r"(?:release |version |\) )(\d+)\.", text) or re.search(r"\b(\d+)\.\d+", text)
     return int(match.group(1)) if match else 0
-
-
-def _toolkit_of(nvcc: str, homes: list[str]) -> str:
-    """Directory of the toolkit that ``nvcc`` belongs to; it may be called through a script elsewhere."""
-    for home in (os.path.dirname(os.path.dirname(nvcc)), *homes, "/usr/local/cuda"):
-        if home and os.path.isfile(os.path.join(home, "include", "cuda_runtime.h")):
-            return home
-    return os.path.dirname(os.path.dirname(nvcc))
-
-
-def _find_cuda(tensorflow: TensorFlow | None, notes: list[str]) -> tuple[Compiler | None, str]:
-    """(nvcc, directory of its toolkit), or (None, "") with the reason in ``notes``."""
-    if tensorflow is not None and not tensorflow.cuda:
-        notes.append("CPU kernels only: TensorFlow {} is not a CUDA build".format(tensorflow.version))
-        return None, ""
-    homes = [os.environ.get(name, "") for name in ("CUDA_HOME", "CUDA_PATH")]
-    places = [os.path.join(home, "bin", "nvcc") for home in homes if home]
-    places += ["nvcc", "/usr/local/cuda/bin/nvcc"]
-    try:
-        names = sorted(os.listdir("/usr/local"), reverse=True)
-    except OSError:
-        names = []
-    places += [os.path.join("/usr/local", name, "bin", "nvcc") for name in names if name.startswith("cuda-")]
-    why = "no nvcc was found"
-    for place in places:
-        path = which(place)
-        if not path:
-            continue
-        clause = trust.check(path)
-        if clause is not None:
-            why = clause
-            continue
-        try:
-            nvcc = identify((path,), "nvcc")
-        except NoToolchain as problem:
-            why = problem.text
-            continue
-        return nvcc, _toolkit_of(nvcc.realpath, homes)
-    notes.append("CPU kernels only: " + why)
-    return None, ""

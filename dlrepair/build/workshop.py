@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 
-from dlrepair.build import compiler, eras, objects
+from dlrepair.build import commands, compiler, eras, nvcc, objects
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -77,14 +77,21 @@ class Workshop:
         unit = made.unit
         source = unit.source
         argv = list(unit.argv)
-        if any(step.rewrites for step in made.steps):
+        if any(step.rewrites and not step.headers for step in made.steps):
             source = self._copied(made.steps)[source]
             argv = self._with_copies(argv)
-            argv += ["-iquote", os.path.dirname(unit.source)]
+            quoted = ["-iquote", os.path.dirname(unit.source)]
+            argv += commands.for_nvcc(quoted) if unit.language == "cuda" else quoted
             if unit.mapped:
                 argv.append("-fmacro-prefix-map={}/=".format(self.mirror + unit.directory))
         for step in made.steps:
-            argv += [flag for flag in step.flags if unit.language == "c++" or not flag.startswith("-f")]
+            if unit.language == "cuda":
+                argv += commands.for_nvcc(step.flags)
+            else:
+                argv += [flag for flag in step.flags if unit.language == "c++" or not flag.startswith("-f")]
+        if any(step.headers for step in made.steps):
+            place = next((at for at, word in enumerate(argv) if word.startswith("-I")), len(argv))
+            argv.insert(place, "-I" + self._shadowed(made.steps))
         if self._forwarded:
             argv += ["-idirafter", self.forward] if unit.language != "cuda" else ["-I" + self.forward]
         first = self.precompiled
@@ -123,6 +130,17 @@ class Workshop:
                 stream.write(rewritten.encode("utf-8", "surrogateescape"))
         return copies
 
+    def _shadowed(self, steps: Sequence[EraStep]) -> str:
+        """A directory with TensorFlow's own headers that the steps rewrite, to be looked into before its own."""
+        assert self.toolchain.tensorflow is not None
+        place = os.path.join(self.directory, "shadow")
+        for name, text in eras.rewritten_headers(steps, self.toolchain.tensorflow.include).items():
+            path = os.path.join(place, name)
+            os.makedirs(os.path.dirname(path), exist_ok=True)
+            with open(path, "w", encoding="utf-8", errors="surrogateescape") as stream:
+                stream.write(text)
+        return place
+
     def _take(self, made: Made, ran: Ran) -> None:
         made.output = ran.output.replace(self.mirror + os.sep, os.sep)
         if ran.reason:
@@ -149,8 +167,8 @@ class Workshop:
             made.plain = True  # the precompiled header may be at fault: once more without it
             return True
         if self.toolchain.tensorflow is not None:
-            found = self._forward(eras.missing_headers(ran.output))
-            if found:
+            missing = eras.missing_headers(ran.output)
+            if self._forward(missing) or self._forward_cuda(missing):
                 return True
         steps = eras.called_for(ran.output, made.steps)
         useful = [step for step in steps if step.flags or self._rewrites(step)]
@@ -166,15 +184,27 @@ class Workshop:
         return precompiled.is_the_sources_own(made.output, self.scan.texts)
 
     def _rewrites(self, step: EraStep) -> bool:
+        if step.headers:
+            tensorflow = self.toolchain.tensorflow
+            return tensorflow is not None and bool(eras.rewritten_headers((step,), tensorflow.include))
         return any(eras.rewrite(text, (step,), self._aliases) != text for text in self.scan.texts.values())
 
     def _forward(self, names: Any) -> bool:
         """Whether headers that have moved are forwarded from now on that were not before."""
         tensorflow = self.toolchain.tensorflow
         assert tensorflow is not None
-        fresh = {
-            old: new for old, new in eras.forwards(names, tensorflow.include).items() if old not in self._forwarded
-        }
+        return self._write_forwards(eras.forwards(names, tensorflow.include))
+
+    def _forward_cuda(self, names: Sequence[str]) -> bool:
+        """The same of CUDA's own headers, which TensorFlow's sources name by a path of their own."""
+        chain = self.toolchain
+        if chain.nvcc is None:
+            return False
+        found = {name: nvcc.find_header(name, chain.cuda_home, chain.tensorflow) for name in names}
+        return self._write_forwards({name: path for name, path in found.items() if path})
+
+    def _write_forwards(self, found: dict[str, str]) -> bool:
+        fresh = {old: new for old, new in found.items() if old not in self._forwarded}
         for old, new in fresh.items():
             path = os.path.join(self.forward, old)
             os.makedirs(os.path.dirname(path), exist_ok=True)

@@ -28,6 +28,8 @@ class Recipe:
     cuda_libraries: tuple[str, ...] = ()  #: wanted with the CUDA parts only: ``cudart``, ``cufft``, ``nppc``
     defines: tuple[str, ...] = ()  #: ``NAME`` or ``NAME=VALUE``; never the ABI, never ``GOOGLE_CUDA``
     cuda_defines: tuple[str, ...] = ()  #: wanted with the CUDA parts only: ``GOOGLE_CUDA=1``, ``EIGEN_USE_GPU``
+    #: what nvcc is told of GPUs and code: ``code=sm_52`` and ``code=compute_60`` of each it compiles for, other words
+    nvcc_flags: tuple[str, ...] = ()
     undefines: tuple[str, ...] = ()
     flags: tuple[str, ...] = ()  #: other compiler flags that are kept: ``-fopenmp``, ``-O3``, ``-ffast-math``
     standard: str = ""  #: what was asked for, as evidence only: ``c++11``, "" if nothing

@@ -17,6 +17,7 @@ class TensorFlow:
     link_flags: tuple[str, ...]
     standard: str  #: e.g. ``c++17``: what its headers and its exported names want
     cuda: bool = False  #: ``tf.test.is_built_with_cuda()``
+    cuda_version: str = ""  #: that it was built with, e.g. ``12.5.1``; "" where it does not say
 
     @property
     def release(self) -> tuple[int, int]:
@@ -45,4 +46,6 @@ class Toolchain:
     tensorflow: TensorFlow | None = None  #: None: what is built does not use TensorFlow
     nvcc: Compiler | None = None
     cuda_home: str = ""
+    cuda_host: tuple[str, ...] = ()  #: nvcc's words for its host compiler
+    gpu_codes: tuple[str, ...] = ()  #: ``sm_75`` and so on: what nvcc compiles for; none where it does not say
     notes: tuple[str, ...] = ()  #: sentences about what was not found

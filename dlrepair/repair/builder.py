@@ -74,7 +74,7 @@ def _compile(context: Context, recipe: Recipe) -> BuildResult:
     shared = reachable.answering(context.settings.shared_store, context.emit)
     return service.build(
         recipe, script=context.request.script, shared=shared, emit=context.emit,
-        watcher=building.Line(context.settings.verbosity), wanted=_wanted(context),
+        watcher=building.Line(context.settings.verbosity), wanted=_wanted(context), cpu_will_do=True,
     )  # fmt: skip
 
 

@@ -52,7 +52,8 @@ def find_target(wanted: str, anchors: Sequence[str], root: str) -> Target | None
     from dlrepair.build import cuda
 
     for recipe in cuda.find_recipes(wanted, anchors, root=root):
-        if recipe.buildable:  # of two branches the one that is taken comes first, but for CUDA parts
+        # of two branches the one that is taken comes first, but for CUDA parts
+        if recipe.buildable or (recipe.cuda_sources and not recipe.missing):
             return Target(wanted, recipe)
     return None
 

@@ -121,6 +121,7 @@ class _Collector:
         self.cuda_libraries: list[str] = []
         self.defines: list[str] = []
         self.cuda_defines: list[str] = []
+        self.nvcc_flags: list[str] = []
         self.undefines: list[str] = []
         self.flags: list[str] = []
         self.dropped: list[tuple[str, str]] = []
@@ -153,6 +154,7 @@ class _Collector:
             cuda_libraries=tuple(self.cuda_libraries),
             defines=tuple(self.defines),
             cuda_defines=tuple(one for one in self.cuda_defines if one not in self.defines),
+            nvcc_flags=tuple(self.nvcc_flags) if cuda else (),
             undefines=tuple(self.undefines),
             flags=tuple(_without_repeats(self.flags)),
             standard=self.standard,
@@ -203,6 +205,8 @@ class _Collector:
         for word in call.includes:
             self._directory(self.includes, "-I", word, call)
         self._definitions(call)
+        for word in call.nvcc_flags:
+            self._add(self.nvcc_flags, word)
         if call.nvcc and call is not self.call:
             return  # flags of nvcc are for CUDA parts
         for value in call.undefines:

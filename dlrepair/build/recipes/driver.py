@@ -45,7 +45,9 @@ _INPUTS = {
     ".pyx": "cython", ".ii": "c++", ".i": "c", ".S": "c", ".s": "c", ".h": "header", ".hpp": "header",
     ".hh": "header", ".cuh": "header", ".hxx": "header", ".inc": "header", ".ipp": "header",
 }  # fmt: skip
-
+#: nvcc's options that say for which GPUs, and those of the others that are kept
+_GPUS = ("-arch", "-gencode", "--generate-code", "--gpu-architecture", "--gpu-code", "-code")
+_NVCCS_OWN = ("use_fast_math", "extended-lambda", "expt-extended-lambda", "fmad", "ftz", "prec-div", "prec-sqrt")
 
 TENSORFLOWS = "TensorFlow's: taken from the running one"
 
@@ -67,6 +69,7 @@ class Call:
     defines: list[str] = field(default_factory=list)
     undefines: list[str] = field(default_factory=list)
     flags: list[str] = field(default_factory=list)
+    nvcc_flags: list[str] = field(default_factory=list)  #: ``code=sm_52`` of each GPU, and nvcc's own words
     standard: str = ""
     tensorflow: bool = False
     dropped: list[tuple[str, str]] = field(default_factory=list)
@@ -198,6 +201,10 @@ def _option(call: Call, word: str, rest: _Words) -> None:
     elif word.startswith(_STANDARDS) or word in ("-std", "--std", "-ansi"):
         call.standard = (word.partition("=")[2] or (next(rest, "") if word != "-ansi" else "c++98")).strip("\"'")
         call.dropped.append((word, "standard: the one that the running TensorFlow's headers want"))
+    elif call.nvcc and head in _GPUS:
+        _gpus(call, head, word.partition("=")[2] if "=" in word else next(rest, ""))
+    elif call.nvcc and head in ("-maxrregcount", "--maxrregcount"):
+        call.nvcc_flags.append("-maxrregcount={}".format(word.partition("=")[2] or next(rest, "")))
     elif head in _SKIPPED_PAIRS:
         value = "" if "=" in word else next(rest, "")
         call.dropped.append(((word + " " + value).strip(), _SKIPPED_PAIRS[head]))
@@ -209,6 +216,17 @@ def _option(call: Call, word: str, rest: _Words) -> None:
                 action(call, _value(word, option, rest))
                 return
         _flag(call, word, rest)
+
+
+def _gpus(call: Call, head: str, value: str) -> None:
+    """Take in the GPUs that nvcc is told of: ``-arch=sm_52`` stands for machine code and intermediate code of it."""
+    import re
+
+    if head in ("-gencode", "--generate-code"):
+        value = value.partition("code=")[2]
+    for kind, number in re.findall(r"\b(sm|compute)_(\d+[af]?)\b", value):
+        kinds = ("sm", "compute") if kind == "sm" and head in ("-arch", "--gpu-architecture") else (kind,)
+        call.nvcc_flags += ["code={}_{}".format(one, number) for one in kinds]
 
 
 def _nested(call: Call, value: str) -> None:
@@ -224,8 +242,8 @@ def _flag(call: Call, word: str, rest: _Words) -> None:
         call.flags += [word, next(rest, "")]
     elif word.startswith(("-march", "-mtune", "-mcpu")):
         call.dropped.append((word, "the author's CPU"))
-    elif word == "-use_fast_math" or word == "--use_fast_math":
-        call.dropped.append((word, "nvcc"))
+    elif call.nvcc and word.lstrip("-").partition("=")[0] in _NVCCS_OWN:
+        call.nvcc_flags.append(word)
     elif word.startswith(_KEPT) and not word.startswith(("-fno-plt", "-fno-lto")):
         call.flags.append(word)
     elif word.startswith("-Wl,"):
