@@ -141,45 +141,6 @@ def _settings() -> Settings:
     return found
 
 
-class _Rehearsal:
-    """Stands in for the hook's request: every load happens in a child process."""
-
-    def __init__(self, request: LoadRequest, view: ProcessView, preview: bool = False) -> None:
-        self._view = view
-        self.requested = request.requested
-        self.op_loader = request.op_loader
-        self.loader = request.loader
-        self.state = _NoState()
-        self._before: list[str] = []
-        self._promoted: list[str] = []
-        self.script = ""  #: the program that is to have what only a new process helps with
-        self.preview = preview  #: nothing is built: the answer is what would be
-        self.assumed: set[str] = set()  #: what would have been built
-
-    def dlopen(self, path: str, mode: int) -> int:
-        (self._promoted if mode & os.RTLD_GLOBAL else self._before).append(path)
-        return 0
-
-    def retry(self, path: str) -> str:
-        from dlrepair.search import tensorflow, trial
-
-        if path in self.assumed:
-            return path
-        mapped = tensorflow.mapped_libraries(self._view)
-        first = [one for one in mapped if os.path.basename(one).startswith("libtensorflow_framework.so")]
-        result = trial.run([*self._before, path], global_first=[*first, *self._view.promoted, *self._promoted])
-        if not result.ok:
-            raise OSError(result.detail)
-        return path
-
-    def registered_ops(self) -> frozenset[str]:
-        return frozenset()
-
-
-class _NoState:
-    opened: tuple[str, ...] = ()
-
-
 def preview(
     path: str, loader: str = "ctypes", script: str = ""
 ) -> tuple[Diagnosis, Outcome, list[tuple[Candidate, Verdict]]]:
@@ -199,6 +160,7 @@ def _rehearse(path: str, loader: str, script: str = "", journal: bool = True) ->
     from dlrepair.model.requests import Guard
     from dlrepair.repair import ladder
     from dlrepair.repair.context import Context
+    from dlrepair.repair.rehearsal import Rehearsal
 
     began = time.perf_counter()
     request = _request(path, loader, script)
@@ -212,7 +174,7 @@ def _rehearse(path: str, loader: str, script: str = "", journal: bool = True) ->
             writer.emit(event, incident, **fields)
 
     settings = _settings().replace(budget_ms=UNBOUNDED_MS if journal else PREVIEW_MS)
-    ask = _Rehearsal(request, view, not journal)
+    ask = Rehearsal(request, view, not journal)
     ask.script = script
     context = Context(ask, request, diagnosis, Guard("none"), settings, view, target, emit)
     if diagnosis.cause == "none":
@@ -253,6 +215,7 @@ def write_repair(path: str, loader: str = "ctypes", script: str = "") -> tuple[O
     """
     from dlrepair.repair import permanent
     from dlrepair.repair.putting import Refused
+    from dlrepair.repair.rehearsal import Rehearsal
 
     _, outcome, context = _rehearse(path, loader, script)
     if not outcome.repaired or outcome.strategy == "reexec":  # no file does what a new process does
@@ -260,7 +223,7 @@ def write_repair(path: str, loader: str = "ctypes", script: str = "") -> tuple[O
     target = os.path.abspath(path)
     written = permanent.write(target, permanent.plan_writes(context))
     try:
-        _Rehearsal(context.request, _view(context.request, context.target)).retry(target)
+        Rehearsal(context.request, _view(context.request, context.target)).retry(target)
     except OSError as error:
         permanent.undo(target, force=True)
         raise Refused("it still does not load from there: {}".format(error)) from None
@@ -343,12 +306,13 @@ def _remember_built(request: LoadRequest, recipe: Recipe, result: BuildResult, i
     """The first load that asks for this path, and finds nothing there, has no need to search."""
     from dlrepair.model.plan import Outcome, Plan, Step
     from dlrepair.repair import builder, rebuild, replay
+    from dlrepair.repair.rehearsal import Rehearsal
 
     view = _view(request, result.path)
     source = (recipe.sources or recipe.cuda_sources)[0]
     plan = Plan(rebuild.KIND, (Step("load", source),), "it was built ahead", rebuild.summary_of(recipe, request))
     outcome = Outcome(True, "file-missing", incident, rebuild.KIND, result.path)
-    before = replay.Before(view, _Rehearsal(request, view))
+    before = replay.Before(view, Rehearsal(request, view))
     inputs = builder.inputs_of(result)
     replay.remember_built(request.requested, request.loader, plan, outcome, {source: result.path}, inputs, before)
 

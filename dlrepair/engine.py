@@ -12,6 +12,7 @@ import sys
 import time
 
 from dlrepair.journal import writer
+from dlrepair.repair import saying
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -23,11 +24,7 @@ if TYPE_CHECKING:
     from dlrepair.repair.replay import Before
     from dlrepair.settings import Settings
 
-#: most lines that one process prints about loads that it could not repair
-LAST_WORDS = 20
-
 _settings: dict[str, Settings] = {}
-_said: set[tuple[str, str]] = set()
 
 
 def settings_for(script: str, cwd: str) -> Settings:
@@ -40,7 +37,7 @@ def settings_for(script: str, cwd: str) -> Settings:
         known = _settings[start] = settings.load(start or None, check=lambda path: trust.check(path, script))
         store.use(known.store)
         for problem in known.problems:
-            say("dlrepair: " + problem, known)
+            saying.say("dlrepair: " + problem, known)
     return known
 
 
@@ -147,41 +144,6 @@ def is_secure() -> bool:
     return any(words[at] == 23 and words[at + 1] for at in range(0, len(words), 2))
 
 
-def say(lines: str | list[str], settings: Settings) -> None:
-    """Lines on standard error, unless the user wants quiet. Never raises."""
-    if settings.verbosity == "quiet" or sys.stderr is None:
-        return
-    from dlrepair.render import text
-
-    try:
-        descriptor = sys.stderr.fileno()
-    except Exception:  # captured in memory, or replaced by anything
-        descriptor = -1
-    try:
-        if descriptor >= 0:
-            os.fstat(descriptor)  # a closed one would keep the lines, and fail again at exit with status 120
-    except OSError:
-        return
-    text.show([lines] if isinstance(lines, str) else lines)
-
-
-def _report_problems(settings: Settings) -> None:
-    """Says once what of ours does not work, and why: a person can do something about it."""
-    from dlrepair import store, trust
-
-    news = []
-    for what, problem in (
-        ("the journal is not written", writer.problem()),
-        ("nothing is remembered", store.problem()),
-        ("decisions of `dlrepair trust` are not in force", trust.problem()),
-    ):
-        if problem and (what, problem) not in _said:
-            _said.add((what, problem))
-            news.append("{}: {}".format(what, problem))
-    if news:
-        say("dlrepair: " + "; ".join(news), settings)
-
-
 def _close_replayed(
     ask: Any, replayed: tuple[dict[str, str], tuple[Any]], settings: Settings, began: float
 ) -> tuple[tuple[Any] | None, str | None, tuple[str, ...], str]:
@@ -196,13 +158,13 @@ def _close_replayed(
         "load-repaired", incident, cause=record["cause"], strategy=record["strategy"], path=record["path"], ms=ms,
         summary=record["summary"], remembered=True,
     )  # fmt: skip
-    say(
+    saying.say(
         "dlrepair[{}]: {}: {} (incident {})".format(
             record["cause"], os.path.basename(ask.requested), record["summary"], incident
         ),
         settings,
     )
-    _report_problems(settings)
+    saying.say_problems(settings)
     return answer, record["redirect"] or None, (), settings.mode
 
 
@@ -334,12 +296,11 @@ class _Incident:
                 "load-repaired", cause=outcome.cause, strategy=outcome.strategy, path=outcome.path,
                 ms=outcome.ms, summary=outcome.summary,
             )  # fmt: skip
-            say(text.repaired_line(outcome, context.diagnosis, context.request), self.settings)
+            saying.say(text.repaired_line(outcome, context.diagnosis, context.request), self.settings)
         else:
             self.emit("load-unrepaired", cause=outcome.cause, next_step=outcome.next_step, ms=outcome.ms)
-            once = (context.request.requested, outcome.cause)
-            if context.guard.kind in ("none", "reraise") and once not in _said and len(_said) < LAST_WORDS:
-                _said.add(once)
+            counts = context.guard.kind in ("none", "reraise")
+            if counts and saying.is_first(context.request.requested, outcome.cause):
                 lines = text.failure_lines(
                     outcome,
                     context.diagnosis,
@@ -348,8 +309,8 @@ class _Incident:
                     self.settings.verbosity,
                     searched=_searched(context.request) if self.settings.verbosity == "full" else (),
                 )
-                say(lines, self.settings)
-        _report_problems(self.settings)
+                saying.say(lines, self.settings)
+        saying.say_problems(self.settings)
 
     def _remember(self, context: Any, outcome: Outcome) -> None:
         if context.guard.kind not in ("none", "reraise"):

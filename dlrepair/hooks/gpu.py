@@ -122,8 +122,8 @@ def _end(
             ms=context.elapsed(), summary=summary,
         )  # fmt: skip
     if not observing and parts:
-        from dlrepair import engine
         from dlrepair.render import text
+        from dlrepair.repair import saying
 
         line = "dlrepair[dependency-missing]: TensorFlow's GPU libraries: {} (incident {})"
-        engine.say(line.format(text.clean("; ".join(parts), 2000), context.incident), settings)
+        saying.say(line.format(text.clean("; ".join(parts), 2000), context.incident), settings)

@@ -62,7 +62,7 @@ def _report(state: Any, error: BaseException, seen: GiveUp) -> None:
     from dlrepair.diagnose import rules
     from dlrepair.journal import writer
     from dlrepair.model.requests import Guard
-    from dlrepair.repair import lookback
+    from dlrepair.repair import lookback, saying
     from dlrepair.repair.context import Context
 
     script = engine.main_script(state.cwd)
@@ -104,4 +104,4 @@ def _report(state: Any, error: BaseException, seen: GiveUp) -> None:
     lines = text.failure_lines(outcome, diagnosis, request, verdicts, settings.verbosity)
     if lines and seen.module and settings.verbosity != "full":
         lines[1:1] = ["  fact: " + text.clean(one.text, 500) for one in diagnosis.evidence if one.key in _SHOWN]
-    engine.say(lines, settings)
+    saying.say(lines, settings)

@@ -119,6 +119,7 @@ def _note(name: Any, library: str, problem: str) -> None:
     try:
         from dlrepair import engine
         from dlrepair.journal import writer
+        from dlrepair.repair import saying
 
         name = os.fsdecode(name)
         writer.emit(
@@ -133,6 +134,6 @@ def _note(name: Any, library: str, problem: str) -> None:
         line = "dlrepair watch: " + words.format(os.path.basename(name), problem)
         from dlrepair.render import text
 
-        engine.say(text.clean(line, 1000), engine.settings_for(engine.main_script(here), here))
+        saying.say(text.clean(line, 1000), engine.settings_for(engine.main_script(here), here))
     except Exception:
         return

@@ -52,17 +52,8 @@ def take(context: Context, step: Step) -> None:
     if problem:
         raise NotNow("it does not load there either: {}".format(problem))
     if context.rehearsed:
-        if getattr(context.ask, "preview", False):
-            return
-        if getattr(context.ask, "script", ""):  # whoever asks has said for which program
-            program = _program_of(context.ask.script)
-            if not learn(context, with_former(context, fix, program), program):
-                raise NotNow("what {} needs could not be kept".format(os.path.basename(program.what)))
-            return
-        context.refused = "rehearsed"
-        context.outcome = "only a new process helps; with {} it loads".format(step.target)
-        context.advice = "Run the program: it is then started with {}.".format(step.target)
-        raise NotNow("which program is to be started is known when it runs")
+        _rehearse(context, step, fix)
+        return
     slug, condition = early.find_refusal(context)
     kept = learn(context, fix)
     if slug:
@@ -75,6 +66,20 @@ def take(context: Context, step: Step) -> None:
             context.advice = "Start it with {}.".format(environ.describe(fix.variables))
         raise NotNow("not started again now: {}".format(condition))
     _start(context, fix, before)
+
+
+def _rehearse(context: Context, step: Step, fix: EnvironmentFix) -> None:
+    """Learns the fix for the program that is named, where one is; raises NotNow where none is to be started."""
+    if getattr(context.ask, "preview", False):
+        return
+    if not getattr(context.ask, "script", ""):  # nobody has said for which program
+        context.refused = "rehearsed"
+        context.outcome = "only a new process helps; with {} it loads".format(step.target)
+        context.advice = "Run the program: it is then started with {}.".format(step.target)
+        raise NotNow("which program is to be started is known when it runs")
+    program = _program_of(context.ask.script)
+    if not learn(context, with_former(context, fix, program), program):
+        raise NotNow("what {} needs could not be kept".format(os.path.basename(program.what)))
 
 
 def again(what: str) -> str:
