@@ -190,6 +190,7 @@ class _Incident:
         self.began = began
         self.incident = writer.new_incident()
         self.emit: Callable[..., None] = self._emit
+        self.wanted = False  #: learned: the caller goes on without it, and the program then ends
         self.before: Before | None = None  #: the process before anything was repaired
 
     def _emit(self, event: str, **fields: Any) -> None:
@@ -223,6 +224,7 @@ class _Incident:
         watched = _watched(request, target)
         refusal = self._not_now(guard)
         if refusal:
+            self._leave_alone(request)
             self.emit("load-unrepaired", cause=diagnosis.cause, next_step=diagnosis.next_step, reason=refusal)
             return None, None, watched, self.settings.mode
         context = Context(self.ask, request, diagnosis, guard, self.settings, view, target, self.emit)
@@ -246,7 +248,23 @@ class _Incident:
         error = self.ask.error
         if error is None:
             error = self.ask.refusal(self.ask.refused)
-        return callsite.classify(self.ask.frame, error)
+        guard = callsite.classify(self.ask.frame, error)
+        if guard.kind in ("optional", "alternative", "compile") and self.settings.mode == "repair":
+            from dlrepair.learned import inside
+
+            if inside.is_wanted(self.ask.state.cwd, os.path.join(_cwd(), self.ask.requested), self.ask.requested):
+                from dlrepair.model.requests import Guard
+
+                self.wanted = True
+                return Guard("none", "the program has ended for want of it: " + guard.reason, guard.file, guard.line)
+        return guard
+
+    def _leave_alone(self, request: LoadRequest) -> None:
+        """Keeps the load for the end of the program, which may come for want of it."""
+        from dlrepair.diagnose import missed
+
+        if self.settings.mode == "repair":
+            missed.note(self.ask, request.cwd, request.caller)
 
     def _request(self) -> LoadRequest:
         from dlrepair.diagnose import callsite
@@ -300,7 +318,9 @@ class _Incident:
         else:
             self.emit("load-unrepaired", cause=outcome.cause, next_step=outcome.next_step, ms=outcome.ms)
             counts = context.guard.kind in ("none", "reraise")
-            if counts and saying.is_first(context.request.requested, outcome.cause):
+            if not counts:
+                self._leave_alone(context.request)
+            elif saying.is_first(context.request.requested, outcome.cause):
                 lines = text.failure_lines(
                     outcome,
                     context.diagnosis,
@@ -313,7 +333,7 @@ class _Incident:
         saying.say_problems(self.settings)
 
     def _remember(self, context: Any, outcome: Outcome) -> None:
-        if context.guard.kind not in ("none", "reraise"):
+        if context.guard.kind not in ("none", "reraise") or self.wanted:
             return  # whether such a repair is wanted depends on what surrounds the call: look again
         from dlrepair.repair import replay
 

@@ -151,20 +151,20 @@ def _in_frame(frame: FrameType, line: int, error: BaseException, variable: str) 
     stmts: list[Any] = (block.stmts if block else []) if inside else source.whole_file(frame)
     names = Names(frame)
     marked = Names(frame, _marked(stmts, Names(frame)))
-    told = _told(error)
+    told = words_of(error)
     found: list[tuple[str, str]] = []  # (path, the same with a mark)
     whole: list[str] = []  # marks of variables that are a path by themselves
     nodes = list(surrounding.relevant(stmts, line) if not variable else surrounding.everything(stmts))
     nodes += [] if variable else list(surrounding.assigned(nodes, stmts))
     for node in nodes:
-        via = next(_texts(marked, _with_marks(node)), "")
-        for text in list(_texts(names, node)) or [via]:
+        via = next(texts(marked, _with_marks(node)), "")
+        for text in list(texts(names, node)) or [via]:
             if is_library(text):
                 found.append((text, via if "\0" in via else ""))
         if via.count("\0") == 2 and via[0] == via[-1] == "\0" and not via[1:-1].endswith(_DIRECTORIES):
             whole.append(via)
     if not found and inside and surrounding.is_about_a_file(stmts, line, error):
-        found += [(text, "") for node in surrounding.looked_for(stmts) for text in _texts(names, node)]
+        found += [(text, "") for node in surrounding.looked_for(stmts) for text in texts(names, node)]
         found = [one for one in found if is_library(one[0])]
         if any("*" not in path and os.path.exists(path) for path, _ in found):
             return None  # it found what it needs: the exception is about something else
@@ -204,17 +204,23 @@ def _choose(
     return seen
 
 
-def _told(error: BaseException) -> list[str]:
+def words_of(error: BaseException) -> list[str]:
     """Library names in the exception: its file name, or words of its message."""
-    texts = [one for one in (getattr(error, "filename", None), *error.args) if type(one) is str]
+    given = [getattr(error, "filename", None), *error.args[:4]]
+    lists = [part for one in given if type(one) in (list, tuple) for part in one[:20]]  # a command, of subprocess
     words = []
-    for text in texts[:4]:
+    for text in [one for one in [*given, *lists] if type(one) is str]:
         words.append(text)
-        words += [word.strip("'\"`,;:()[]<>").rstrip(".") for word in text[:4000].split()]
-    return [word for word in dict.fromkeys(words) if is_library(word) and " " not in word]
+        words += [word.strip("'\"`,;:()[]{}<>").rstrip(".") for word in text[:4000].split()]
+    return [word for word in dict.fromkeys(words) if is_library(word) and " " not in word and not _is_loaders(word)]
 
 
-def _texts(names: Any, node: Any) -> Iterator[str]:
+def _is_loaders(word: str) -> bool:
+    """Whether a word is what ldd lists of each program: the kernel's own object and the loader itself (vdso(7))."""
+    return word.rpartition("/")[2].startswith(("linux-vdso", "linux-gate", "ld-linux", "ld-musl"))
+
+
+def texts(names: Any, node: Any) -> Iterator[str]:
     """The path, or the paths of a list, that an expression stands for."""
     value = names.value(node)
     if type(value) in (list, tuple):
@@ -262,10 +268,10 @@ def lost_by(seen: GiveUp, value: str) -> str:
     names = Names(seen.frame)
     marked = Names(seen.frame, _marked(stmts, Names(seen.frame)))
     for node in surrounding.everything(stmts):
-        via = next(_texts(marked, _with_marks(node)), "")
+        via = next(texts(marked, _with_marks(node)), "")
         if MARK.format(seen.variable) not in via:
             continue
-        now, then = next(_texts(names, node), ""), via.replace(MARK.format(seen.variable), value)
+        now, then = next(texts(names, node), ""), via.replace(MARK.format(seen.variable), value)
         if now and now != then and "\0" not in now and os.path.exists(now) and not os.path.exists(then):
             return now
     return ""

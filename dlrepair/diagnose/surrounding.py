@@ -25,12 +25,12 @@ def relevant(stmts: list[Any], line: int) -> Iterator[Any]:
 
     for stmt in stmts:
         for node in ast.walk(stmt):
-            if not isinstance(node, ast.stmt) or not node.lineno <= line <= _end(node):
+            if not isinstance(node, ast.stmt) or not node.lineno <= line <= end_of(node):
                 continue
             if isinstance(node, (ast.If, ast.While)):
                 yield from _expressions(node.test)
             elif isinstance(node, ast.Try):
-                if any(one.lineno <= line <= _end(one) for one in node.handlers):
+                if any(one.lineno <= line <= end_of(one) for one in node.handlers):
                     yield from everything(node.body)
             elif isinstance(node, ast.For):
                 yield from _expressions(node.iter)
@@ -38,7 +38,7 @@ def relevant(stmts: list[Any], line: int) -> Iterator[Any]:
                 yield from _expressions(node)
 
 
-def _end(node: Any) -> int:
+def end_of(node: Any) -> int:
     """The last line of a statement (``end_lineno`` came with 3.8)."""
     import ast
 
@@ -97,7 +97,7 @@ def is_about_a_file(stmts: list[Any], line: int, error: BaseException) -> bool:
     text = " ".join(one for one in error.args[:4] if type(one) is str).lower()
     if isinstance(error, FileNotFoundError) or any(word in text for word in _WORDS):
         nodes = [node for stmt in stmts for node in ast.walk(stmt) if isinstance(node, ast.Raise)]
-        return any(node.lineno <= line <= _end(node) for node in nodes)
+        return any(node.lineno <= line <= end_of(node) for node in nodes)
     return False
 
 

@@ -60,7 +60,8 @@ def describe(variables: "Iterable[tuple[str, str, str]]") -> "str":
 
 
 #: action -> its words, where they are no assignment
-_FORMS = {"remove": "{} without {}", "module": "import {} from {}", "answer": "find_library('{}') = {}"}
+_FORMS = {"remove": "{} without {}", "module": "import {} from {}", "answer": "find_library('{}') = {}",
+          "wanted": "the load of {} repaired"}  # fmt: skip
 
 
 def start_environment(

@@ -1,4 +1,7 @@
-"""What a program is given inside its process: the files of modules that nothing else finds. Stage 0 imports this."""
+"""What a program is given inside its process: the files of modules that nothing else finds. Stage 0 imports this.
+
+The hooks ask here, too: what ``find_library`` is to answer, and whether a load is wanted after all.
+"""
 
 import os
 import sys
@@ -51,12 +54,25 @@ def restore(key: "str") -> "None":
 
 def find_answer(cwd: "str", name: "str") -> "str":
     """What ``find_library`` is to answer in the program that started in ``cwd``; "" where nothing was learned."""
+    return _find(cwd, "answer", name)
+
+
+def is_wanted(cwd: "str", path: "str", name: "str") -> "bool":
+    """Whether the program that started in ``cwd`` has once ended for want of a library that its caller can do without.
+
+    ``name`` is as it was asked for, ``path`` where that is.
+    """
+    return bool(_find(cwd, "wanted", os.path.normpath(path) if "/" in name else name))
+
+
+def _find(cwd: "str", wanted: "str", name: "str") -> "str":
+    """The value of the first change of that action for that name, in what was learned for the program."""
     from dlrepair.learned import directory, start
 
     if not os.path.isdir(directory()):
         return ""
     found = start.record_for(cwd)
     for what, action, value in found[1].variables if found is not None else ():
-        if action == "answer" and what == name and found is not None:
+        if action == wanted and what == name and found is not None:
             return "" if found[1].stale() or start.forbidden(found[1]) else value
     return ""

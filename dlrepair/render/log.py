@@ -81,7 +81,8 @@ def _changes(event: dict[str, object]) -> str:
 
 
 #: as in ``learned.environ``
-_FORMS = {"remove": "{} without {}", "module": "import {} from {}", "answer": "find_library('{}') = {}"}
+_FORMS = {"remove": "{} without {}", "module": "import {} from {}", "answer": "find_library('{}') = {}",
+          "wanted": "the load of {} repaired"}  # fmt: skip
 
 
 def _reexec(event: dict[str, object]) -> str:

@@ -59,14 +59,13 @@ def words(error: BaseException) -> str:
         return type(error).__name__
 
 
-def failed_event(context: Context, said: str, kind: type) -> dict[str, Any]:
-    """Fields of ``load-failed`` for a load that was never tried."""
+def failed_event(context: Context, reason: str, exception: str) -> dict[str, Any]:
+    """Fields of ``load-failed`` for a load that was never tried, or that its caller had dealt with."""
     asked = context.request
     caller = "{}:{}".format(asked.caller.file, asked.caller.line) if asked.caller is not None else None
-    reason = "the program gave up before it loaded the library: " + said
     return {
         "loader": asked.loader, "requested": asked.requested, "resolved": context.target, "caller": caller,
-        "cwd": asked.cwd, "exception": "{}.{}".format(kind.__module__, kind.__qualname__), "dlerror": "",
+        "cwd": asked.cwd, "exception": exception, "dlerror": asked.error,
         "refused": None, "guard": {"kind": "none", "reason": reason},
     }  # fmt: skip
 
@@ -76,7 +75,8 @@ def diagnosed_event(diagnosis: Diagnosis) -> dict[str, Any]:
     evidence = [{"key": one.key, "text": one.text, "value": one.value} for one in diagnosis.evidence]
     return {
         "cause": diagnosis.cause, "symptom": diagnosis.symptom.kind, "evidence": evidence,
-        "failing_object": diagnosis.failing_object, "missing": [], "symbols": [],
+        "failing_object": diagnosis.failing_object, "missing": [one.name for one in diagnosis.missing],
+        "symbols": list(diagnosis.symbols[:50]),
     }  # fmt: skip
 
 
