@@ -67,7 +67,7 @@ class Census:
 
     def finds(self, path: str, closure: tuple[str, ...]) -> bool:
         """True when one library finds its symbols and versions where ``closure`` is what is loaded with it."""
-        return self._finds_versions(path, closure) and self._symbols_found([path], (*self._global, *closure))
+        return self.finds_versions(path, closure) and self._symbols_found([path], (*self._global, *closure))
 
     def finding(self, pairs: Sequence[tuple[str, tuple[str, ...]]]) -> list[bool]:
         """What ``finds`` says of each of ``pairs``.
@@ -77,7 +77,7 @@ class Census:
         """
         groups: dict[frozenset[_Key], list[int]] = {}
         for number, (path, closure) in enumerate(pairs):
-            if self._finds_versions(path, closure):
+            if self.finds_versions(path, closure):
                 groups.setdefault(self.pair(path, closure)[1], []).append(number)
         found = [False] * len(pairs)
         for group in groups.values():
@@ -97,7 +97,8 @@ class Census:
         wanted = self._wants(path)
         return wanted is not None and len(wanted.plain) + len(wanted.versioned) < LARGE and path not in self._loaded
 
-    def _finds_versions(self, path: str, closure: tuple[str, ...]) -> bool:
+    def finds_versions(self, path: str, closure: tuple[str, ...]) -> bool:
+        """Of ``finds``, all but the symbols."""
         return not self._wants_more(path) and self._versions_found(path, (*closure, *self._view.loaded))
 
     def read_global(self) -> None:

@@ -178,6 +178,10 @@ class Image:
                 return raw[offset - start : offset + count - start]
         return os.pread(self.fd, count, offset) if offset >= 0 else b""
 
+    def held(self, offset: int) -> bytes:
+        """What ``keep`` holds of the file from ``offset`` on; most often all or nothing of a table."""
+        return next((raw for start, _stop, raw in self._kept if start == offset), b"")
+
     def keep(self, offset: int, count: int) -> None:
         """Hold these bytes in memory."""
         raw = self.read(offset, count)

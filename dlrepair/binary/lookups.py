@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 from dlrepair.binary.elf import open_elf
 from dlrepair.binary.hashes import gnu_hashes
 from dlrepair.binary.symtab import HIDDEN_VERSION
@@ -9,6 +11,8 @@ from dlrepair.binary.tables import ALWAYS, defining
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Iterator
+
     from dlrepair.binary.elf import ElfFile
 
 #: a table of fewer rows is read as a whole
@@ -59,36 +63,50 @@ class Asked:
         self._asked.update([key for key, _ in fresh])
         unknown = [name for _, name in fresh if name not in hashes]
         hashes.update(zip(unknown, gnu_hashes(unknown)))
+        lone: list[tuple[int, bytes, bytes]] = []
         for (key, name), rows in table.candidates([(one, hashes[one[1]]) for one in fresh]):
-            version = key[len(name) + 1 :] if key != name else None
             if len(rows) == 1:
-                if self._binds(rows[0], name, version):
-                    self._defined.add(key)
+                lone.append((rows[0], key, name))
             else:
-                said = None if version is None else version.decode("utf-8", "surrogateescape")
+                said = None if key == name else key[len(name) + 1 :].decode("utf-8", "surrogateescape")
                 if table.binds(table.named(rows, name), said):
                     self._defined.add(key)
+        self._defined.update(self._binding(lone))
 
-    def _binds(self, row: int, name: bytes, version: bytes | None) -> bool:
-        """As ``SymbolTable.binds``, of the only row that has the hash."""
+    def _binding(self, items: list[tuple[int, bytes, bytes]]) -> Iterator[bytes]:
+        """Of (row, key, name) the keys that ``SymbolTable.binds`` of the only row that has the name's hash."""
         elf, table = self._elf, self._elf.symbols
-        image, size = elf.image, table.sym_size
-        raw = image.pick((table.sym_at or 0) + row * size, size)
-        if table.sym_at is None or image.str_at is None or len(raw) < size:
-            return False
-        if image.bits == 64:
-            name_at, info, other, section, value, _size = image.layout.sym.unpack(raw)
-        else:
-            name_at, value, _size, info, other, section = image.layout.sym.unpack(raw)
-        verdict = defining(section << 16 | other << 8 | info)
-        if not verdict or not (value or verdict == ALWAYS):
-            return False
-        if image.pick(image.str_at + name_at, len(name) + 1) != name + b"\0":
-            return False
-        if table.versym_at is None:
-            return True
-        raw = image.pick(table.versym_at + 2 * row, 2)
-        entry = int.from_bytes(raw, "little" if image.little else "big") if len(raw) == 2 else 1
+        image, size, pread, fd = elf.image, table.sym_size, os.pread, elf.fd
+        if table.sym_at is None or image.str_at is None:
+            return
+        wide, unpack, sym_at, str_at = image.bits == 64, image.layout.sym.unpack_from, table.sym_at, image.str_at
+        rows = image.held(sym_at)
+        verdicts: dict[int, int] = {}
+        for row, key, name in items:
+            raw, at = (rows, row * size) if (row + 1) * size <= len(rows) else (pread(fd, size, sym_at + row * size), 0)
+            if len(raw) - at < size:
+                continue
+            if wide:
+                name_at, info, other, section, value, _size = unpack(raw, at)
+            else:
+                name_at, value, _size, info, other, section = unpack(raw, at)
+            kind = section << 16 | other << 8 | info
+            verdict = verdicts.get(kind)
+            if verdict is None:
+                verdict = verdicts[kind] = defining(kind)
+            if (
+                verdict
+                and (value or verdict == ALWAYS)
+                and pread(fd, len(name) + 1, str_at + name_at) == name + b"\0"
+                and (table.versym_at is None or self._fits(row, key[len(name) + 1 :] if key != name else None))
+            ):
+                yield key
+
+    def _fits(self, row: int, version: bytes | None) -> bool:
+        """Whether the version of a definition is one that ``check_match`` takes for a reference to ``version``."""
+        elf, table = self._elf, self._elf.symbols
+        raw = elf.image.pick((table.versym_at or 0) + 2 * row, 2)
+        entry = int.from_bytes(raw, "little" if elf.image.little else "big") if len(raw) == 2 else 1
         number, shown = entry & 0x7FFF, not entry & HIDDEN_VERSION
         if version is None:
             return number < 3 or shown

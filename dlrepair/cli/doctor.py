@@ -63,6 +63,7 @@ def execute(arguments: argparse.Namespace) -> int:
                 if diagnosis.cause != "none":
                     broken.append((path, loader, diagnosis))
         environment.keep()
+    gc.freeze()  # nor is there anything in what is left, which the interpreter would look through at its end
     paths = environment.paths
     if arguments.json:
         keys = ("path", "loader", "diagnosis")

@@ -62,9 +62,8 @@ class Environment:
         if self.remembered or self._done:
             return
         proof = self._proof or self._prepare()
-        proof.trace(self._shares(), step)
+        proof.look(self._shares(), step)
         self.paths = self._by_themselves()
-        proof.judge(self.paths)
         self._proved.update(filter(proof.holds, self.paths))
         self._looked, self._mapped = {**proof.looked, **dict.fromkeys(self._still.seen)}, proof.mapped
         self._listed.update(proof.states)

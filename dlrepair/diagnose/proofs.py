@@ -1,7 +1,8 @@
 """Which of many libraries find everything that they need, proved in several processes where there are several cores.
 
-First where ld.so would find what each of them needs; then whether each of them, and each library that they bring along,
-finds its symbols and versions there. Libraries that meet the same files are asked about together.
+A process that reads a library also looks for what it needs, and whether it finds its symbols and versions there: in
+what it brings along by itself. What finds them there finds them with more libraries beside it, too (a look-up goes on
+until an object has the name, elf/dl-lookup.c), so each file is judged once, whatever else brings it along.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import os
 
 from dlrepair.binary import bulk, elf, scope
 from dlrepair.diagnose import crew
+from dlrepair.store import surveys
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -17,13 +19,14 @@ if TYPE_CHECKING:
 
     from dlrepair.binary.process import ProcessView
 
-    #: what was looked at, searched, would have been searched and mapped; and what was read, for who did not read it
-    _News = Tuple[List[List[str]], List[Tuple[Any, ...]]]
-    #: a library and what would be loaded with it
-    _Pair = Tuple[str, Tuple[str, ...]]
+    #: what was looked at, searched, would have been searched and mapped; what ``stat`` said of the first; and what was
+    #: read, for who did not read it
+    _News = Tuple[List[List[str]], List[surveys.State], List[Tuple[Any, ...]]]
+    #: a library, what would be loaded with it, whether it finds its symbols and versions there
+    _Row = Tuple[str, Tuple[str, ...], bool]
 
-#: libraries whose needs are looked for at a time
-SHARE = 16
+#: libraries that one process looks at without a pause: those of one package ask the same ones
+SHARE = 96
 #: a library that is larger may want as many symbols as all others together
 LARGE = 1 << 25
 
@@ -35,95 +38,103 @@ class Proofs:
         self._still = still
         self._survey, self._census = scope.Survey(view), bulk.Census(view)
         self._here = os.getpid()
+        #: device and inode of what is looked at anyway, or was, because others bring it along
+        self._met: set[tuple[int, int]] = set()
         self._closures: dict[str, tuple[str, ...]] = {}
+        self._alone: dict[Any, frozenset[Any]] = {}  #: file -> files in which it finds its symbols
         self._said: dict[Any, bool] = {}
         self._known = [0] * 4
         self._step: Callable[[str], None] = lambda path: None
         #: what the proofs looked at, and what they would map
         self.looked: dict[str, None] = {}
         self.mapped: dict[str, None] = {}
-        self.states: dict[str, tuple[bytes, int]] = {}  #: of most of ``looked`` (``surveys.state_of``)
+        self.states: dict[str, surveys.State] = {}  #: of most of ``looked`` (``surveys.state_of``)
         self._census.read_global()
 
-    def trace(self, shares: list[list[str]], step: Callable[[str], None]) -> None:
-        """Find what the libraries need; ``step`` is told of those that this process looks at.
+    def look(self, shares: list[list[str]], step: Callable[[str], None]) -> None:
+        """Look at the libraries; ``step`` is told of those that this process looks at.
 
         Those of one share need the same files, most likely.
         """
         self._step = step
-        parts = [share[at : at + SHARE] for share in shares for at in range(0, len(share), SHARE)]
-        for news, closures in crew.spread(self._trace, parts):
+        for news, rows in crew.spread(self._look, self._tasks(shares)):
             self._learn(news)
-            self._closures.update(closures)
-
-    def judge(self, paths: list[str]) -> None:
-        """Look at the symbols of the libraries, which were traced, and of all that they bring along."""
-        census = self._census
-        pairs: dict[Any, _Pair] = {}
-        for path in paths:
-            closure = self._closures.get(path)
-            if closure is not None:
-                for one in (path, *census.brought(closure)):
-                    pairs.setdefault(census.pair(one, closure), (one, closure))
-        size = {key: elf.read_facts(path).size for key, (path, _) in pairs.items()}
-        first = max(pairs, key=size.__getitem__, default=None)
-        bundles: dict[Any, list[Any]] = {}
-        for key in pairs:
-            alone = key == first and size[key] > LARGE
-            bundles.setdefault(None if alone else _largest(key[1]), []).append(key)
-        tasks = [bundles.pop(None)] if None in bundles else []
-        tasks += sorted(bundles.values(), key=len, reverse=True)
-        work = [[pairs[key] for key in keys] for keys in tasks]
-        for keys, (news, found) in zip(tasks, crew.spread(self._judge, work, self._note_states)):
-            self._learn(news)
-            self._said.update(zip(keys, found))
+            for path, closure, found in rows:
+                self._closures[path] = closure
+                if found:
+                    key, files = self._census.pair(path, closure)
+                    self._alone[key] = files
 
     def holds(self, path: str) -> bool:
-        """True when the library, which was judged, and all that it brings along find everything."""
-        closure, census = self._closures.get(path), self._census
+        """True when the library, which was looked at, and all that it brings along find everything."""
+        closure = self._closures.get(path)
         return closure is not None and all(
-            self._said[census.pair(one, closure)] for one in (path, *census.brought(closure))
+            self._finds(one, closure) for one in (path, *self._census.brought(closure))
         )
 
-    def _note_states(self) -> None:
-        from dlrepair.store import surveys
+    def _finds(self, path: str, closure: tuple[str, ...]) -> bool:
+        pair = key, files = self._census.pair(path, closure)
+        known = self._said.get(pair)
+        if known is None:
+            alone = self._alone.get(key)
+            enough = alone is not None and alone <= files
+            known = self._census.finds_versions(path, closure) if enough else self._census.finds(path, closure)
+            self._said[pair] = known
+        return known
 
-        for path in (*self.looked, *self._still.seen):
-            if path not in self.states:
-                self.states[path] = surveys.state_of(path)
-
-    def _trace(self, paths: list[str]) -> tuple[_News, list[_Pair]]:
-        found = []
+    def _look(self, paths: list[str]) -> tuple[_News, list[_Row]]:
+        pairs: list[tuple[str, tuple[str, ...]]] = []
         for path in paths:
             if os.getpid() == self._here:  # a child's drawings would run into ours
                 self._step(path)
-            trace = self._survey.resolve(path)
-            if trace.refused is None and not trace.failures:
-                found.append((path, trace.closure))
-        return self._news(), found
-
-    def _judge(self, pairs: list[_Pair]) -> tuple[_News, list[bool]]:
+            self._trace(path, pairs)
+        for _path, closure in pairs:  # grows while it is walked
+            for path in self._census.brought(closure):
+                file = (elf.read_facts(path).signature or (0, 0))[:2]
+                if file not in self._met:
+                    self._met.add(file)
+                    self._trace(path, pairs)
         found = self._census.finding(pairs)
-        return self._news(), found
+        return self._news(), [(path, closure, one) for (path, closure), one in zip(pairs, found)]
+
+    def _trace(self, path: str, pairs: list[tuple[str, tuple[str, ...]]]) -> None:
+        trace = self._survey.resolve(path)
+        if trace.refused is None and not trace.failures:
+            pairs.append((path, trace.closure))
+
+    def _tasks(self, shares: list[list[str]]) -> list[list[str]]:
+        """The libraries in portions, what takes longest first: the largest by itself, then those of large packages."""
+        size: dict[str, int] = {}
+        for path in (path for share in shares for path in share):
+            try:
+                info = os.stat(path)
+            except OSError:
+                continue
+            size[path] = info.st_size
+            self._met.add((info.st_dev, info.st_ino))
+        first = max(size, key=size.__getitem__, default="")
+        tasks = [[first]] if size.get(first, 0) > LARGE else []
+        for share in shares:
+            rest = [path for path in share if [path] not in tasks[:1]]
+            tasks += [rest[at : at + SHARE] for at in range(0, len(rest), SHARE)]
+        return tasks
 
     def _news(self) -> _News:
         """What this process did since it said so last."""
         lists = [list(one) for one in (self._still.seen, *self._survey.searched(), self._census.mapped())]
         new = [one[count:] for one, count in zip(lists, self._known)]
         self._known = [len(one) for one in lists]
+        states = list(map(surveys.state_of, new[0]))
         if os.getpid() == self._here:
-            return new, []
-        return new, [elf.pack(self._still.seen[path]) for path in new[0]]
+            return new, states, []
+        facts = [self._still.seen[path] for path in new[0]]
+        return new, states, [elf.pack(one) for one in facts if one.elf is not None]
 
     def _learn(self, news: _News) -> None:
-        (seen, searched, preferred, mapped), facts = news
+        (seen, searched, preferred, mapped), states, facts = news
         self.looked.update(dict.fromkeys((*seen, *searched, *scope.below_preferred(preferred))))
         self.mapped.update(dict.fromkeys(mapped))
-        for path, values in zip(seen, facts):
-            if path not in self._still.seen:
-                self._still.seen[path] = elf.unpack(values)
-
-
-def _largest(files: frozenset[Any]) -> Any:
-    """The largest of some files: those who ask it are one process's affair, since each process reads it for itself."""
-    return max((one for one in files if isinstance(one, tuple)), key=lambda one: one[2], default="")
+        self.states.update(zip(seen, states))
+        for values in facts:
+            one = elf.unpack(values)
+            self._still.seen.setdefault(one.path, one)

@@ -177,6 +177,38 @@ def test_one_broken_library_among_many_is_told_apart(place):
     assert survey(place) == (False, {"one/libneeds.so", "many/liba.so", "many/libc.so"}, {"many/libb.so"})
 
 
+def test_what_only_the_company_finds_is_proved_in_company(place):
+    """A library that names no dependency finds its symbols with what its only user brings along, not by itself."""
+    compile_library(
+        place + "/many/libinner.so", "int base(void); int inner(void) { return base(); }", "-Wl,-soname,libinner.so"
+    )
+    for name in ("outer", "poor"):
+        more = [place + "/two/libbase.so"] if name == "outer" else []
+        compile_library(
+            place + "/many/lib%s.so" % name, "int inner(void); int go(void) { return inner(); }",
+            "-Wl,--no-as-needed", place + "/many/libinner.so", *more,
+            "-Wl,-rpath,$ORIGIN:$ORIGIN/../two,--enable-new-dtags,--unresolved-symbols=ignore-all",
+        )  # fmt: skip
+    assert survey(place) == (False, {"one/libneeds.so", "many/libouter.so"}, {"many/libpoor.so"})
+
+
+def test_what_holds_alone_is_not_held_for_other_company(place):
+    """The RPATH of who loads it leads a library to another file than its own search does."""
+    compile_library(place + "/bad/libbase.so", "int other(void) { return 1; }", "-Wl,-soname,libbase.so")
+    compile_library(
+        place + "/many/libinner.so", "int base(void); int inner(void) { return base(); }", place + "/two/libbase.so",
+        "-Wl,-soname,libinner.so",
+    )  # fmt: skip
+    for name, directory in (("good", "two"), ("wrong", "bad")):
+        compile_library(
+            place + "/many/lib%s.so" % name, "int inner(void); int go(void) { return inner(); }",
+            place + "/many/libinner.so", "-Wl,--disable-new-dtags,-rpath,$ORIGIN/../%s:$ORIGIN" % directory,
+            "-Wl,--unresolved-symbols=ignore-all",
+        )  # fmt: skip
+    loads = {"one/libneeds.so", "many/libgood.so"}
+    assert survey(place, library_path=place + "/two") == (False, loads, {"many/libwrong.so"})
+
+
 def test_searched_strings_and_symbols_agree(tmp_path, monkeypatch):
     """A large library answers from its string table alone what its symbols say."""
     path = str(tmp_path / "libmany.so")
