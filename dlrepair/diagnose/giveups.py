@@ -50,6 +50,13 @@ class GiveUp:
     def value_for(self, found: str) -> str:
         """What the variable would have to be for the code to look at ``found``, or "" where nothing does that."""
         head, _, tail = self.via.partition(MARK.format(self.variable))
+        if "*" in tail:
+            import fnmatch
+
+            folder, pattern = os.path.split(tail)
+            place, name = os.path.split(found)
+            fits = self.variable and not head and "*" not in folder and fnmatch.fnmatchcase(name, pattern)
+            return place[: len(place) - len(folder)] if fits and place.endswith(folder) else ""
         if not self.variable or head or not found.endswith(tail):
             return ""
         value = found[: len(found) - len(tail)] if tail else found
@@ -89,12 +96,32 @@ def find(
 
 
 def _by_text(error: BaseException, steps: list[tuple[FrameType, int]]) -> GiveUp | None:
+    from dlrepair.diagnose import derived
+
+    frames = [frame for frame, _ in steps]
     variable = _absent_variable(error)
-    for frame, line in steps:
-        found = _in_frame(frame, line, error, variable)
-        if found is not None:
-            return found
+    for name in (variable or derived.asked_for(error, frames), variable):
+        for frame, line in steps:
+            found = _in_frame(frame, line, error, name)
+            if found is not None:
+                _derive(found, frames)
+                return found
     return None
+
+
+def _derive(seen: GiveUp, frames: list[FrameType]) -> None:
+    """Finds the variable that a path was made of by its value, where no expression beside the statement shows one."""
+    from dlrepair.diagnose import derived
+
+    mark = MARK.format(seen.variable)
+    if seen.variable and seen.via != mark and seen.via.startswith(mark):
+        return
+    for path in (seen.path, *seen.others):
+        name, tail = derived.find(path, os.getcwd(), frames) if "/" in path else ("", "")
+        if name:
+            seen.others = tuple(one for one in (seen.path, *seen.others) if one != path)
+            seen.path, seen.variable, seen.via = path, name, MARK.format(name) + tail
+            return
 
 
 def is_library(text: str) -> bool:

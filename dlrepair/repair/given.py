@@ -61,7 +61,7 @@ def _speaks_against(seen: GiveUp, value: str) -> str:
     if name in _SHARED or name.startswith(_SHARED_BEGINNINGS):
         return "other programs go by {}, too".format(name)
     now = os.environ.get(name, "")
-    if now and os.path.exists(now):
+    if any(os.path.exists(one) for one in (now, *now.split(":")) if one):
         return "{} is set, and leads to something".format(name)
     lost = giveups.lost_by(seen, value)
     return "{} leads to {}, too".format(name, lost) if lost else ""
