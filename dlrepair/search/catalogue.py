@@ -315,15 +315,13 @@ class Writer:
         if compact:
             self.catalogue.run("PRAGMA temp_store=MEMORY")
             self.catalogue.run("VACUUM")
-        names = self._write_names(self.catalogue) if last else ""
+        beside = self._write_beside(self.catalogue) if last else []
         self.catalogue.close()
         self.catalogue = None
         try:
             os.rename(self._copy, file_path(self.directory))
-            if names:
-                from dlrepair.search import lookup
-
-                os.rename(names, lookup.file_path(self.directory))
+            for written, final in beside:
+                os.rename(written, final)
             if not last:
                 _copy(file_path(self.directory), self._copy)
         except OSError as error:
@@ -332,15 +330,18 @@ class Writer:
             self.catalogue = Catalogue(self._copy, write=True)
             self.catalogue.run("BEGIN")
 
-    def _write_names(self, index: Catalogue) -> str:
-        """The path of the look-up table of what is published next, "" where none could be made: nobody needs it."""
-        from dlrepair.search import lookup
+    def _write_beside(self, index: Catalogue) -> list[tuple[str, str]]:
+        """What is published next in forms that are read without SQLite: (file, its place). Nobody needs them."""
+        from dlrepair.search import flat, lookup
 
-        path = self._copy + "-names"
-        try:
-            return path if lookup.write(index, self._copy, path) else ""
-        except (OSError, Unusable, MemoryError):
-            return ""
+        found = []
+        for form, ending in ((lookup, "-names"), (flat, "-directories")):
+            try:
+                if form.write(index, self._copy, self._copy + ending):
+                    found.append((self._copy + ending, form.file_path(self.directory)))
+            except (OSError, Unusable, MemoryError):
+                continue
+        return found
 
     def close(self) -> None:
         """Gives up what was not published, and the lock."""

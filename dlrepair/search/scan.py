@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import time
 
-from dlrepair.search import budget, catalogue, data, mounts, stamps
+from dlrepair.search import budget, catalogue, data, flat, mounts, stamps
 from dlrepair.search import names as naming
 
 TYPE_CHECKING = False
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from typing import Any, Callable, Iterable
 
     from dlrepair.search.catalogue import Catalogue, Writer
+    from dlrepair.search.flat import Known
 
 #: Never entered: version control, caches, and what holds no library whatever lies there.
 SKIPPED = frozenset(
@@ -99,7 +100,8 @@ class Scan:
         self._directories: list[tuple[bytes]] = []
         self._data: list[tuple[int]] = []
         self._stop = False
-        self._reader: Catalogue | None = None  #: what is published, as long as nothing is changed
+        self._flat: Known | None = None  #: what is published, as long as nothing is changed
+        self._reader: Catalogue | None = None  #: the same as a database, where there is no flat file
         self.unread = True  #: whether there are libraries whose SONAMEs are not known yet
 
     def run(self, roots: Iterable[str]) -> Tally:
@@ -189,6 +191,10 @@ class Scan:
         """Return the rows of a root, from the published file as long as nothing is changed."""
         if self.writer.catalogue is not None:
             return self.writer.catalogue.directories(root)
+        if self._flat is None and self._reader is None:
+            self._flat = flat.read(self.writer.directory)
+        if self._flat is not None:
+            return self._flat.directories(root)
         try:
             if self._reader is None:
                 self._reader = catalogue.Catalogue(catalogue.file_path(self.writer.directory))
@@ -201,6 +207,8 @@ class Scan:
             return self.catalogue.directories(root)  # the writer begins anew where it finds damage
 
     def _asks_for_sonames(self) -> bool:
+        if self.writer.catalogue is None and self._flat is not None:
+            return self._flat.unread
         if self.writer.catalogue is not None or self._reader is None:
             return True
         return bool(self._reader.rows("SELECT 1 FROM libraries WHERE soname IS NULL LIMIT 1"))

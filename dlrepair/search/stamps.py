@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from typing import Iterator
 
 #: files of the index's directory that are no stamps, and the longest path that one holds
-_NO_STAMPS = ("libraries.sqlite", "libraries.names", "lock")
+_NO_STAMPS = ("libraries.sqlite", "libraries.names", "libraries.directories", "lock")
 _MAX_PATH = 4096
 
 

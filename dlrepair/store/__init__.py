@@ -35,7 +35,7 @@ _PARTS = (
 #: parts that other modules keep in bounds
 _ELSEWHERE = ("extracted", "builds", "manifests", "locks", "logs", "index")
 #: names that are ours and no digests: the index of far places and its lock
-_NAMES = ("libraries.sqlite", "libraries.names", "lock")
+_NAMES = ("libraries.sqlite", "libraries.names", "libraries.directories", "lock")
 _TAG = "CACHEDIR.TAG"
 #: https://bford.info/cachedir/ : backup programs leave such a directory out
 _TAG_TEXT = b"Signature: 8a477f597d28d172789f06886806bc55\n# The store of dlrepair. It may be deleted at any moment.\n"
