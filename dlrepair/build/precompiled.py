@@ -1,4 +1,4 @@
-"""A precompiled header per TensorFlow and flag set: 12 s of parsing become 3; making it costs 28 s and 400 MB once.
+"""A precompiled header per TensorFlow and flag set: 12 s of parsing become 1; making it costs 30 s and 470 MB once.
 
 gcc's rules (Using Precompiled Headers, in its manual): the same compiler binary, the same code generation flags, and
 the first thing in the translation unit. Whoever edits an op again and again has it made in the background.
@@ -107,7 +107,7 @@ def key_of(toolchain: Toolchain, unit: Unit) -> str:
     from dlrepair.build import objects
 
     flags = [word for word in unit.argv[1:] if not word.startswith(("-fmacro-prefix-map",))]
-    return store.key_of("precompiled 2", *objects.toolchain_key(toolchain), *flags)
+    return store.key_of("precompiled 3", *objects.toolchain_key(toolchain), *flags)
 
 
 class Precompiled:
@@ -124,7 +124,7 @@ def find(toolchain: Toolchain, unit: Unit) -> Precompiled | None:
     """The precompiled header for these flags; None where there is none, or one of its headers has changed since."""
     if not _may_be(toolchain, unit):
         return None
-    facts = builds.find(key_of(toolchain, unit), verify=False)  # 400 MB: its sizes are compared
+    facts = builds.find(key_of(toolchain, unit), verify=False)  # 470 MB: its sizes are compared
     rows = _rows(facts["directory"]) if facts is not None else None
     if facts is None or rows is None:
         return None
@@ -155,7 +155,7 @@ def _rows(directory: str) -> dict[str, tuple[int, int, str]] | None:
 def make(toolchain: Toolchain, unit: Unit) -> Precompiled | None:
     """The header, precompiled now unless it is there; None where it cannot be.
 
-    Takes half a minute and 400 MB of the store: call it in the background. One maker at a time.
+    Takes half a minute and 470 MB of the store: call it in the background. One maker at a time.
     """
     from dlrepair.build import compiler, lock
 
@@ -175,7 +175,7 @@ def make(toolchain: Toolchain, unit: Unit) -> Precompiled | None:
 def _make(toolchain: Toolchain, unit: Unit, key: str) -> Precompiled | None:
     import json
 
-    from dlrepair.build import compiler, objects
+    from dlrepair.build import objects
 
     tensorflow = toolchain.tensorflow
     assert tensorflow is not None
@@ -186,17 +186,13 @@ def _make(toolchain: Toolchain, unit: Unit, key: str) -> Precompiled | None:
         out = os.path.join(directory, "out")
         os.mkdir(out, 0o700)
         header = os.path.join(out, HEADER)
-        with open(header, "w") as stream:
-            for name in _INCLUDES:
-                if os.path.exists(os.path.join(tensorflow.include, name)):
-                    stream.write('#include "{}"\n'.format(name))
-        argv = [word for word in unit.argv if not word.startswith("-fmacro-prefix-map")]
         names = os.path.join(directory, "names")
-        argv += ["-MD", "-MF", names, "-x", "c++-header", header, "-o", header + ".gch"]
-        if compiler.run(argv, temporary=directory).reason:
+        if not _compile(toolchain, unit, header, names, directory):
             return None
         rows = []
-        for path in sorted({os.path.normpath(one) for one in objects.read_dependencies(names)} - {header}):
+        for path in sorted({os.path.normpath(one) for one in objects.read_dependencies(names)}):
+            if path.startswith(directory + os.sep):  # the header itself, and a plugin
+                continue
             info = os.stat(path)
             rows.append([path, info.st_size, info.st_mtime_ns, builds.digest_of(path)])
         with open(os.path.join(out, _LIST), "w") as stream:
@@ -209,3 +205,31 @@ def _make(toolchain: Toolchain, unit: Unit, key: str) -> Precompiled | None:
         return find(toolchain, unit)
     finally:
         store.remove(directory)
+
+
+def _compile(toolchain: Toolchain, unit: Unit, header: str, names: str, directory: str) -> bool:
+    """Whether ``header`` is there and precompiled; ``names`` then says of which headers.
+
+    With its templates instantiated where the compiler takes our plugin, else as gcc leaves it.
+    """
+    from dlrepair.build import compiler, instantiated
+
+    tensorflow = toolchain.tensorflow
+    assert tensorflow is not None
+    includes = [name for name in _INCLUDES if os.path.exists(os.path.join(tensorflow.include, name))]
+    text = "".join('#include "{}"\n'.format(name) for name in includes)
+    flags = [word for word in unit.argv if not word.startswith("-fmacro-prefix-map")]
+    argv = [*flags, "-MD", "-MF", names, "-x", "c++-header", header, "-o", header + ".gch"]
+    plugin = instantiated.plugin(toolchain.compiler, directory)
+    if plugin:
+        _write(header, text + instantiated.DECLARATION)
+        made = not compiler.run([*argv, "-fplugin=" + plugin], temporary=directory).reason
+        if made and instantiated.works(flags, header, directory):
+            return True
+    _write(header, text)
+    return not compiler.run(argv, temporary=directory).reason
+
+
+def _write(path: str, text: str) -> None:
+    with open(path, "w") as stream:
+        stream.write(text)

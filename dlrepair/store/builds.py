@@ -17,7 +17,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-#: what all builds together may hold, bytes: one precompiled header takes 400 MB
+#: what all builds together may hold, bytes: one precompiled header takes 470 MB
 MAX_BYTES = 4 * 1024 * 1024 * 1024
 MAX_MANIFESTS = 2000
 MAX_LOGS = 100
