@@ -43,12 +43,18 @@ def execute(arguments: argparse.Namespace) -> int:
         raise output.CommandError(text, "dlrepair fix {}".format(arguments.path), output.USAGE)
     if arguments.path.endswith((".py", ".pyw")):
         return _fix_script(arguments)
-    loader = arguments.loader or check.likely_loader(arguments.path)
-    outcome, written = _fix(arguments, arguments.path, loader, arguments.script)
+    path, loader = arguments.path, arguments.loader or check.likely_loader(arguments.path)
+    outcome: Outcome | None = None
+    if "/" not in path and os.path.lexists(path):
+        # a file that is named in its directory is meant by its path; one that loads so may be asked for by name
+        outcome, written = _fix(arguments, "./" + path, loader, arguments.script)
+        path, outcome = ("./" + path, outcome) if outcome.cause != "none" else (path, None)
+    if outcome is None:
+        outcome, written = _fix(arguments, path, loader, arguments.script)
     if arguments.json:
-        output.say_json({"path": arguments.path, "loader": loader, "outcome": outcome, "written": written})
+        output.say_json({"path": path, "loader": loader, "outcome": outcome, "written": written})
     else:
-        _show(arguments.path, outcome, written, arguments.script)
+        _show(path, outcome, written, arguments.script)
     return output.FINE if outcome.cause == "none" or outcome.repaired else output.FOUND
 
 
@@ -137,5 +143,12 @@ def _undo(arguments: argparse.Namespace) -> int:
         output.say_json({"path": arguments.path, "restored": restored})
     else:
         for one in restored:
-            output.say("{}: as it was before".format(output.escape(one)))
+            output.say("{}: {}".format(output.escape(one), _now(one)))
     return output.FINE
+
+
+def _now(path: str) -> str:
+    """What has become of something that was written; a directory is listed only where it had been made."""
+    if not os.path.lexists(path):
+        return "removed"
+    return "left: something else lies in it" if os.path.isdir(path) else "as it was before"

@@ -178,3 +178,31 @@ def test_nothing_stays_written_where_it_does_not_help(world: World) -> None:
     assert done.returncode == 0, done.stderr
     assert "status 1" in done.stdout and done.stdout.splitlines()[-1] == "libmoved.so", done.stdout
     assert "nothing was written: it still does not load from there" in done.stderr, done.stderr
+
+
+def test_each_path_says_what_has_become_of_it(world: World) -> None:
+    """A directory that had been made is removed, or left where something else lies in it by now."""
+    project = world.home
+    _build(os.path.join(project, "build"), "libmoved.so", "-Wl,-soname,libmoved.so")
+    wanted = "lib/deep/libmoved.so"
+    assert world.dlrepair("fix", wanted, "--write").status == 0
+    wanted = os.path.join(world.home, wanted)
+    with open(os.path.join(project, "lib", "notes"), "w") as stream:
+        stream.write("mine")
+    undone = world.dlrepair("fix", wanted, "--undo")
+    assert undone.out.splitlines() == [
+        "{}: left: something else lies in it".format(os.path.dirname(os.path.dirname(wanted))),
+        "{}: removed".format(os.path.dirname(wanted)),
+        "{}: removed".format(wanted),
+    ], undone.out
+
+
+def test_a_name_that_is_a_file_here_is_meant_by_its_path(world: World) -> None:
+    _build(os.path.join(world.home, "build"), "libbase.so.3", "-Wl,-soname,libbase.so.3")
+    base = os.path.join(world.home, "build", "libbase.so.3")
+    _build(world.home, "libtop.so", base, code="int answer(void); int top(void) { return answer(); }")
+    done = world.dlrepair("fix", "libtop.so")
+    assert done.status == 0 and done.out.startswith("./libtop.so: dependency-missing: "), done
+    assert world.dlrepair("fix", "--write", "libtop.so").status == 0
+    loads = world.run("-c", "import ctypes; print(ctypes.CDLL('./libtop.so').top())", DLREPAIR="off")
+    assert loads.out == "42\n", loads
