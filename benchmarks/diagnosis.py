@@ -1,6 +1,7 @@
 """Reading, searching and preflight beside other tools, on the same files in one run.
 
-    python benchmarks/diagnosis.py [--output FILE.md]     run with the Python of an environment that has TensorFlow
+    python benchmarks/diagnosis.py [--training PYTHON] [--output FILE.md]
+                                      run with the Python of an environment that has TensorFlow
 
 Every row is the best of several rounds in which all tools take turns (other load on the machine can only add).
 Tools that are not installed are named as such. The two ``lddtree`` are asked about some of the files only,
@@ -87,21 +88,25 @@ def auditwheel_search(paths: list[str]) -> None:
         ldd(Path(path))
 
 
-def doctor(*options: str) -> Callable[[list[str]], None]:
+def doctor(python: str) -> Callable[[list[str]], None]:
     """`dlrepair doctor` in a process of its own, with a store of its own."""
 
     def run(_paths: list[str]) -> None:
         env = dict(os.environ, PYTHONPATH=ROOT, DLREPAIR_STORE=STORE)
         env.pop("PYTHONDONTWRITEBYTECODE", None)  # an installed package has its bytecode, and so it is measured
-        subprocess.call([sys.executable, "-m", "dlrepair", "doctor", *options], env=env, stdout=subprocess.DEVNULL)
+        subprocess.call([python, "-m", "dlrepair", "doctor"], env=env, stdout=subprocess.DEVNULL)
 
     return run
 
 
-def first_doctor(paths: list[str]) -> None:
+def first_doctor(python: str) -> Callable[[list[str]], None]:
     """As the first run: the store is empty."""
-    shutil.rmtree(STORE, ignore_errors=True)
-    doctor()(paths)
+
+    def run(paths: list[str]) -> None:
+        shutil.rmtree(STORE, ignore_errors=True)
+        doctor(python)(paths)
+
+    return run
 
 
 def used() -> float:
@@ -131,9 +136,9 @@ def compare(
     return best
 
 
-def table(title: str, note: str, best: dict[str, tuple[float, float]], unit: str = "s") -> list[str]:
+def table(title: str, note: str, best: dict[str, tuple[float, float]], unit: str = "s", level: str = "##") -> list[str]:
     base = best[OURS]
-    lines = ["## " + title, "", note, ""]
+    lines = [level + " " + title, "", note, ""]
     lines += ["| tool | time | times dlrepair's | processor time | times dlrepair's |", "| --- " * 5 + "|"]
     for name, both in best.items():
         cells = []
@@ -191,10 +196,56 @@ def preflight(path: str) -> dict[str, tuple[float, float]]:
     return best
 
 
+def searchers(sample: str) -> tuple[dict[str, tuple[Callable[[list[str]], None], int]], list[str]]:
+    """(tools that say where dependencies are found, with how many files each of them is asked about; absent ones)."""
+    found, absent = {"ldd": (each(["ldd"]), 0)}, []
+    for name, command, limit in (("libtree", ["libtree"], 0), ("lddtree (pax-utils)", LDDTREE, SOME)):
+        if shutil.which(command[-1]):
+            subprocess.run([*command, sample], stdout=subprocess.DEVNULL, check=True)  # it runs at all
+            found[name] = (each(command), limit)
+        else:
+            absent.append(name)
+    if installed("auditwheel"):
+        found["auditwheel's lddtree"] = (auditwheel_search, SOME)
+    else:
+        absent.append("auditwheel's lddtree")
+    return found, absent
+
+
+WHOLE = """\
+`dlrepair doctor`, a process of its own, finds the files and looks at dependencies, versions and symbols,
+as `ldd -r` does for the files that it is given; the other tools look at dependencies only.
+The first row is a first run: its store is empty. The second is a run after it, no file having changed:
+it looks at all of them with `stat`.
+"""
+
+
+def environments(
+    pythons: list[str], others: dict[str, tuple[Callable[[list[str]], None], int]], rounds: int
+) -> list[str]:
+    """The tables of whole environments: one for each interpreter."""
+    lines = ["## A whole environment", "", *WHOLE.split("\n")]
+    for python in pythons:
+        script = "import sysconfig; print(sysconfig.get_path('platlib'))"
+        place = subprocess.run([python, "-c", script], stdout=subprocess.PIPE, check=True).stdout.decode().strip()
+        paths = below(place)
+        directories = sum(1 for _ in os.walk(place))
+        first_doctor(python)(paths)  # writes the bytecode; nothing is kept of what changed within the last two seconds
+        tools = {OURS: (first_doctor(python), 0), "dlrepair, run again": (doctor(python), 0), **others}
+        tools["ldd -r"] = (each(["ldd", "-r"]), 0)
+        title = "TensorFlow and what it needs" if python == sys.executable else "A training environment"
+        note = "%d shared objects, %.0f MB, in %d directories." % (
+            len(paths), sum(os.path.getsize(path) for path in paths) / 1e6, directories
+        )  # fmt: skip
+        lines += table(title, note, compare(tools, paths, rounds), level="###")
+    return lines
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--output", help="write the tables there")
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--training", action="append", default=[], help="the Python of one more whole environment")
     arguments = parser.parse_args()
     paths = below(sysconfig.get_path("platlib"))
     size = sum(os.path.getsize(path) for path in paths) / 1e6
@@ -209,31 +260,11 @@ def main() -> None:
     read = {OURS: (ours_read, 0), "pyelftools": (pyelftools_read, 0), "readelf -d": (each(["readelf", "-d"]), 0)}
     note = "Header and dynamic section of every file; `readelf` is one process a file, the others run in one process."
     lines += table("Reading", note, compare(read, paths, arguments.rounds))
-    search = {OURS: (ours_search, 0), "ldd": (each(["ldd"]), 0)}
-    absent = []
-    for name, command, limit in (("libtree", ["libtree"], 0), ("lddtree (pax-utils)", LDDTREE, SOME)):
-        if shutil.which(command[-1]):
-            subprocess.run([*command, paths[0]], stdout=subprocess.DEVNULL, check=True)  # it runs at all
-            search[name] = (each(command), limit)
-        else:
-            absent.append(name)
-    if installed("auditwheel"):
-        search["auditwheel's lddtree"] = (auditwheel_search, SOME)
-    else:
-        absent.append("auditwheel's lddtree")
+    others, absent = searchers(paths[0])
     note = "Where ld.so would find everything that each file needs."
     note += " Not installed: %s." % ", ".join(absent) if absent else ""
-    lines += table("Searching", note, compare(search, paths, arguments.rounds))
-    first_doctor(paths)  # writes the bytecode; nothing is kept of what changed within the last two seconds
-    preflights = {
-        OURS: (first_doctor, 0), "dlrepair, run again": (doctor(), 0),
-        "ldd": (each(["ldd"]), 0), "ldd -r": (each(["ldd", "-r"]), 0),
-    }  # fmt: skip
-    note = "`dlrepair doctor`, a process of its own, finds the files and looks at dependencies, versions and symbols,"
-    note += "\nas `ldd -r` does for the files that it is given; plain `ldd` looks at dependencies only."
-    note += "\nThe first row is a first run: its store is empty. The second is a run after it, no file having changed:"
-    note += "\nit looks at all of them with `stat`."
-    lines += table("A whole environment", note, compare(preflights, paths, arguments.rounds))
+    lines += table("Searching", note, compare({OURS: (ours_search, 0), **others}, paths, arguments.rounds))
+    lines += environments([sys.executable, *arguments.training], others, arguments.rounds)
     with tempfile.TemporaryDirectory() as directory:
         path = one_op(directory)
         note = "A real op linked with libtensorflow_framework and libtensorflow_cc (850 MB)."

@@ -51,6 +51,9 @@ ON_DEMAND = {
     "tf220": ((12, 13, 11, 10, 9), "tf220.txt", "tests with TensorFlow 2.20"),
 }
 
+#: The same, for benchmarks: made only when asked for by name.
+BENCHMARKS = {"training": ((11, 12, 13), "training.txt", "the benchmark of the diagnosis")}
+
 
 class EnvError(Exception):
     """An environment cannot be made: what, why, and the command that would help."""
@@ -96,8 +99,8 @@ def interpreters_by_minor() -> dict[int, Interpreter]:
 
 
 def find_env(name: str, full: str = "", directory: str = "") -> Env | None:
-    """The environment of that name in SPECS or ON_DEMAND on the best interpreter for it, None where there is none."""
-    minors, requirements, _ = SPECS[name] if name in SPECS else ON_DEMAND[name]
+    """The environment of that name, in whichever list, on the best interpreter for it; None where there is none."""
+    minors, requirements, _ = {**SPECS, **ON_DEMAND, **BENCHMARKS}[name]
     by_minor = interpreters_by_minor()
     for minor in minors:
         if minor in by_minor:
@@ -157,7 +160,7 @@ def select(names: list[str]) -> list[Env]:
     for name in names:
         if name == "matrix":
             found = find_on_demand()
-        elif name.partition("-")[0] in ON_DEMAND:
+        elif name.partition("-")[0] in {**ON_DEMAND, **BENCHMARKS}:
             found = [env for env in [find_env(name.partition("-")[0])] if env is not None]
         else:
             found = [env for env in everything if re.match(re.escape(name) + r"[0-9]*(-py3\d+)?$", env.name)]

@@ -38,8 +38,9 @@ fuzz: $(MAIN)
 	$(FUZZ_PYTHON) tools/fuzz_readers.py --inputs $(FUZZ_INPUTS) --output docs/reference/fuzzing.md
 
 bench-diagnosis: $(MAIN)
-	@$(ENVS) make tf221
-	$(BENCH_PYTHON) benchmarks/diagnosis.py --output docs/reference/benchmarks-diagnosis.md
+	@$(ENVS) make tf221 training
+	$(BENCH_PYTHON) benchmarks/diagnosis.py --training .envs/training/bin/python \
+	  --output docs/reference/benchmarks-diagnosis.md
 
 stress-build: $(MAIN)
 	BUILD_ROUNDS=$(or $(ROUNDS),100) $(PYTEST) tests/labs/test_builds.py -k killed_at_random

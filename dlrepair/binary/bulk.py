@@ -11,6 +11,7 @@ import os
 
 from dlrepair.binary.elf import read_facts
 from dlrepair.binary.lookups import Asked
+from dlrepair.binary.machine import DF_STATIC_TLS, STATIC_TLS_ROOM
 from dlrepair.binary.tables import Strings, Table, read_offers, read_wanted
 
 TYPE_CHECKING = False
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
 
     _Key = Union[str, Tuple[int, int, int, int]]
 
-DF_STATIC_TLS = 0x10
 #: reading this many rows of a symbol table costs about as much as looking one name up
 ROWS_A_LOOKUP = 12
 #: libraries that want more names than this are asked about one by one
@@ -46,6 +46,7 @@ class Census:
         self._hashes: dict[bytes, int] = {}
         self._always: tuple[frozenset[str], Table] | None = None
         self._named: dict[str, tuple[str | None, frozenset[str], bool]] = {}
+        self._names: dict[tuple[str, ...], dict[str, str]] = {}
 
     def satisfied(self, trace: Trace) -> bool:
         """True when everything that ``trace`` would bring into the process finds its symbols and versions."""
@@ -99,7 +100,7 @@ class Census:
 
     def finds_versions(self, path: str, closure: tuple[str, ...]) -> bool:
         """Of ``finds``, all but the symbols."""
-        return not self._wants_more(path) and self._versions_found(path, (*closure, *self._view.loaded))
+        return not self._wants_more(path) and self._versions_found(path, closure)
 
     def read_global(self) -> None:
         """Read now what the global scope offers: before a fork, so that no child has to."""
@@ -117,34 +118,44 @@ class Census:
         return key
 
     def _wants_more(self, path: str) -> bool:
-        """True for a library whose load depends on more than its needs: static TLS, an executable stack, a mount."""
+        """True where a load depends on more than its needs: much static TLS, an executable stack, a mount."""
         more = self._more.get(path)
         if more is None:
             elf = read_facts(path).elf
-            more = elf is None or elf.execstack or bool(elf.flags & DF_STATIC_TLS and elf.tls_size) or _noexec(path)
+            more = elf is None or elf.execstack or _noexec(path)
+            if elf is not None and elf.flags & DF_STATIC_TLS and elf.tls_size > STATIC_TLS_ROOM:
+                more = True
             self._more[path] = more
         return more
 
-    def _versions_found(self, path: str, everything: Sequence[str]) -> bool:
+    def _versions_found(self, path: str, closure: tuple[str, ...]) -> bool:
         """Whether ``version_gaps`` has nothing to say."""
         elf = read_facts(path).elf
         if elf is None:
             return False
         if not elf.verneed:
             return True
-        names: dict[str, str] = {}
-        for provider in everything:
-            soname = self._provider_facts(provider)[0]
-            if soname:
-                names.setdefault(soname, provider)
-        for provider in everything:
-            names.setdefault(provider.rpartition("/")[2], provider)
+        names = self._providers(closure)
         for file, version, weak in elf.verneed:
             if not weak and file in names:
                 _soname, defined, lenient = self._provider_facts(names[file])
                 if version not in defined and not lenient:
                     return False
         return True
+
+    def _providers(self, closure: tuple[str, ...]) -> dict[str, str]:
+        """Name -> path of what is loaded and of ``closure``: by SONAME, else by file name; the first one counts."""
+        names = self._names.get(closure)
+        if names is None:
+            names = self._names[closure] = {}
+            everything = (*closure, *self._view.loaded)
+            for provider in everything:
+                soname = self._provider_facts(provider)[0]
+                if soname:
+                    names.setdefault(soname, provider)
+            for provider in everything:
+                names.setdefault(provider.rpartition("/")[2], provider)
+        return names
 
     def _provider_facts(self, path: str) -> tuple[str | None, frozenset[str], bool]:
         """(its SONAME, the versions that it defines, whether it lets every version pass)."""

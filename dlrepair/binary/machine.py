@@ -11,6 +11,9 @@ if TYPE_CHECKING:
 
 ET_REL, ET_EXEC, ET_DYN, ET_CORE = 1, 2, 3, 4
 DF_1_NODEFLIB, DF_1_NOOPEN, DF_1_PIE = 0x800, 0x40, 0x08000000
+DF_STATIC_TLS = 0x10
+#: glibc keeps about 1.6 kB of static TLS for libraries loaded later (elf/dl-tls.c, _dl_tls_static_surplus_init)
+STATIC_TLS_ROOM = 2048
 EM_386, EM_MIPS, EM_PPC64, EM_S390, EM_ARM, EM_X86_64, EM_AARCH64, EM_RISCV = 3, 8, 21, 22, 40, 62, 183, 243
 MACHINES = {
     2: "sparc", 3: "i386", 8: "mips", 20: "ppc", 21: "ppc64", 22: "s390", 40: "arm", 43: "sparcv9", 50: "ia64",

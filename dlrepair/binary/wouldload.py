@@ -8,6 +8,7 @@ object first, in the order of its relocations.
 from __future__ import annotations
 
 from dlrepair.binary.elf import ElfError, open_elf, read_facts
+from dlrepair.binary.machine import DF_STATIC_TLS, STATIC_TLS_ROOM
 from dlrepair.binary.relocations import referenced_symbols
 from dlrepair.binary.scope import Trace, fresh_process, resolve
 from dlrepair.binary.symbols import has_no_versions, unresolved_rows, version_gaps
@@ -17,10 +18,6 @@ if TYPE_CHECKING:
     from typing import Sequence
 
     from dlrepair.binary.process import ProcessView
-
-DF_STATIC_TLS = 0x10
-#: glibc keeps about 1.6 kB of static TLS for libraries loaded later (elf/dl-tls.c, _dl_tls_static_surplus_init)
-STATIC_TLS_ROOM = 2048
 
 
 class Failure:

@@ -105,8 +105,8 @@ def _execstack_step(facts: Facts, finding: Finding) -> str:
 
 def static_tls_room() -> int:
     """Bytes of static TLS that glibc keeps for libraries loaded later, by its tunable (elf/dl-tls.c)."""
+    from dlrepair.binary.machine import STATIC_TLS_ROOM
     from dlrepair.binary.process import start_env
-    from dlrepair.binary.wouldload import STATIC_TLS_ROOM
 
     for setting in start_env("GLIBC_TUNABLES").split(":"):
         name, _, value = setting.partition("=")
@@ -135,7 +135,7 @@ def _static_tls(facts: Facts) -> Finding | None:
 
 def _static_tls_ahead(facts: Facts) -> Finding | None:
     """Before any load: a library that must have static TLS (DF_STATIC_TLS) and wants more than there ever is."""
-    from dlrepair.binary.wouldload import DF_STATIC_TLS
+    from dlrepair.binary.machine import DF_STATIC_TLS
 
     for path in facts.objects():
         elf = read_facts(path).elf

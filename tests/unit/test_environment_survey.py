@@ -209,6 +209,14 @@ def test_what_holds_alone_is_not_held_for_other_company(place):
     assert survey(place, library_path=place + "/two") == (False, loads, {"many/libwrong.so"})
 
 
+def test_a_little_static_tls_is_proved_and_much_is_not(place):
+    """libgomp, which half of scikit-learn needs, has some words of it (DF_STATIC_TLS)."""
+    for name, size in (("little", 16), ("much", 4096)):
+        source = "__thread char room[%d]; int %s(void) { return room[1]; }" % (size, name)
+        compile_library(place + "/tls/lib%s.so" % name, source, "-ftls-model=initial-exec")
+    assert survey(place) == (False, {"one/libneeds.so", "tls/liblittle.so"}, {"tls/libmuch.so"})
+
+
 def test_searched_strings_and_symbols_agree(tmp_path, monkeypatch):
     """A large library answers from its string table alone what its symbols say."""
     path = str(tmp_path / "libmany.so")
