@@ -43,12 +43,14 @@ SPECS = {
     "joblib": ((11, 12, 13), "joblib.txt", "tests of joblib's workers"),
 }
 
-#: The same, for runs on demand (``make test-matrix``): made only when asked for by name, or by ``matrix`` for all.
+#: The same, for runs on demand (``make test-matrix``, ``make test-cuda``): made only when asked for by name, or by
+#: ``matrix`` for those of TensorFlow's releases.
 ON_DEMAND = {
     "tf24": ((8,), "tf24.txt", "tests with TensorFlow 2.4"),
     "tf210": ((9, 10), "tf210.txt", "tests with TensorFlow 2.10"),
     "tf215": ((10, 11, 9), "tf215.txt", "tests with TensorFlow 2.15"),
     "tf220": ((12, 13, 11, 10, 9), "tf220.txt", "tests with TensorFlow 2.20"),
+    "tfcuda": ((11, 12, 13, 10), "tfcuda.txt", "tests with a CUDA build of TensorFlow and nvcc"),
 }
 
 #: The same, for benchmarks: made only when asked for by name.
@@ -135,9 +137,11 @@ def find_envs() -> list[Env]:
 
 
 def find_on_demand() -> list[Env]:
-    """Every environment of ON_DEMAND. Raises EnvError where one of the interpreters is missing."""
+    """Every environment of ON_DEMAND for a release. Raises EnvError where one of the interpreters is missing."""
     envs = []
     for name, (minors, _, why) in ON_DEMAND.items():
+        if name == "tfcuda":
+            continue
         env = find_env(name)
         if env is None:
             wanted = " or ".join("3.%d" % one for one in minors)

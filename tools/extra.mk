@@ -6,6 +6,8 @@
 #   make bench-diagnosis   reading, searching and preflight beside other tools, on this machine's files
 
 #   make test-matrix       the rebuild tests on TensorFlow 1.15, 2.4, 2.10, 2.15, 2.20 and 2.21 (most of an hour)
+#   make test-cuda         ops with CUDA parts, built by a real nvcc for the CUDA build of TensorFlow 2.21 (1 GB of packages,
+#                          ten minutes, as root; TOOLKITS="DIR…" for further CUDA toolkits)
 #   make bench-watch       from save to published library in watch mode, beside plain g++
 #   make stress-build      a builder killed at random times, a hundred rounds
 #   make bench-rebuild     from a failing load to the op's result, when the store has the library
@@ -52,6 +54,11 @@ bench-rebuild: $(MAIN)
 test-matrix: $(MAIN)
 	@$(ENVS) make tf matrix
 	$(MAIN) tools/rebuild_matrix.py --output docs/reference/rebuild-matrix.md
+
+.PHONY: test-cuda
+test-cuda: $(MAIN)
+	@$(ENVS) make tfcuda
+	TOOLKITS="$(TOOLKITS)" $(MAIN) tools/cuda_builds.py --output docs/reference/cuda-builds.md
 
 bench-watch: $(MAIN)
 	@$(ENVS) make tf221

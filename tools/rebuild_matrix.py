@@ -71,7 +71,7 @@ class Run(Column):
 def _row(module: str, name: str) -> str:
     """``legacy op roi_pooling`` of ``test_legacy_op[tf221-py311-roi_pooling]``."""
     base, _, parameters = name.rstrip("]").partition("[")
-    rest = re.sub(r"^tf\d+-py\d+-?", "", parameters)
+    rest = re.sub(r"^tf\w+-py\d+-?", "", parameters)
     words = base[len("test_") :].replace("_", " ")
     return "{} `{}`".format(words, rest) if rest else words
 

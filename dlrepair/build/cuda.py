@@ -40,10 +40,13 @@ def find_recipes(wanted: str, anchors: Sequence[str], *, root: str) -> list[Reci
 def missed(recipe: Recipe, result: BuildResult, error: str) -> str:
     """Why ``error`` comes of CUDA code that was left out, as one sentence; "" where it does not.
 
-    It does where a header of CUDA's is missing, or where a symbol that nothing defines is one of the CUDA sources'.
+    It does where a header of CUDA's is missing, or where a symbol that nothing defines is one of the CUDA sources', or
+    where there is no other source.
     """
     notes = [note[len(CPU_ONLY) :] for note in result.notes if note.startswith(CPU_ONLY)]
-    if not recipe.cuda_sources or not notes or not (is_header(error) or _is_symbol(recipe, error)):
+    if not recipe.cuda_sources or not notes:
+        return ""
+    if recipe.sources and not (is_header(error) or _is_symbol(recipe, error)):
         return ""
     names = ", ".join(os.path.basename(one) for one in recipe.cuda_sources[:3])
     return "it has no kernels without {}, which is CUDA code: {}".format(names, notes[0])

@@ -73,6 +73,11 @@ def target_of(ask: Ask) -> tuple[str, str]:
     return "load", name
 
 
+def has_served(path: str) -> bool:
+    """Whether a load of that very file was given another one: what ends the program later is not that it is absent."""
+    return ("load", os.path.abspath(path)) in _redirects
+
+
 def handle(ask: Ask) -> tuple[Any] | None:
     """``(result,)`` by a known redirect or a new repair, or None."""
     if busy():

@@ -169,6 +169,7 @@ def _report(state: Any, error: BaseException, seen: GiveUp) -> None:
     """Says and journals what is wrong with the library, and what the next start is given. Nothing is loaded."""
     from dlrepair import engine
     from dlrepair.diagnose import rules
+    from dlrepair.hooks import _guard
     from dlrepair.journal import writer
     from dlrepair.model.requests import Guard
     from dlrepair.repair import lookback, saying
@@ -179,6 +180,8 @@ def _report(state: Any, error: BaseException, seen: GiveUp) -> None:
         return
     request = lookback.request(seen, held.script, state.cwd)
     target = engine.resolved(request)
+    if target and _guard.has_served(target):
+        return
     diagnosis = rules.diagnose(request, target=target, process=held.view)
     if diagnosis.cause not in ("file-missing", "wrong-cwd"):
         return  # it is there: the exception is about something else

@@ -59,6 +59,7 @@ def take(context: Context, step: Step) -> None:
         told = _with_cuda(context, found, result, str(unfit))
         if told is not result:
             _note_failure(context, step, told)
+            raise NotBuilt(_sentence(told)) from None
         raise
     context.made[step.target] = result.path
     context.inputs = inputs_of(result)
@@ -126,10 +127,11 @@ def _refuse_registered(context: Context, recipe: Recipe) -> None:
     from dlrepair.build import includes
 
     try:
-        ops = includes.Scan(recipe.sources, recipe.include_dirs).ops()
+        sources = (*recipe.sources, *recipe.cuda_sources)
+        ops = includes.Scan(sources, recipe.include_dirs).ops()
     except (OSError, ValueError):
         return
-    _refuse_ops(context, ops, recipe.sources[0])
+    _refuse_ops(context, ops, sources[0])
 
 
 def _refuse_ops(context: Context, ops: tuple[str, ...], path: str, builtin: bool = True) -> None:

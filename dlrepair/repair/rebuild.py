@@ -169,7 +169,8 @@ def _why(recipe: Recipe, context: Context) -> str:
 
     if recipe.file:
         return "{}:{} says how {} is built".format(shown(recipe.file, context.request), recipe.line, recipe.output)
-    return "its sources lie in {}".format(shown(os.path.dirname(recipe.sources[0]), context.request))
+    source = (recipe.sources or recipe.cuda_sources)[0]
+    return "its sources lie in {}".format(shown(os.path.dirname(source), context.request))
 
 
 def summary_of(recipe: Recipe, request: LoadRequest) -> str:

@@ -128,7 +128,7 @@ def _built_for_another(directory: str, name: str, others: list[str], symptom: Sy
 def _never_built(wanted: str, module: str, recipe: Recipe, symptom: Symptom) -> Diagnosis:
     from dlrepair.model.diagnosis import Diagnosis, Evidence
 
-    source = "{}:{}".format(recipe.file, recipe.line) if recipe.file else recipe.sources[0]
+    source = "{}:{}".format(recipe.file, recipe.line) if recipe.file else (recipe.sources or recipe.cuda_sources)[0]
     evidence = (
         Evidence("no-such-file", "{}: no such file".format(wanted), wanted),
         Evidence("recipe", "{} says how {} is built".format(source, module), source),

@@ -315,6 +315,25 @@ def test_where_an_exception_ends(end: str, world: World, bare: str, hooked: str)
     assert again.out.startswith("roi_pool says 44\n") and again.status == 0 and not again.err, again.story()
 
 
+@pytest.mark.compile
+def test_what_was_loaded_from_elsewhere_is_not_what_is_missing(world: World, bare: str, hooked: str) -> None:
+    """An op that has no kernel for this machine, say: the program ends for another reason than its library's path."""
+    world.library("build/libroi.so", ROI)
+    world.write("train.py", """\
+import ctypes, os
+
+here = os.path.dirname(os.path.abspath(__file__))
+library = os.path.join(here, "libroi.so")
+roi = ctypes.CDLL(library)
+if not hasattr(roi, "gpu"):
+    raise RuntimeError("no kernel of it is for this machine: " + library)
+""")
+    result = run(world, hooked, "home")
+    assert result.status == 1 and "RuntimeError" in result.err, result.story()
+    assert [line["path"] for line in result.events("load-repaired")] == [world.path("build/libroi.so")], result.story()
+    assert len(result.events("load-failed")) == 1 and "help:" not in result.err, result.story()
+
+
 def plain(text: str) -> str:
     """A traceback without the numbers of threads and processes."""
     return re.sub(r"0x[0-9a-f]+|Process \S+:", "", text)

@@ -229,6 +229,18 @@ def test_an_op_whose_kernels_are_all_cuda(rebuilt: opkit.TfWorld, hooked: str) -
     assert len(help_line) == 1 and wanted + rebuilt.kit.version in help_line[0], run.story()
 
 
+def test_an_op_that_is_one_cuda_source(rebuilt: opkit.TfWorld, hooked: str) -> None:
+    rebuilt.write("ops/roi_pool.cu", rebuilt.read("ops/roi_pool.cc"))
+    os.unlink(rebuilt.path("ops/roi_pool.cc"))
+    rebuilt.write("ops/compile.sh", "nvcc --shared -o roi_pool.so roi_pool.cu -I $TF_INC -DGOOGLE_CUDA=1\n")
+    rebuilt.write(rebuilt.script, script(LOAD))
+    run = run_script(rebuilt, hooked, os.path.join(rebuilt.top, "home"))
+    why = "it has no kernels without roi_pool.cu, which is CUDA code: TensorFlow {} is not a CUDA build"
+    assert run.status == 1 and why.format(rebuilt.kit.version) in run.err, run.story()
+    assert "pip install" in run.err.split("help: ")[1].splitlines()[0], run.story()
+
+
+
 OWN_SCRIPT = """\
 #!/bin/bash
 set -e

@@ -178,3 +178,19 @@ def test_no_file_is_read_after_the_deadline(tmp_path: object) -> None:
         stream.write("g++ -shared roi.cc -o libroi.so\n")
     assert find._ordered([("shell", path)], "libroi.so", Budget(None)) == [("shell", path)]
     assert find._ordered([("shell", path)], "libroi.so", Budget(0.0)) == []
+
+
+@pytest.mark.parametrize(
+    ("text", "wanted"),
+    [
+        ("set(CUDA_NVCC_FLAGS ${CUDA_NVCC_FLAGS} -gencode arch=compute_60,code=sm_60 --use_fast_math)",
+         ("code=sm_60", "--use_fast_math")),
+        ('set(CMAKE_CUDA_FLAGS "-arch=sm_75 -maxrregcount=32")', ("code=sm_75", "code=compute_75", "-maxrregcount=32")),
+        ("set(CMAKE_CUDA_ARCHITECTURES 70;80-real)", ("code=sm_70", "code=sm_80")),
+        ("", ()),
+    ],
+)  # fmt: skip
+def test_what_cmake_tells_nvcc(text: str, wanted: tuple[str, ...], tmp_path: object) -> None:
+    lines = ["find_package(CUDA)", text, "cuda_add_library(op SHARED op.cc op_g.cu)"]
+    files = {"CMakeLists.txt": "\n".join(lines), "op.cc": "", "op_g.cu": ""}
+    assert found(tmp_path, "libop.so", files)[0].nvcc_flags == wanted

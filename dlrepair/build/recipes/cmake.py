@@ -11,7 +11,7 @@ import re
 
 from dlrepair.build.recipes import names
 from dlrepair.build.recipes.cmake_syntax import Conditions, Invocation, parse
-from dlrepair.build.recipes.cmake_targets import Target, emit_target
+from dlrepair.build.recipes.cmake_targets import Target, cuda_flags, emit_target
 from dlrepair.build.recipes.cmake_values import Values
 from dlrepair.build.recipes.driver import input_kind
 from dlrepair.build.recipes.text import (
@@ -96,7 +96,7 @@ class Directory(Values):
         standard = self.variables.get("CMAKE_CXX_STANDARD")
         flags += ["-std=c++" + standard] if standard and standard.isdigit() else []
         for target in self.own:
-            target.flags = flags
+            target.flags, target.cuda_flags = flags, cuda_flags(self.variables)
 
     def follow(self, path: str) -> None:
         """Follow a file's commands."""

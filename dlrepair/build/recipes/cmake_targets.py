@@ -11,7 +11,7 @@ from dlrepair.build.recipes.text import Command, absolute, is_known
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Sequence
+    from typing import Mapping, Sequence
 
     from dlrepair.build.recipes.text import Reading
 
@@ -35,6 +35,7 @@ class Target:
     properties: dict[str, str] = field(default_factory=dict)
     taken: bool = True
     flags: list[str] = field(default_factory=list)  #: of its directory
+    cuda_flags: list[str] = field(default_factory=list)  #: for nvcc
 
     @property
     def output(self) -> str:
@@ -42,6 +43,18 @@ class Target:
         prefix = self.properties.get("PREFIX", "lib")
         suffix = self.properties.get("SUFFIX", ".a" if self.kind in ("STATIC", "OBJECT") else ".so")
         return prefix + self.properties.get("OUTPUT_NAME", self.name) + suffix
+
+
+def cuda_flags(variables: Mapping[str, str]) -> list[str]:
+    """What nvcc is told: by FindCUDA's variable, by the language's, and for the architectures (``75;80``)."""
+    found: list[str] = []
+    for name in ("CUDA_NVCC_FLAGS", "CMAKE_CUDA_FLAGS"):
+        found += variables.get(name, "").replace(";", " ").split()
+    for one in variables.get("CMAKE_CUDA_ARCHITECTURES", "").split(";"):
+        number = one.split("-")[0]
+        if number.isdigit():
+            found += ["-gencode", "arch=compute_{0},code=sm_{0}".format(number)]
+    return found
 
 
 def emit_target(reading: Reading, targets: dict[str, Target], target: Target, flags: Sequence[str]) -> None:
@@ -77,14 +90,15 @@ def emit_target(reading: Reading, targets: dict[str, Target], target: Target, fl
                 os.path.join(target.directory, "{}.{}.{}.o".format(target.name, at, os.path.basename(source)))
             )
             compiler = "nvcc" if input_kind(source) == "cuda" else "g++"
-            emit([compiler, *common, "-c", source, "-o", objects[-1]])
+            own = target.cuda_flags if compiler == "nvcc" else []
+            emit([compiler, *common, *own, "-c", source, "-o", objects[-1]])
         emit(["ar", "rcs", os.path.join(target.directory, "lib" + target.name + ".a"), *objects])
     elif target.kind in ("SHARED", "MODULE"):
         cuda = [source for source in sources if input_kind(source) == "cuda"]
         host = [source for source in sources if source not in cuda]
         for at, source in enumerate(cuda):
             name = os.path.join(target.directory, "{}.{}.cu.o".format(target.name, at))
-            emit(["nvcc", *common, "-c", source, "-o", name])
+            emit(["nvcc", *common, *target.cuda_flags, "-c", source, "-o", name])
             host.append(name)
         words = ["g++", "-shared", "-o", where, *host, *common]
         words += ["-L" + one for one in target.library_dirs]
