@@ -79,11 +79,23 @@ def _report_looked(state: Any, error: Any, trace: Any, chain: list[BaseException
     named = {os.path.basename(one) for one in giveups.words_of(error)}
     if told & (named or {os.path.basename(seen.path) if seen is not None else ""}):
         return  # by the load itself, which was tried before or after
-    for there in present.find(error, trace):
+    for there in present.find(error, trace) if not _is_loaders(chain) else ():
         if _report_broken(state, there):
             return
     if seen is not None and _is_new(seen.path, seen.variable, seen.module, seen.question):
         _report(state, error, seen)
+
+
+def _is_loaders(chain: list[BaseException]) -> bool:
+    """Whether these are a loader's own words: a load has been tried, if not in this process, and was dealt with there.
+
+    What a pool or an executor hands back has the traceback of the worker for its cause, as a text.
+    """
+    from dlrepair.diagnose import dlerror
+
+    words = str(chain[0]) if isinstance(chain[0], (OSError, ImportError)) else ""
+    handed = any(type(one).__name__ in ("RemoteTraceback", "_RemoteTraceback") for one in chain)
+    return handed or (bool(words) and dlerror.parse(words, "ctypes").kind != "unknown")
 
 
 class _Setting:

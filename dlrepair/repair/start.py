@@ -179,6 +179,7 @@ def _start(context: Context, fix: EnvironmentFix, before: dict[str, str]) -> NoR
     key = "" if program is None else program.key()
     environ = changes.start_environment(KIND, key, writer.run_id(), fix.variables, before) or before
     command = command_line()
+    undo = _put_back(context.ask.state)  # nothing is said before it is known that the process can be left
     context.emit(
         "reexec", strategy=KIND, refused=None, command=command, environment=_rows(fix), threads=context.idle or None
     )
@@ -186,14 +187,20 @@ def _start(context: Context, fix: EnvironmentFix, before: dict[str, str]) -> NoR
         done = "started again with " + reexec.describe(fix)
         context.leave(Outcome(True, context.diagnosis.cause, context.incident, KIND, context.request.requested,
                               context.elapsed(), "", done))  # fmt: skip
-    state = context.ask.state
-    undo = _put_back(state)
     try:
         start.posix().execve(sys.executable, command, environ)
     except OSError:
         undo()
         raise
     raise NotNow("the kernel did not start it")
+
+
+def _is_removed() -> bool:
+    """Whether the working directory has no path any more (getcwd(2): ENOENT)."""
+    try:
+        return not os.getcwd()
+    except OSError:
+        return True
 
 
 def _put_back(state: Any) -> Callable[[], None]:
@@ -220,7 +227,8 @@ def _put_back(state: Any) -> Callable[[], None]:
         _signal.pthread_sigmask(_signal.SIG_SETMASK, mask)
 
     try:
-        os.chdir(state.cwd)
+        if state.cwd or not _is_removed():  # what was no more at the start has no path to go to: it is still here
+            os.chdir(state.cwd)
         for number in range(1, _signal.NSIG):
             now = _signal.getsignal(number)
             wanted = _signal.SIG_IGN if number in state.ignored and number not in own else _signal.SIG_DFL

@@ -236,6 +236,47 @@ def test_what_an_import_changed_is_put_back(project: Project, bare: str, hooked:
 
 
 @pytest.mark.compile
+def test_in_a_directory_that_is_no_more(project: Project, hooked: str) -> None:
+    """The working directory was removed before the start: there is no way back to it, and none is needed."""
+    project.build("conflict")
+    project.write("train.py", project.program)
+    project.break_("conflict")
+    gone = "mkdir gone && cd gone && rmdir ../gone && exec \"$@\""
+    did = project.run(["sh", "-c", gone, "sh", hooked, project.path("train.py")])
+    assert did.status == 0 and did.out == "second says 42 []\n" and did.effects == ["main"], did.story()
+    assert [line["refused"] for line in did.events("reexec")] == [None], did.story()
+    assert did.err.count("started again with") == 1, did.story()
+
+
+POOL = """\
+import concurrent.futures, ctypes, multiprocessing, os
+HERE = os.path.dirname(os.path.abspath(__file__))
+
+def work(number):
+    first = ctypes.CDLL(os.path.join(HERE, "libfirst.so"))
+    return ctypes.CDLL(os.path.join(HERE, "libsecond.so")).second() + number
+
+if __name__ == "__main__":
+    with @POOL@ as pool:
+        print(list(pool.map(work, range(3))))
+"""
+
+
+@pytest.mark.compile
+@pytest.mark.parametrize("pool", ["multiprocessing.get_context('fork').Pool(2)",
+                                  "concurrent.futures.ProcessPoolExecutor(2)"])  # fmt: skip
+def test_an_error_that_a_pool_hands_back_is_told_by_the_worker(pool: str, project: Project, hooked: str) -> None:
+    """The worker has said that the repair is learned: the program that ends with its error says nothing else."""
+    project.build("conflict")
+    project.write("train.py", POOL.replace("@POOL@", pool))
+    project.break_("conflict")
+    did = project.run([hooked, "train.py"])
+    assert did.status == 1 and did.events("learned") and "help: Run it again: " in did.err, did.story()
+    assert "fix --write" not in did.err, did.story()
+    assert project.run([hooked, "train.py"]).out == "[42, 43, 44]\n"
+
+
+@pytest.mark.compile
 def test_a_signal_ends_it_as_ever(project: Project, bare: str, hooked: str) -> None:
     """The process number is the same, and a signal to it has the effect and the exit status that it would have."""
     project.build("conflict")
