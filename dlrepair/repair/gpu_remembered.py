@@ -37,7 +37,7 @@ def recall(context: Context, package: str, names: Sequence[str]) -> list[str]:
 
     key = _key(context, package, names)
     record = store.recall(key)
-    if record is None:
+    if record is None or surroundings.find_silent(record):
         return []
     paths: list[str] = []
     for at in range(_MAX):

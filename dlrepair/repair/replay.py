@@ -171,6 +171,9 @@ def _find_change(
     record: dict[str, str], steps: list[tuple[str, str, str]], script: str, settings: Settings, ask: Any
 ) -> str:
     """Return why the repair has to be looked at again, "" when everything is as it was."""
+    silent = surroundings.find_silent(record)
+    if silent:
+        return "the server of {} does not answer".format(silent)
     if signature(record["target"]) != record["target.signature"]:
         return "{} has changed".format(record["target"])
     for at in range(MAX_INPUTS):

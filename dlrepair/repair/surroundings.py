@@ -9,6 +9,7 @@ link map; where something differs, the load is diagnosed and its candidates are 
 from __future__ import annotations
 
 import os
+import sys
 
 from dlrepair import store
 
@@ -87,6 +88,25 @@ def describe(paths: Sequence[str], view: ProcessView) -> dict[str, str] | None:
     record["cache"] = signature(_CACHE) if cached else ""
     record["mapped"] = " ".join(sorted({_mark(signature(path)) for path in view.loaded[1:]}))
     return record
+
+
+def find_silent(record: dict[str, str]) -> str:
+    """Return the mount point of a server that a replay would have to ask and that does not answer, "" for none.
+
+    A ``stat`` below it hangs for ever (``search.reachable``). Whose script or packages lie on a server waits for that
+    one anyway: it is not asked by a child each time.
+    """
+    from dlrepair.search import reachable
+
+    served = reachable.network()
+    if not served:
+        return ""
+    paths = [text for name, text in record.items() if name.endswith(".path") or name.startswith("path")]
+    paths += [text.split("\n")[1] for name, text in record.items() if name.startswith("need") and "\n" in text]
+    paths += record.get("absent", "").split("\n")
+    relied = [one for one in (*sys.path, sys.prefix) if isinstance(one, str)]
+    mounts, own = ({reachable.mount_of(one, served) for one in some} for some in (paths, relied))
+    return next((place for place in sorted(mounts - own - {""}) if not reachable.answers(place)), "")
 
 
 def find_change(record: dict[str, str]) -> str:

@@ -269,6 +269,36 @@ def test_what_a_variable_names_does_not_answer(world: World, bare: str, hooked: 
         assert said.get(place) == "a network file system (fuse.sshfs) that does not answer: not searched", run.story()
 
 
+@pytest.mark.skipif(not os.path.exists("/dev/fuse"), reason="this kernel has no /dev/fuse: no file system can be dead")
+def test_what_is_remembered_lies_where_nothing_answers_now(
+    world: World, bare: str, hooked: str, shelf: dict[str, str]
+) -> None:
+    """The server has died since: the replay asks nothing of it, and another library is found."""
+    home = os.path.join(world.top, "home")
+    server = os.path.join(world.top, "server")
+    far = os.path.join(server, "libroi.so")
+    world.write(".git/HEAD", "")
+    world.write("train.py", SCRIPT.replace("@NAME@", "libroi.so"))
+    world.write("dead.py", DEAD)
+    os.makedirs(server)
+    put("right", shelf["right"], far, 10)
+    world.env["DLREPAIR_SEARCH_ROOTS"] = server
+    for _ in range(2):
+        run = run_script(world, hooked, home)
+        assert run.out == "roi says 44 6\n", run.story()
+    assert run.events("load-repaired")[-1].get("remembered"), run.story()
+    other = os.path.join(home, ".local/lib/other/libroi.so")
+    put("right", shelf["right"], other, 10)
+    kind = "-m" if os.geteuid() == 0 else "-rm"
+    lines = "exec unshare {} {} {} {} {} \"$@\"\n".format(kind, bare, world.path("dead.py"), server, hooked)
+    began = time.monotonic()
+    run = run_script(world, wrapper(world, "dead.sh", lines), home)
+    assert (run.status, run.out) == (0, "roi says 44 6\n"), run.story()
+    assert time.monotonic() - began < 20
+    assert run.events("repair-failed")[0]["reason"] == "the server of {} does not answer".format(server)
+    assert run.events("load-repaired")[-1]["path"] == other, run.story()
+
+
 if __name__ == "__main__":
     with open(PAGE, "w", encoding="utf-8") as page:
         page.write(table())
