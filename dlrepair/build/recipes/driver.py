@@ -28,6 +28,9 @@ _SKIPPED_PAIRS = {
     "-h": "linker option", "-rpath": "search path of the author", "-rpath-link": "search path of the author",
     "-T": "linker option", "-e": "linker option", "-z": "linker option", "--param": "compiler tuning",
 }  # fmt: skip
+_NVCCS_PAIRS = ("-t", "--threads", "-split-compile", "--split-compile")
+#: Make objects. Device code is linked into an object, too, of the same sources.
+_NO_LINK = ("-c", "-S", "-E", "-dc", "--device-c", "--compile", "-dlink", "--device-link")
 _DIRECTORY_PAIRS = ("-isystem", "-iquote", "-idirafter", "--include-path", "--system-include")
 _NESTED = ("-Xcompiler", "--compiler-options", "-Xpreprocessor", "-Xclang")
 _STANDARDS = ("-std=", "--std=", "-std:")
@@ -119,7 +122,7 @@ def _read(call: Call, words: list[str], language: str = "") -> None:
             if language == "cu":
                 call.inputs = [(path, "cuda" if kind in ("c", "c++", "") else kind) for path, kind in call.inputs]
             continue
-        if word in ("-c", "-S", "-E", "-dc", "--device-c", "--compile"):
+        if word in _NO_LINK:
             call.compile_only = True
             continue
         _option(call, word, rest)
@@ -205,6 +208,8 @@ def _option(call: Call, word: str, rest: _Words) -> None:
         _gpus(call, head, word.partition("=")[2] if "=" in word else next(rest, ""))
     elif call.nvcc and head in ("-maxrregcount", "--maxrregcount"):
         call.nvcc_flags.append("-maxrregcount={}".format(word.partition("=")[2] or next(rest, "")))
+    elif call.nvcc and head in _NVCCS_PAIRS:
+        call.dropped.append(((word + " " + ("" if "=" in word else next(rest, ""))).strip(), "nvcc"))
     elif head in _SKIPPED_PAIRS:
         value = "" if "=" in word else next(rest, "")
         call.dropped.append(((word + " " + value).strip(), _SKIPPED_PAIRS[head]))

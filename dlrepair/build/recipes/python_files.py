@@ -80,6 +80,8 @@ class _File:
             make = Makefile(self.reading, self.path)
             make.parse(text, self.path)
             make.commands()
+        elif _COMPILES.search(text):  # or a script
+            self._shell(self.directory).run_text(text)
 
     def on_call(self, name: str, args: list[Any], named: dict[str, Any], node: ast.Call) -> Any:
         """Note a call that builds something; return its value, None if it has the usual one."""
