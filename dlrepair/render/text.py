@@ -167,7 +167,8 @@ def _tried(outcome: Outcome, verdicts: list[Verdict], cwd: str, full: bool) -> l
         if len(verdicts) > _LISTED:
             lines.append("  and {}".format(counted(len(verdicts) - _LISTED, "more candidate")))
     elif rejected:
-        first = rejected[0]
+        # a library that lacks its CUDA parts is rejected as any other, and then for what that comes of
+        first = next((one for one in rejected if one.reason == "needs-cuda"), rejected[0])
         lines.append("  rejected {}: {}".format(display_path(first.path, cwd), _reason(first)))
         if len(rejected) > 1:
             more = counted(len(rejected) - 1, "more candidate")

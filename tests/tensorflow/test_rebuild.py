@@ -212,11 +212,19 @@ def test_cuda_parts_of_an_op_for_a_build_without_cuda(rebuilt: opkit.TfWorld, ho
     assert run.events("build-started")[-1]["recipe"]["file"] == rebuilt.path("ops/compile.sh"), run.story()
 
 
-def test_an_op_whose_kernels_are_all_cuda(rebuilt: opkit.TfWorld, hooked: str) -> None:
-    """What it lacks is a CUDA build of TensorFlow, and neither a header nor the project's own script."""
+#: what the part for the host needs of the CUDA part, which is in no build without CUDA
+NEEDS = {
+    "header": b"#include <cuda_runtime.h>\n",
+    "launcher": b"void roi_launch(const float*);\nauto* keep = &roi_launch;\n",
+}
+
+
+@pytest.mark.parametrize("need", sorted(NEEDS))
+def test_an_op_whose_kernels_are_all_cuda(need: str, rebuilt: opkit.TfWorld, hooked: str) -> None:
+    """What it lacks is a CUDA build of TensorFlow, and neither a header, a symbol nor the project's own script."""
     rebuilt.write("ops/compile.sh", WITH_CUDA)
-    rebuilt.write("ops/roi_gpu.cu.cc", KERNEL)
-    rebuilt.write("ops/roi_pool.cc", b"#include <cuda_runtime.h>\n" + rebuilt.read("ops/roi_pool.cc"))
+    rebuilt.write("ops/roi_gpu.cu.cc", KERNEL + "void roi_launch(const float* x) { pool<<<1, 1>>>(x); }\n")
+    rebuilt.write("ops/roi_pool.cc", NEEDS[need] + rebuilt.read("ops/roi_pool.cc"))
     rebuilt.write(rebuilt.script, script(LOAD))
     run = run_script(rebuilt, hooked, os.path.join(rebuilt.top, "home"))
     assert run.status != 0 and "cannot open shared object file" in run.err, run.story()
