@@ -12,7 +12,7 @@ import os
 from dlrepair.binary.elf import read_facts
 from dlrepair.binary.lookups import Asked
 from dlrepair.binary.machine import DF_STATIC_TLS, STATIC_TLS_ROOM
-from dlrepair.binary.tables import Strings, Table, read_offers, read_wanted
+from dlrepair.binary.tables import MANY, Strings, Table, read_offers, read_wanted
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -23,8 +23,9 @@ if TYPE_CHECKING:
 
     _Key = Union[str, Tuple[int, int, int, int]]
 
-#: reading this many rows of a symbol table costs about as much as looking one name up
-ROWS_A_LOOKUP = 12
+#: reading this many rows of a symbol table costs about as much as looking one name up; of a table of so many symbols
+#: that its strings are searched instead (``tables.Strings``), as many as this
+ROWS_A_LOOKUP, STRINGS_A_LOOKUP = 6, 20
 #: libraries that want more names than this are asked about one by one
 LARGE = 2000
 
@@ -233,8 +234,10 @@ class Census:
     def _provider(self, key: _Key, path: str, count: int) -> Table | Strings | Asked | None:
         """How ``count`` names are asked of a large file: one by one, unless its whole table costs less."""
         asked = self._asked[key]
-        if asked is not None and asked.rows > ROWS_A_LOOKUP * count:
-            return asked
+        if asked is not None:
+            each = STRINGS_A_LOOKUP if asked.rows > MANY else ROWS_A_LOOKUP
+            if asked.rows > each * count:
+                return asked
         if key not in self._whole:
             self._whole[key] = read_offers(path)
         return self._whole[key]
