@@ -42,7 +42,8 @@ class Left:
         self.error = id(ask.error)  #: of the loader's exception, which may be the cause of a later one
         self.cwd = cwd
         self.caller = caller
-        self.places = tuple(_places(ask.frame))  #: (file, module, names that it was to give)
+        #: (file, module, names that it was to give, functions with ``()``; lines of the handlers around it)
+        self.places = tuple(_places(ask.frame))
 
 
 def note(ask: Any, cwd: str, caller: Caller | None) -> None:
@@ -61,20 +62,25 @@ def _same(one: Left, other: Left) -> bool:
     return (one.loader, one.requested, one.places) == (other.loader, other.requested, other.places)
 
 
-def _places(frame: FrameType | None) -> Iterator[tuple[str, str, frozenset[str]]]:
+def _places(frame: FrameType | None) -> Iterator[tuple[str, str, frozenset[str], range]]:
     """What the statements around a load bind, from the innermost frame of user code outwards."""
     from dlrepair.diagnose import source
+    from dlrepair.diagnose.surrounding import end_of
 
     count = 0
     while frame is not None and count < FRAMES:
         if kind_of(frame) == "user":
             count += 1
             block = source.find_block(frame)
-            names: set[str] = set()
+            name = frame.f_code.co_name
+            names = {name + "()"} if name.isidentifier() else set()
+            lines = range(0)
             for stmt in _around(block.stmts if block is not None else [], frame.f_lineno or 0):
                 names |= assigned([stmt])
+                if hasattr(stmt, "handlers"):
+                    lines = range(min(one.lineno for one in stmt.handlers or [stmt]), end_of(stmt) + 1)
             if names:
-                yield frame.f_code.co_filename, str(frame.f_globals.get("__name__")), frozenset(names)
+                yield frame.f_code.co_filename, str(frame.f_globals.get("__name__")), frozenset(names), lines
         frame = frame.f_back
 
 
@@ -133,23 +139,36 @@ def _by_names(lefts: list[Left], error: BaseException, trace: TracebackType | No
     while trace is not None:
         steps.append((trace.tb_frame, trace.tb_lineno))
         trace = trace.tb_next
+    unbound, nothing = _unbound(error), "'NoneType' object" in _words(error)
     for frame, line in [one for one in reversed(steps) if kind_of(one[0]) == "user"][:FRAMES]:
         block = source.find_block(frame)
         if block is None:
             continue
-        read = {dotted(node) for node in surrounding.relevant(block.stmts, line)} - {""}
-        unbound = _unbound(error)
+        nodes = list(surrounding.relevant(block.stmts, line))
+        read = {dotted(node) for node in nodes} - {""}
+        held = {dotted(one.value) for one in nodes if type(one).__name__ == "Subscript"} - {""}
+        called = {dotted(one.func).rpartition(".")[2] + "()" for one in nodes if type(one).__name__ == "Call"} - {"()"}
         for left in lefts:
-            for file, module, names in left.places:
+            for file, module, names, lines in left.places:
+                if frame.f_code.co_filename == file:
+                    instead = frame.f_code.co_name != "<module>" and frame.f_code.co_firstlineno in lines
+                    lost = unbound[:1] == "." and any(one.endswith(unbound) for one in names)
+                    empty = (nothing and names & (called | held)) or (isinstance(error, KeyError) and names & held)
+                    if instead or lost or empty:
+                        return left
                 if any(_is_wanting(frame, name, file, module, names, unbound) for name in read):
                     return left
     return None
 
 
 def _unbound(error: BaseException) -> str:
-    """X of ``name 'X' is not defined`` and of the like about a local variable, or ""."""
-    text = error.args[0] if isinstance(error, NameError) and error.args else ""
-    return text.split("'")[1] if type(text) is str and text.count("'") >= 2 else ""
+    """X of ``name 'X' is not defined`` and of the like about a local variable, ``.X`` of an attribute; or ""."""
+    text = error.args[0] if isinstance(error, (NameError, AttributeError)) and error.args else ""
+    if type(text) is not str or text.count("'") < 2:
+        return ""
+    if isinstance(error, NameError):
+        return text.split("'")[1]
+    return "." + text.split("'")[-2] if " has no attribute '" in text and "'NoneType'" not in text else ""
 
 
 def _is_wanting(frame: FrameType, read: str, file: str, module: str, names: frozenset[str], unbound: str) -> bool:

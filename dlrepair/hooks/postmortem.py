@@ -31,6 +31,7 @@ def look(state: Any, error: Any, trace: Any) -> None:
 
         if _guard.busy():
             return
+        error, trace = _alone(error, trace)
         chain = _chain(error)
         from dlrepair.diagnose import missed
 
@@ -49,6 +50,19 @@ def look(state: Any, error: Any, trace: Any) -> None:
         from dlrepair.hooks import _internal_error
 
         _internal_error(problem)
+
+
+def _alone(error: Any, trace: Any) -> tuple[Any, Any]:
+    """The first exception of a group (3.11, ``asyncio.TaskGroup``), and its traceback; any other as it is."""
+    import builtins
+
+    kind = getattr(builtins, "BaseExceptionGroup", ())
+    for _ in range(CHAIN):
+        if not isinstance(error, kind):
+            break
+        error = error.exceptions[0]
+        trace = error.__traceback__
+    return error, trace
 
 
 def _chain(error: Any) -> list[BaseException]:

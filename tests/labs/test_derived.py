@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 
 import pytest
 from lab import Run, World, run_script
@@ -55,6 +56,16 @@ WAYS = {
                                       '    raise RuntimeError("ROI_HOME is not set")\n'
                                       "LIB = os.path.join(home, " + TAIL),
 }  # fmt: skip
+if sys.version_info >= (3, 11):
+    WAYS["group"] = script("import asyncio\nLIB = os.path.join(@READ@, " + TAIL + """
+async def look():
+    if not os.path.exists(LIB):
+        raise FileNotFoundError(LIB)
+async def main():
+    async with asyncio.TaskGroup() as group:
+        group.create_task(look())
+asyncio.run(main())
+""")
 #: the variable has nothing to do with it, or is not ours to set: name -> (files, the environment)
 OTHERS = {
     "the-path-is-spelled-out": (script('OUT = @READ@\nLIB = "/opt/roi/build/libroi.so"'), {}),

@@ -72,6 +72,43 @@ class Native:
 
 print("roi_pool says", Native(LIB).pool(6, 7))
 """, "RuntimeError: not available"),
+    "what-a-function-returned": (PRE + """\
+def get():
+    try:
+        return ctypes.CDLL(LIB)
+    except OSError:
+        return None
+
+def pool(a, b):
+    return get().roi_pool(a, b)
+
+print("roi_pool says", pool(6, 7))
+""", "AttributeError: 'NoneType' object has no attribute 'roi_pool'"),
+    "a-table-without-it": (PRE + """\
+LIBRARIES = {}
+try:
+    LIBRARIES["roi"] = ctypes.CDLL(LIB)
+except OSError:
+    pass
+""" + SAYS.replace("@", "LIBRARIES['roi']"), "KeyError: 'roi'"),
+    "an-object-without-it": (PRE + """\
+class Native:
+    def __init__(self):
+        try:
+            self.lib = ctypes.CDLL(LIB)
+        except OSError:
+            print("no library")
+    def roi_pool(self, a, b):
+        return self.lib.roi_pool(a, b)
+""" + SAYS.replace("@", "Native()"), "AttributeError: 'Native' object has no attribute 'lib'"),
+    "a-function-in-its-place": (PRE + """\
+try:
+    pool = ctypes.CDLL(LIB).roi_pool
+except OSError:
+    def pool(*values):
+        raise NotImplementedError("build it first")
+print("roi_pool says", pool(6, 7))
+""", "NotImplementedError: build it first"),
     "another-module": ("import native\n" + SAYS.replace("@", "native.lib"), "AttributeError: 'NoneType' object"),
     "imported-from-another-module": ("from native import lib\n" + SAYS.replace("@", "lib"),
                                      "AttributeError: 'NoneType' object"),
@@ -213,6 +250,19 @@ except OSError:
 mode = None
 if mode is None:
     raise ValueError("mode is one of train, test")
+""",
+    "a-function-beside-the-load": PRE + """\
+try:
+    lib = ctypes.CDLL(LIB)
+    def pool(*values):
+        return lib.roi_pool(*values)
+except OSError:
+    def pool(a, b):
+        return a * b
+def start(mode):
+    pool(6, 7)
+    raise ValueError("mode is one of train, test")
+start("eval")
 """,
     "it-came-from-elsewhere": PRE + """\
 try:
