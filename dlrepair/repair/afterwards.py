@@ -67,17 +67,15 @@ def close(context: Context, found: Outcome, wanted: Any) -> Outcome:
     name = os.path.basename(context.request.requested)
     if found.repaired:
         summary = summary or "{} would serve".format(found.path)
-        why = "mode is observe" if context.settings.mode != "repair" else ""
+        step = ""
         if wanted is not None:
-            why = why or learn(context, found, wanted)
-            step = start.again("the repair of {} is learned".format(name)) if not why else ""
-            summary = "it would be repaired: {}".format(summary) + ("; nothing is learned: " + why if why else "")
-        elif found.strategy == "reexec":
-            step = "Run it again with {}.".format(summary.partition("started again with ")[2] or summary)
-        else:
-            summary = "it would be repaired: " + summary
-            step = "dlrepair fix --write {}".format(quote(context.target or context.request.requested))
-        step = step or context.diagnosis.next_step
+            why = "mode is observe" if context.settings.mode != "repair" else learn(context, found, wanted)
+            step = "" if why else start.again("the repair of {} is learned".format(name))
+            summary += "; nothing is learned: " + why if why else ""
+        if not step and found.strategy == "reexec":
+            step = "Run it again with {}.".format(found.summary.partition("started again with ")[2] or found.summary)
+        step = step or "dlrepair fix --write {}".format(quote(context.target or context.request.requested))
+        summary = "it would be repaired: " + summary
     context.emit("load-unrepaired", cause=cause, next_step=step, ms=context.elapsed(), reason=summary or None)
     return Outcome(False, cause, context.incident, ms=context.elapsed(), next_step=step, summary=summary)
 

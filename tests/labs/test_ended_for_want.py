@@ -183,6 +183,16 @@ def test_a_load_whose_failure_was_swallowed(shape: str, world: World, bare: str,
 
 
 @pytest.mark.compile
+def test_where_nothing_may_be_learned_it_is_one_command(world: World, bare: str, hooked: str) -> None:
+    prepare(world, SWALLOWED["none-is-used"][0])
+    home = os.path.join(world.top, "home")
+    first = run_script(world, hooked, home, DLREPAIR_REEXEC="never")
+    assert first.status == 1 and "nothing is learned: the setting reexec is never" in first.err, first.story()
+    assert first.err.splitlines()[-1] == "help: dlrepair fix --write " + world.path("libroi.so"), first.story()
+    assert not first.events("learned") and run_script(world, hooked, home, DLREPAIR="off").status == 1
+
+
+@pytest.mark.compile
 @pytest.mark.parametrize("shape", LOOKED)
 def test_a_file_that_the_program_looks_into(shape: str, world: World, bare: str, hooked: str) -> None:
     """What is wrong with it is told, and the one command puts a sound one in its place."""
