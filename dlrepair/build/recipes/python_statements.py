@@ -6,9 +6,12 @@ A branch whose condition is unknown is followed on both sides.
 from __future__ import annotations
 
 import ast
+import os
 
+from dlrepair.build.recipes import python_syntax
 from dlrepair.build.recipes.python_objects import Dotted, Frame, Function, Return, Unknown
 from dlrepair.build.recipes.python_values import MAX_ITEMS, Expressions, path_of
+from dlrepair.build.recipes.text import read_text
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -129,8 +132,32 @@ class Evaluator(Expressions):
             self.scope[name] = Dotted(alias.name if alias.asname else name)
 
     def _do_ImportFrom(self, node: ast.ImportFrom) -> None:
+        """A name of a module beside the file: its value, where it is a constant there; any other stays a name."""
+        constants = self._constants(node)
         for alias in node.names:
-            self.scope[alias.asname or alias.name] = Dotted((node.module or "") + "." + alias.name)
+            there = Dotted((node.module or "") + "." + alias.name)
+            self.scope[alias.asname or alias.name] = constants.get(alias.name, there)
+
+    def _constants(self, node: ast.ImportFrom) -> dict[str, Any]:
+        """Texts and numbers that a module of the project is given at its top level, without following it."""
+        top = os.path.dirname(self.path)
+        for _ in range(min(node.level or 0, 8) - 1):
+            top = os.path.dirname(top)
+        place = os.path.join(top, *(node.module or "").split("."))
+        for path in (place + ".py", os.path.join(place, "__init__.py")):
+            self.budget.spend(10)
+            text = read_text(path)
+            tree = python_syntax.parse(text) if text else None
+            if tree is not None:
+                self.budget.spend(len(tree.body))
+                return {
+                    target.id: ast.literal_eval(one.value)
+                    for one in tree.body
+                    if isinstance(one, ast.Assign) and type(one.value).__name__ in ("Constant", "Str", "Num")
+                    for target in one.targets
+                    if isinstance(target, ast.Name)
+                }
+        return {}
 
     def assign(self, target: Any, value: Any) -> None:
         """Bind a target to a value."""
