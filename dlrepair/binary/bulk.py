@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from typing import Sequence, Tuple, Union
 
     from dlrepair.binary.process import ProcessView
-    from dlrepair.binary.scope import Trace
+    from dlrepair.binary.trace import Trace
 
     _Key = Union[str, Tuple[int, int, int, int]]
 

@@ -5,20 +5,27 @@ from __future__ import annotations
 import os
 import stat
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Sequence
+
 #: glibc's file for all programs; names stand apart by white space or colons, ``#`` begins a comment
 FILE = "/etc/ld.so.preload"
 _MAX_NAME = 255  # elf/rtld.c, SECURE_NAME_LIMIT
 
 
-def names(value: str, secure: bool, interpreter: str) -> list[str]:
-    """Names and paths that are preloaded, in ld.so's order. ``value``: LD_PRELOAD, parted by spaces and colons."""
+def names(value: str, secure: bool, directories: Sequence[str]) -> list[str]:
+    """Names and paths that are preloaded, in ld.so's order. ``value``: LD_PRELOAD, parted by spaces and colons.
+
+    In secure mode a name is looked for in ``directories``, each of which ends with a slash.
+    """
     given = [name for part in value.split(" ") for name in part.split(":") if name]  # elf/rtld.c, handle_preload_list
     if secure:
         given = [name for name in given if "/" not in name and len(name) < _MAX_NAME]
     found = [*given, *_of_the_system()]
     if not secure:
         return found
-    return [name if "/" in name else _set_user_id(name, interpreter) or "" for name in found]
+    return [name if "/" in name else _set_user_id(name, directories) or "" for name in found]
 
 
 def _of_the_system() -> list[str]:
@@ -31,12 +38,11 @@ def _of_the_system() -> list[str]:
     return [word for line in words for word in line]
 
 
-def _set_user_id(name: str, interpreter: str) -> str:
-    """In secure mode: the first file of a default directory that is set-user-ID (elf/dl-load.c, open_path)."""
+def _set_user_id(name: str, directories: Sequence[str]) -> str:
+    """In secure mode: the first file of that name that is set-user-ID (elf/dl-load.c, open_path)."""
     from dlrepair.binary.hwcaps import subdirectories
-    from dlrepair.binary.search_path import system_directories
 
-    for directory in system_directories(interpreter):
+    for directory in directories:
         for sub in subdirectories():
             path = directory + sub + name
             try:

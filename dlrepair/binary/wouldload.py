@@ -10,8 +10,9 @@ from __future__ import annotations
 from dlrepair.binary.elf import ElfError, open_elf, read_facts
 from dlrepair.binary.machine import DF_STATIC_TLS, STATIC_TLS_ROOM
 from dlrepair.binary.relocations import referenced_symbols
-from dlrepair.binary.scope import Trace, fresh_process, resolve
+from dlrepair.binary.scope import fresh_process, resolve
 from dlrepair.binary.symbols import has_no_versions, unresolved_rows, version_gaps
+from dlrepair.binary.trace import Trace
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 #: the modules of ``binary`` on which a proof rests
 CODE = (
     "bulk", "elf", "hashes", "image", "layouts", "lookups", "machine", "names", "scope", "search_path", "symbols",
-    "symtab", "tables",
+    "symtab", "tables", "trace",
 )  # fmt: skip
 
 

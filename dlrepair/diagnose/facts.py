@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from dlrepair.binary.process import ProcessView
-    from dlrepair.binary.scope import Trace
+    from dlrepair.binary.trace import Trace
     from dlrepair.model.diagnosis import Symptom
     from dlrepair.model.requests import LoadRequest
 

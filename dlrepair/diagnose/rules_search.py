@@ -12,7 +12,7 @@ from dlrepair.model.diagnosis import Evidence, Missing
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from dlrepair.binary.scope import Entry
+    from dlrepair.binary.trace import Entry
     from dlrepair.diagnose.facts import Facts
     from dlrepair.model.facts import FileFacts
 

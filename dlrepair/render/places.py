@@ -9,7 +9,7 @@ if TYPE_CHECKING:
 
 __all__ = ["of_evidence", "sentence", "sought"]
 
-#: What ``binary.scope.Entry.how`` calls the lists that ld.so goes through (ld.so(8)).
+#: What ``binary.trace.Entry.how`` calls the lists that ld.so goes through (ld.so(8)).
 _LISTS = {
     "rpath": "RPATH",
     "runpath": "RUNPATH",

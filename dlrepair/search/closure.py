@@ -12,8 +12,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Sequence
 
-    from dlrepair.binary.scope import Trace
     from dlrepair.binary.symbols import Unresolved
+    from dlrepair.binary.trace import Trace
     from dlrepair.model.candidate import Verdict
     from dlrepair.model.diagnosis import Missing
 

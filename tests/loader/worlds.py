@@ -1108,6 +1108,29 @@ def rpath_of_the_program_without_token(w):
 
 
 @secure
+def preload_of_a_leaf_in_the_programs_rpath(w):
+    """Set-user-ID itself, it is taken; the one before it, which is not, is passed over."""
+    for place, mode in (("first", 0o755), ("second", 0o4755), ("third", 0o4755)):
+        os.chmod(w.lib(place + "/libpre.so", soname="lib%s.so" % place), mode)
+    w.lib("main.so", ["libsecond.so"])
+    w.preload, w.host_rpath = "libpre.so", ("rpath", "@/first:@/second:@/third")
+
+
+@secure
+def preload_of_a_leaf_in_the_programs_runpath(w):
+    os.chmod(w.lib("own/libpre.so", soname="libanother.so"), 0o4755)
+    w.lib("main.so", ["libanother.so"])
+    w.preload, w.host_rpath = "libpre.so", ("runpath", "@/own")
+
+
+@secure
+def preload_of_a_leaf_in_the_programs_rpath_that_is_not_set_user_id(w):
+    w.lib("own/libpre.so", soname="libanother.so")
+    w.lib("main.so", ["libanother.so"])
+    w.preload, w.host_rpath = "libpre.so", ("rpath", "@/own")
+
+
+@secure
 def relative_runpath_of_a_library(w):
     w.lib("sub/liba.so", soname="liba.so")
     w.lib("main.so", ["liba.so"], runpath="sub")
