@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 #: how the note of a build begins that compiles no CUDA code
 CPU_ONLY = "CPU kernels only: "
+_NOT_CUDA = "is not a CUDA build"
 #: variables that name a toolkit: the user's own word, before everything that is found
 _VARIABLES = ("CUDA_HOME", "CUDA_PATH", "CUDA_ROOT")
 _DISTRIBUTIONS = ("/usr/local", "/opt")
@@ -37,7 +38,7 @@ def with_cuda(chain: Toolchain, refused: Sequence[tuple[str, str]] = ()) -> Tool
 
     tensorflow = chain.tensorflow
     if tensorflow is not None and not tensorflow.cuda:
-        text = "{}TensorFlow {} is not a CUDA build".format(CPU_ONLY, tensorflow.version)
+        text = "{}TensorFlow {} {}".format(CPU_ONLY, tensorflow.version, _NOT_CUDA)
         return replace(chain, notes=(*chain.notes, text))
     found, problem = _choose(tensorflow, [path for path, _ in refused])
     if found is None:
@@ -55,6 +56,11 @@ def with_cuda(chain: Toolchain, refused: Sequence[tuple[str, str]] = ()) -> Tool
         chain, nvcc=found, cuda_home=home, cuda_host=host, gpu_codes=_gpu_codes(found),
         notes=(*chain.notes, *notes),
     )  # fmt: skip
+
+
+def is_partial(notes: Sequence[str]) -> bool:
+    """Whether the notes of a build say that its CUDA parts were left out for want of an nvcc that compiles them."""
+    return any(note.startswith(CPU_ONLY) and not note.endswith(_NOT_CUDA) for note in notes)
 
 
 def release_of(compiler: Compiler) -> str:

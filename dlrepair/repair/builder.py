@@ -110,12 +110,19 @@ def _run_script(context: Context, script: Script) -> BuildResult:
 
 
 def inputs_of(result: BuildResult) -> tuple[tuple[str, str], ...]:
-    """What the library was made of, as a replay compares it; a file that has changed since never compares equal."""
+    """What the library was made of, as a replay compares it; a file that has changed since never compares equal.
+
+    Nor does anything where CUDA parts were left out for want of an nvcc: there may be one by the next time.
+    """
+    from dlrepair.build import nvcc
     from dlrepair.build.includes import signature
     from dlrepair.repair import surroundings
+    from dlrepair.repair.replay import CHANGED
 
+    if nvcc.is_partial(result.notes):
+        return tuple((one.path, CHANGED) for one in result.used)
     return tuple(
-        (one.path, surroundings.signature(one.path) if signature(one.path) == one.signature else "changed")
+        (one.path, surroundings.signature(one.path) if signature(one.path) == one.signature else CHANGED)
         for one in result.used
     )
 

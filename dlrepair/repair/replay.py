@@ -231,6 +231,10 @@ def _is_whole(path: str) -> bool:
     return not objects.is_object(path) or objects.verify(path)
 
 
+#: signature of an input that is as good as changed: what was made of it is not taken without another look
+CHANGED = "changed"
+
+
 def remember(
     ask: Any, script: str, plan: Plan | None, outcome: Outcome, made: dict[str, str], inputs: Inputs, before: Before
 ) -> None:
@@ -296,6 +300,8 @@ def _record(
         opened += [path] if step.kind != "promote" else []
         at += 1
     for at, (path, seen) in enumerate(inputs):
+        if seen == CHANGED:
+            return None
         record["input{}.path".format(at)] = path
         record["input{}.signature".format(at)] = seen
     around = surroundings.describe(opened, before.view)

@@ -126,6 +126,7 @@ def test_no_nvcc(guarded: bool, nearest: opkit.TfWorld, hooked: str) -> None:
     if guarded:
         assert kernels(run) == ["CPU"], run.story()
         assert "; CPU kernels only: " + why in run.err, run.story()
+        assert kernels(start(nearest, hooked)) == ["CPU", "GPU"]  # as soon as there is one
     else:
         assert run.status == 1 and "help: export CUDA_HOME=" in run.err, run.story()
         told = "it has no kernels without tf_nndistance_g.cu, which is CUDA code: " + why

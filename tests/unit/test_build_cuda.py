@@ -5,8 +5,10 @@ from __future__ import annotations
 import pytest
 
 from dlrepair.build import cuda
+from dlrepair.build.includes import signature
 from dlrepair.model.build import Recipe
-from dlrepair.model.built import BuildResult
+from dlrepair.model.built import BuildResult, Used
+from dlrepair.repair import builder, replay
 
 KERNEL = "__global__ void work(int n) {}\nvoid poolLauncher(int n) { work<<<1, n>>>(n); }\n"
 NOTE = "CPU kernels only: TensorFlow {} is not a CUDA build"
@@ -52,3 +54,20 @@ def test_what_is_missed(error: str, missed: bool, tmp_path: object) -> None:
 def test_the_command_gets_a_cuda_build_of_the_same_release(version: str, end: str) -> None:
     assert cuda.command(result(version)).endswith(end)
     assert "CUDA_HOME" in cuda.command(result(version, "CPU kernels only: no nvcc was found"))
+
+
+@pytest.mark.parametrize(
+    ("note", "kept"),
+    [
+        ("CPU kernels only: no nvcc was found", False), ("CPU kernels only: nvcc 12.4: a.cu(1): error: no", False),
+        ("CPU kernels only: TensorFlow 2.21.0 is not a CUDA build", True), ("nvcc 13.0 compiles", True),
+    ],
+)  # fmt: skip
+def test_what_an_nvcc_would_complete_is_not_taken_again_unseen(note: str, kept: bool, tmp_path: object) -> None:
+    """A later run looks for an nvcc again, and says again what is left out."""
+    path = "{}/pool.cu".format(tmp_path)
+    with open(path, "w") as stream:
+        stream.write(KERNEL)
+    built = BuildResult(True, "built", path, notes=(note,), used=(Used(path, signature(path)),))
+    ((named, seen),) = builder.inputs_of(built)
+    assert named == path and (seen != replay.CHANGED) is kept
