@@ -119,7 +119,8 @@ def main() -> int:
         "in the same run ({}). The watcher's time is from the rename that saves the file to the event that".format(
             time.strftime("%Y-%m-%d")),
         "names the new library; the precompiled header had been made in the background before ({:.0f} s, once).".format(
-            header), "",
+            header),
+        "Load average meanwhile {:.1f} on {} cores.".format(os.getloadavg()[1], os.cpu_count()), "",
         "| what was saved | `dlrepair watch` | plain `g++` | ratio |", "| --- | --- | --- | --- |",
     ]  # fmt: skip
     for what, ours, theirs in [row for row in rows if row[1]]:
