@@ -254,7 +254,7 @@ def build(wanted: str, recipe: Recipe) -> tuple[BuildResult, Verdict | None]:
     shared = reachable.answering(settings.shared_store, emit)
     result = service.build(
         recipe, script=request.script, shared=shared, fresh=True, emit=emit,
-        watcher=building.Line(settings.verbosity), wanted=wanted, cpu_will_do=True,
+        watcher=building.Line(settings.verbosity), wanted=wanted, cpu_will_do=True, reaches=reachable.answers,
     )  # fmt: skip
     verdict = _vet_build(wanted, request, settings, result)
     if verdict is not None and verdict.accepted and not verdict.preload and not os.path.lexists(wanted):

@@ -20,6 +20,7 @@ sys.path.insert(0, {root!r})
 from dlrepair.build import nvcc, service
 from dlrepair.model.build import Recipe
 from dlrepair.render import jsonout
+from dlrepair.search import reachable
 
 folder, shared = sys.argv[1:3]
 names = [os.path.join(folder, name) for name in sys.argv[3:]]
@@ -32,7 +33,10 @@ def emit(event, **fields):
 
 if "ONLY_NAMED_TOOLKITS" in os.environ:
     nvcc._DISTRIBUTIONS = ()
-result = service.build(recipe, shared=shared, emit=emit, cpu_will_do="CPU_WILL_DO" in os.environ)
+    places = os.environ["PATH"].split(":")
+    os.environ["PATH"] = ":".join(one for one in places if not os.path.exists(os.path.join(one, "nvcc")))
+result = service.build(recipe, shared=shared, emit=emit, cpu_will_do="CPU_WILL_DO" in os.environ,
+                       reaches=reachable.answers)
 print(json.dumps(jsonout.plain(result)), flush=True)
 """.format(root=ROOT)
 
@@ -76,6 +80,7 @@ class Project:
         self.store = store or os.path.join(top, "store")
         self.shared = ""
         self.env: dict[str, str] = {}
+        self.around: list[str] = []  #: words before the command of a build
         os.makedirs(self.folder)
         self.write("plain.cc", PLAIN)
         self.write("plain.h", HEADER)
@@ -87,7 +92,7 @@ class Project:
         return path
 
     def command(self, *sources: str) -> list[str]:
-        return [sys.executable, "-c", CHILD, self.folder, self.shared, *(sources or ("plain.cc",))]
+        return [*self.around, sys.executable, "-c", CHILD, self.folder, self.shared, *(sources or ("plain.cc",))]
 
     def environment(self) -> dict[str, str]:
         return bare_env(DLREPAIR_STORE=self.store, HOME=os.path.dirname(self.store), **self.env)

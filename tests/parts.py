@@ -78,3 +78,17 @@ def other_machine(data: bytes) -> bytes:
     aarch64, x86_64 = 183, 62
     machine = struct.unpack_from("<H", data, 18)[0]
     return data[:18] + struct.pack("<H", aarch64 if machine == x86_64 else x86_64) + data[20:]
+
+
+#: mounts network file systems whose server never answers: whoever asks them for anything hangs
+DEAD = """\
+import ctypes, os, subprocess, sys
+libc = ctypes.CDLL(None, use_errno=True)
+kept = []
+for place in sys.argv[1].split(":"):
+    kept.append(os.open("/dev/fuse", os.O_RDWR))
+    options = b"fd=%d,rootmode=40000,user_id=%d,group_id=%d" % (kept[-1], os.geteuid(), os.getegid())
+    if libc.mount(b"server:/x", os.fsencode(place), b"fuse.sshfs", 0, options):
+        sys.exit("mount: " + os.strerror(ctypes.get_errno()))
+sys.exit(subprocess.call(sys.argv[2:]))
+"""

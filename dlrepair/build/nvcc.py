@@ -14,7 +14,7 @@ from dlrepair.build import toolchain
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Iterator, Sequence
+    from typing import Callable, Iterator, Sequence
 
     from dlrepair.model.build import Recipe
     from dlrepair.model.toolchain import Compiler, TensorFlow, Toolchain
@@ -29,10 +29,18 @@ _DISTRIBUTIONS = ("/usr/local", "/opt")
 _DRIVERS = ("cuda", "nvidia-ml")
 
 
-def with_cuda(chain: Toolchain, refused: Sequence[tuple[str, str]] = ()) -> Toolchain:
+def anywhere(place: str) -> bool:
+    """Tell that any directory may be asked: for who has no servers."""
+    return True
+
+
+def with_cuda(
+    chain: Toolchain, refused: Sequence[tuple[str, str]] = (), reaches: Callable[[str], bool] = anywhere
+) -> Toolchain:
     """``chain`` with an nvcc for its TensorFlow, its host compiler and its GPUs; or with a note why there is none.
 
-    ``refused``: (real path, reason) of those that have been tried.
+    ``refused``: (real path, reason) of those that have been tried. ``reaches``: whether a directory that a variable
+    names may be asked for anything; a dead server would hold us up for ever.
     """
     from dlrepair.model.records import replace
 
@@ -40,14 +48,18 @@ def with_cuda(chain: Toolchain, refused: Sequence[tuple[str, str]] = ()) -> Tool
     if tensorflow is not None and not tensorflow.cuda:
         text = "{}TensorFlow {} {}".format(CPU_ONLY, tensorflow.version, _NOT_CUDA)
         return replace(chain, notes=(*chain.notes, text))
-    found, problem = _choose(tensorflow, [path for path, _ in refused])
+    found, problem = _choose(tensorflow, [path for path, _ in refused], reaches)
+    reasons = [reason for _, reason in refused]
+    silent = [path for path, named in _places() if named and not reaches(path)]
+    reasons += ["{} lies on a server that does not answer".format(path) for path in silent]
     if found is None:
-        why = "; ".join(reason for _, reason in refused) or problem or _none_found(tensorflow)
+        why = "; ".join(reasons) or problem or _none_found(tensorflow)
         return replace(chain, notes=(*chain.notes, CPU_ONLY + why))
-    homes = [os.environ.get(name, "") for name in _VARIABLES]
+    homes = [*(os.environ.get(name, "") for name in _VARIABLES), "/usr/local/cuda"]
+    homes = [one for one in homes if one and reaches(one)]
     home = _toolkit_of(found.realpath, homes)
     host, notes = _host(found, home, chain.compiler)
-    notes = [*(reason for _, reason in refused), *notes]
+    notes = [*reasons, *notes]
     wanted = tensorflow.cuda_version if tensorflow is not None else ""
     if wanted and tensorflow is not None and wanted.split(".")[0] != str(found.major):
         text = "nvcc {} compiles, TensorFlow {} was built with CUDA {}"
@@ -74,12 +86,16 @@ def release_of(compiler: Compiler) -> str:
 # --- which nvcc
 
 
-def _choose(tensorflow: TensorFlow | None, refused: Sequence[str]) -> tuple[Compiler | None, str]:
+def _choose(
+    tensorflow: TensorFlow | None, refused: Sequence[str], reaches: Callable[[str], bool]
+) -> tuple[Compiler | None, str]:
     """What a variable names; else of all that are found one of the CUDA release of TensorFlow's own, else the first."""
     problem = ""
     found: list[Compiler] = []
     wanted = tensorflow.cuda_version.split(".")[0] if tensorflow is not None else ""
     for path, named in _places():
+        if not reaches(path):
+            continue
         path = toolchain.which(path)
         real = os.path.realpath(path)
         if not path or real in refused or any(one.realpath == real for one in found):
@@ -155,8 +171,8 @@ def _none_found(tensorflow: TensorFlow | None) -> str:
 def _toolkit_of(nvcc: str, homes: Sequence[str]) -> str:
     """Directory of the toolkit that ``nvcc`` belongs to; it may be called through a script elsewhere."""
     own = os.path.dirname(os.path.dirname(nvcc))
-    for home in (own, *homes, "/usr/local/cuda"):
-        if home and any(os.path.isfile(os.path.join(one, "cuda_runtime.h")) for one in _below(home, "include")):
+    for home in (own, *homes):
+        if any(os.path.isfile(os.path.join(one, "cuda_runtime.h")) for one in _below(home, "include")):
             return home
     return own
 

@@ -23,10 +23,13 @@ if TYPE_CHECKING:
 class Prepared:
     """One recipe with its helpers, as the files are now."""
 
-    def __init__(self, recipe: Recipe, script: str, emit: Callable[..., None]) -> None:
+    def __init__(
+        self, recipe: Recipe, script: str, emit: Callable[..., None], reaches: Callable[[str], bool] = nvcc.anywhere
+    ) -> None:
         self.recipe = recipe
         self.script = script
         self.emit = emit
+        self.reaches = reaches  #: whether a directory that a variable names may be asked for anything
         self.parts: list[Part] = []  #: helpers first, the library itself last
         self.tensorflow: TensorFlow | None = None
         self.chain: Toolchain | None = None
@@ -98,7 +101,7 @@ class Prepared:
 
     def _with_cuda(self, chain: Toolchain) -> Toolchain:
         if not self.cpu_only:
-            return nvcc.with_cuda(chain, self.refused)
+            return nvcc.with_cuda(chain, self.refused, self.reaches)
         from dataclasses import replace
 
         return replace(chain, notes=(nvcc.CPU_ONLY + "; ".join(why for _, why in self.refused),))
@@ -110,7 +113,7 @@ class Prepared:
         assert used is not None
         self.refused.append((used.realpath, "nvcc {}: {}".format(nvcc.release_of(used), why)))
         self.notes = []
-        return nvcc.with_cuda(toolchain.find(self.tensorflow), self.refused).nvcc is not None
+        return nvcc.with_cuda(toolchain.find(self.tensorflow), self.refused, self.reaches).nvcc is not None
 
     def note(self, sentence: str) -> None:
         """Keeps a sentence for the answer, once."""

@@ -11,6 +11,7 @@ import time
 
 from dlrepair import store
 from dlrepair.build import answers, compiler, lock, toolchain
+from dlrepair.build.nvcc import anywhere
 from dlrepair.build.parts import BuildFailed, Changed, Watcher, help_for, signature
 from dlrepair.build.prepared import Prepared
 from dlrepair.store import builds
@@ -50,6 +51,7 @@ def build(
     exact: bool = True,
     wanted: str = "",
     cpu_will_do: bool = False,
+    reaches: Callable[[str], bool] = anywhere,
 ) -> BuildResult:
     """The library that ``recipe`` makes, for the TensorFlow of this process or environment, in the store.
 
@@ -58,10 +60,11 @@ def build(
     ``build-finished``. ``watcher``: like ``Watcher``. ``last``: is told of what was built; without ``exact`` its
     library is the answer, with the reason ``LINES_MOVED``, where only line numbers are to be compiled. ``wanted``: the
     path that it is built for: the next load of it finds the library without its recipe (``answers``).
-    ``cpu_will_do``: without CUDA parts where no nvcc compiles them, with a note that says so. Never raises
+    ``cpu_will_do``: without CUDA parts where no nvcc compiles them, with a note that says so. ``reaches``: whether a
+    place may be asked for an nvcc, which no dead server is. Never raises
     but for what interrupts (KeyboardInterrupt): then nothing is left behind.
     """
-    one = _Build(Prepared(recipe, script, emit), shared, fresh, watcher or Watcher(), last, wanted)
+    one = _Build(Prepared(recipe, script, emit, reaches), shared, fresh, watcher or Watcher(), last, wanted)
     one.cpu_will_do = cpu_will_do
     return one.run(exact)
 

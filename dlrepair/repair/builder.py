@@ -76,6 +76,7 @@ def _compile(context: Context, recipe: Recipe) -> BuildResult:
     return service.build(
         recipe, script=context.request.script, shared=shared, emit=context.emit,
         watcher=building.Line(context.settings.verbosity), wanted=_wanted(context), cpu_will_do=True,
+        reaches=reachable.answers,
     )  # fmt: skip
 
 

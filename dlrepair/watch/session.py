@@ -208,7 +208,7 @@ class Session:
             result = service.build(
                 target.recipe, shared=reachable.answering(self.shared, self._emit), emit=self._emit,
                 watcher=_Ticks(self, target, overtaking), wanted=target.wanted,
-                last=target.last, exact=exact or target.wanted in self.bad,
+                last=target.last, exact=exact or target.wanted in self.bad, reaches=reachable.answers,
             )  # fmt: skip
         seconds = round(time.monotonic() - began, 3)
         moved = result.reason == service.LINES_MOVED

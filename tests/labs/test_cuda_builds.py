@@ -11,6 +11,7 @@ import sys
 
 import pytest
 from buildkit import Project, answer_of
+from parts import DEAD
 
 pytestmark = [pytest.mark.compile, pytest.mark.skipif(sys.platform != "linux", reason="shared libraries of Linux")]
 
@@ -155,3 +156,26 @@ def test_cpu_kernels_where_none_compiles(what: str, project: Project, tmp_path: 
     before = calls(home)
     assert project.build("plain.cc", "kernel.cu").result["notes"] == [note]
     assert calls(home) == before
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/fuse"), reason="this kernel has no /dev/fuse: no file system can be dead")
+@pytest.mark.parametrize("other", [True, False])
+def test_a_toolkit_on_a_server_that_does_not_answer(other: bool, project: Project, tmp_path: object) -> None:
+    """Nothing is asked of it: another toolkit compiles, or the CPU part alone is built and says why."""
+    server = os.path.join(str(tmp_path), "server")
+    os.makedirs(server)
+    dead = [sys.executable, "-c", DEAD, server]
+    project.around = ["unshare", "-m" if os.geteuid() == 0 else "-rm", *dead]
+    project.env.update(CUDA_HOME=os.path.join(server, "cuda-12.4"), ONLY_NAMED_TOOLKITS="1", CPU_WILL_DO="1")
+    home = toolkit(os.path.join(str(tmp_path), "cuda-11.8"), release="11.8")
+    if other:
+        project.env["CUDA_PATH"] = home
+    else:
+        project.write("plain.cc", 'extern "C" int answer() { return 7; }\n')
+    built = project.build("plain.cc", "kernel.cu")
+    assert built.ok, built.result
+    assert "{}/cuda-12.4/bin/nvcc lies on a server that does not answer".format(server) in built.result["notes"][0]
+    if other:
+        assert answer_of(built.result["path"]) == 118 + 1000 + 1 and len(calls(home)) == 1, built.result
+    else:
+        assert built.result["notes"][0].startswith("CPU kernels only: ") and answer_of(built.result["path"]) == 7

@@ -13,6 +13,7 @@ from typing import Any, Callable, Sequence
 
 import pytest
 from lab import World, run_script
+from parts import DEAD
 from test_copies import wrapper
 from test_found import DECOYS, LETTERS, PLACES, SCRIPT, SLOTS, check, fill, kinds_for, put, shelf
 
@@ -186,20 +187,6 @@ def test_triton(kind: str, world: World, bare: str, hooked: str, shelf: dict[str
     put("right", shelf["right"], right, 20)
     put("right", shelf["right"], other, 5)
     check(world, home, bare, hooked, {decoy: DECOYS[kind], right: "fits"}, "tool-cache", "exact")
-
-
-#: mounts network file systems whose server never answers: whoever asks them for anything hangs
-DEAD = """\
-import ctypes, os, subprocess, sys
-libc = ctypes.CDLL(None, use_errno=True)
-kept = []
-for place in sys.argv[1].split(":"):
-    kept.append(os.open("/dev/fuse", os.O_RDWR))
-    options = b"fd=%d,rootmode=40000,user_id=%d,group_id=%d" % (kept[-1], os.geteuid(), os.getegid())
-    if libc.mount(b"server:/x", os.fsencode(place), b"fuse.sshfs", 0, options):
-        sys.exit("mount: " + os.strerror(ctypes.get_errno()))
-sys.exit(subprocess.call(sys.argv[2:]))
-"""
 
 
 @pytest.mark.skipif(not os.path.exists("/dev/fuse"), reason="this kernel has no /dev/fuse: no file system can be dead")
