@@ -25,7 +25,7 @@ def deadline_in(seconds: float) -> float:
     deadline = time.monotonic() + seconds
     if len(_bases) > 64:
         _bases.pop(next(iter(_bases)), None)
-    _bases[deadline] = _waited(), min(seconds * PROLONGED, LONGEST)
+    _bases[deadline] = waited(), min(seconds * PROLONGED, LONGEST)
     return deadline
 
 
@@ -38,7 +38,12 @@ def is_over(deadline: float) -> bool:
 def waited_since(deadline: float) -> float:
     """Return for how many seconds this thread had to wait for a processor since that deadline was set, bounded."""
     base = _bases.get(deadline)
-    return 0.0 if base is None else min(max(_waited() - base[0], 0.0), base[1])
+    return 0.0 if base is None else min(max(waited() - base[0], 0.0), base[1])
+
+
+def waited() -> float:
+    """Return for how many seconds this thread has had to wait for a processor since it began."""
+    return _waited("/proc/thread-self/schedstat")
 
 
 def waited_by(pid: int) -> float:
@@ -46,7 +51,7 @@ def waited_by(pid: int) -> float:
     return _waited("/proc/{}/schedstat".format(pid))
 
 
-def _waited(path: str = "/proc/thread-self/schedstat") -> float:
+def _waited(path: str) -> float:
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     except OSError:

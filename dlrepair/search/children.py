@@ -21,8 +21,9 @@ MAX_OUTPUT = 1 << 16
 #: seconds of waiting for a processor that a child is given in addition to its time, most
 MOST_WAITED = 20.0
 
-#: the number under which a child finds the pipe of its questions, where the system lets us choose
+#: the numbers under which a child finds the pipes of its questions and of its listings, where the system lets us choose
 QUESTIONS = 3
+LISTINGS = 4
 
 _SIGKILL = 9
 
@@ -87,11 +88,11 @@ def pipe(least: int = 3) -> tuple[int, int]:
 
 
 def spawn(
-    program: str, argv: list[str], env: Mapping[str, str], answers: int, output: int, questions: int = -1
+    program: str, argv: list[str], env: Mapping[str, str], answers: int, output: int, further: Sequence[int] = ()
 ) -> int:
     """Start the child in a session of its own and return its process id. Raises OSError.
 
-    It has ``answers`` as descriptor 0, ``output`` as 1 and 2, and ``questions``, if any, as ``question_number`` says.
+    It has ``answers`` as descriptor 0, ``output`` as 1 and 2, and those of ``further`` as ``numbers_of`` says.
     """
     if hasattr(os, "posix_spawn"):
         actions: list[Any] = [
@@ -99,7 +100,7 @@ def spawn(
             (os.POSIX_SPAWN_DUP2, output, 1),
             (os.POSIX_SPAWN_DUP2, output, 2),
         ]
-        actions += [(os.POSIX_SPAWN_DUP2, questions, QUESTIONS)] if questions >= 0 else []
+        actions += [(os.POSIX_SPAWN_DUP2, *pair) for pair in zip(further, numbers_of(further))]
         # SIGPIPE 13, SIGXFSZ 25 and SIGINT 2: Python and its users ignore or handle them; the child starts afresh.
         options: dict[str, Any] = {"file_actions": actions, "setsigdef": (2, 13, 25), "setsigmask": ()}
         try:
@@ -114,7 +115,7 @@ def spawn(
     try:
         pid: int = fork_exec(
             [os.fsencode(text) for text in argv], (os.fsencode(program),), True,
-            tuple(sorted(one for one in (error_pipe, questions) if one >= 0)), None,
+            tuple(sorted((error_pipe, *further))), None,
             [os.fsencode(name) + b"=" + os.fsencode(value) for name, value in env.items()],
             answers, -1, -1, output, -1, output, gone, error_pipe, True, True, None,
         )  # fmt: skip
@@ -124,9 +125,9 @@ def spawn(
         os.close(error_pipe)
 
 
-def question_number(questions: int) -> int:
-    """Return the number that a child finds the descriptor ``questions`` under (see ``spawn``)."""
-    return QUESTIONS if hasattr(os, "posix_spawn") else questions
+def numbers_of(further: Sequence[int]) -> Sequence[int]:
+    """Return the numbers that a child finds these descriptors under, each above ``LISTINGS`` here (see ``spawn``)."""
+    return (QUESTIONS, LISTINGS)[: len(further)] if hasattr(os, "posix_spawn") else further
 
 
 class Conversation:

@@ -12,6 +12,12 @@ SAMPLE = 256
 #: So many directories of data below one directory, and its others are taken for the same.
 SIBLINGS = 16
 
+#: Directories of these names are entered last: they seldom hold libraries and often a million files.
+LATE = frozenset(
+    ("data", "dataset", "datasets", "checkpoints", "checkpoint", "logs", "log", "images", "imgs", "results", "output",
+     "outputs", "wandb", "runs", "models", "weights", "docs", "doc", "samples", "tmp", "temp")
+)  # fmt: skip
+
 #: Endings of files that people and programs keep by the thousand.
 ENDINGS = frozenset(
     ("jpg", "jpeg", "png", "bmp", "gif", "webp", "tif", "tiff", "ppm", "pgm", "exr", "svg", "npy", "npz", "tfrecord",

@@ -6,6 +6,8 @@ import os
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Callable
+
     from dlrepair.model.requests import LoadRequest
 
 #: What marks the top of a project. A README lies in subdirectories too, so the first group wins.
@@ -36,6 +38,26 @@ def never_walked(directory: str) -> bool:
     real = os.path.realpath(directory)
     own = home()
     return real in _NEVER or (bool(own) and (own + "/").startswith(real.rstrip("/") + "/"))
+
+
+def linked_directory(root: str, path: str, followed: set[tuple[int, int]], avoided: Callable[[str], bool]) -> str:
+    """Return ``path`` if it links to a directory outside ``root`` that is not followed yet and not too wide, else "".
+
+    ``avoided`` is asked about the target before anything else is: it may lie on a server that does not answer.
+    """
+    try:
+        target = os.path.normpath(os.path.join(os.path.dirname(path), os.readlink(path)))
+        if avoided(target):
+            return ""
+        status = os.stat(path)
+        if status.st_mode & 0o170000 != 0o040000 or (status.st_dev, status.st_ino) in followed:
+            return ""
+        followed.add((status.st_dev, status.st_ino))
+        real = os.path.realpath(path)
+    except (OSError, ValueError):
+        return ""
+    inside = (real + "/").startswith(os.path.realpath(root) + "/")
+    return "" if inside or never_walked(real) or (root + "/").startswith(real + "/") else path
 
 
 def belongs_to_all(directory: str) -> bool:

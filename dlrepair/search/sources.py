@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import sys
 
-from dlrepair.search import archives, content, reachable, roots, variables, walk
+from dlrepair.search import archives, content, data, reachable, roots, variables, walk
 from dlrepair.search import names as naming
 from dlrepair.search.proposals import DISTANCE, Search
 
@@ -161,7 +161,7 @@ def from_project(search: Search) -> Iterator[Candidate]:
         for directory in roots.parents_up_to(start, root):
             found = []
             for path, rule, _ in search.reader.walk(directory):
-                late = any(part.lower() in walk.LATE for part in os.path.dirname(path[len(root) :]).split("/"))
+                late = any(part.lower() in data.LATE for part in os.path.dirname(path[len(root) :]).split("/"))
                 distance = DISTANCE["project"] + min(_steps(origin, os.path.dirname(path)) + 20 * late, 49)
                 found.append(search.propose(path, "project", rule, distance))
             yield from search.ranked(found)

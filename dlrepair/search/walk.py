@@ -14,18 +14,13 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Callable, Iterable, Iterator
 
+    from dlrepair.search import helper
     from dlrepair.search.names import Names
 
 #: Never entered: they hold no built library of the project, or another environment's.
 SKIPPED = frozenset(
     (".git", ".hg", ".svn", "node_modules", "__pycache__", ".tox", ".nox", ".mypy_cache", ".pytest_cache",
      ".ruff_cache", ".ipynb_checkpoints", "site-packages", "dist-packages", "CMakeFiles")
-)  # fmt: skip
-
-#: Entered last: they seldom hold libraries and often a million files.
-LATE = frozenset(
-    ("data", "dataset", "datasets", "checkpoints", "checkpoint", "logs", "log", "images", "imgs", "results", "output",
-     "outputs", "wandb", "runs", "models", "weights", "docs", "doc", "samples", "tmp", "temp")
 )  # fmt: skip
 
 #: Entered first: libraries are built or put there. So are those named like the wanted library. In a tree that the
@@ -42,6 +37,8 @@ MAX_DIRECTORIES = 20000
 MAX_DIRECTORIES_PATIENT = 1000000
 #: seconds from which a search is such a one
 _PATIENT = 3600.0
+#: So many directories that are known and not read yet make a walk a wide one, in which a second process helps.
+WIDE = 200
 #: So many libraries of other names are kept in mind, to be looked at by content when no name leads anywhere.
 MAX_OTHERS = 400
 #: This many entries without one library make a directory one of data.
@@ -93,6 +90,7 @@ class Reader:
         self._slow: dict[str, str] | None = None  #: mount points that are not entered
         self._network: dict[str, str] = {}  #: those of them that another machine has to answer for
         self._served: set[str] = set()  #: of these, the ones on which this program itself lies
+        self._help: helper.Help | None = None  #: in a wide walk, a second process that lists some of its directories
         #: what was met on the way, in the order of reading: archives, libraries of other names, other environments
         self.archives: list[str] = []
         self.others: list[str] = []
@@ -147,6 +145,9 @@ class Reader:
         return found
 
     def _read(self, directory: str) -> Listing | None:
+        known = self._help.answers.pop(directory, None) if self._help is not None else None
+        if known is not None:
+            return self._take_over(directory, known)
         try:
             entries = os.scandir(directory)
         except (OSError, ValueError) as error:
@@ -172,6 +173,28 @@ class Reader:
                     self._sort_chunk(chunk, found)
                 found.reason = error.strerror or str(error)
         return found if found is _NOTHING else self._finish(directory, found)
+
+    def _take_over(self, directory: str, known: list[bytes]) -> Listing:
+        """Make a listing of what the second process says: nothing but sources, and these directories and links."""
+        self.directories += 1
+        if not known:
+            return _NOTHING
+        found = Listing()
+        for text in known:
+            (found.subdirs if text[:1] == b"d" else found.links).append(os.fsdecode(text[1:]))
+        found.venv = "conda-meta" in found.subdirs
+        return self._finish(directory, found)
+
+    def _avoided(self, target: str) -> bool:
+        """Tell whether a link's target is not to be asked about."""
+        return bool(self._network) and self.is_remote(target)
+
+    def _may_share(self, directory: str) -> bool:
+        """Tell whether ``walk`` would open this directory, as far as its name tells; nothing is noted."""
+        if (self.excluded is not None and self.excluded(directory)) or (self._slow and directory in self._slow):
+            return False
+        mount = self._mount_above(directory) if self._network else ""
+        return not mount or mount in self._served
 
     def _finish(self, directory: str, found: Listing) -> Listing:
         """Put a listing in order, and keep in mind what was met on the way."""
@@ -296,6 +319,20 @@ class Reader:
         Other environments (virtualenv, conda), version control and caches are not entered; a directory reached twice
         through links is read once. Bounded by depth, number and the deadline.
         """
+        try:
+            yield from self._walk(root, depth)
+        except BaseException:
+            if self._help is not None:
+                self._help.abandon()
+            raise
+        finally:
+            done, self._help = self._help, None
+            if done is not None:
+                done.end()
+
+    def _walk(self, root: str, depth: int) -> Iterator[tuple[str, str, int]]:
+        from dlrepair.search import roots
+
         if self.is_remote(root):
             return
         of_data: dict[str, int] = {}
@@ -314,6 +351,12 @@ class Reader:
                     queue, late, at = late, [], 0
                 directory, level = queue[at]
                 at += 1
+                if self._help is not None:
+                    self._help.follow(queue, at)
+                elif len(queue) - at >= WIDE:
+                    from dlrepair.search import helper
+
+                    self._help = helper.Help(_MARKS, self._unmarked, self._may_share)
             if self.directories >= self.most:
                 self.notes.append((root, "more than {} directories: not walked to its end".format(self.most)))
                 return
@@ -347,29 +390,8 @@ class Reader:
                 if name in SOON or (self._word and self._word in name) or name.startswith(_SOON_STARTS):
                     soon.append((below + name, level + 1))
                 else:
-                    (late if name.lower() in LATE else queue).append((below + name, level + 1))
+                    (late if name.lower() in data.LATE else queue).append((below + name, level + 1))
             for name in listing.links:
-                target = self._linked_directory(root, os.path.join(directory, name), followed)
+                target = "" if name in SKIPPED else roots.linked_directory(root, below + name, followed, self._avoided)
                 if target:
                     late.append((target, level + 1))
-
-    def _linked_directory(self, root: str, path: str, followed: set[tuple[int, int]]) -> str:
-        """Return ``path`` if it links to a directory outside ``root`` that is not followed yet and not too wide."""
-        from dlrepair.search.roots import never_walked
-
-        name = os.path.basename(path)
-        if name in SKIPPED:
-            return ""
-        try:
-            target = os.path.normpath(os.path.join(os.path.dirname(path), os.readlink(path)))
-            if self._network and self.is_remote(target):
-                return ""
-            status = os.stat(path)
-            if status.st_mode & 0o170000 != 0o040000 or (status.st_dev, status.st_ino) in followed:
-                return ""
-            followed.add((status.st_dev, status.st_ino))
-            real = os.path.realpath(path)
-        except (OSError, ValueError):
-            return ""
-        inside = (real + "/").startswith(os.path.realpath(root) + "/")
-        return "" if inside or never_walked(real) or (root + "/").startswith(real + "/") else path
