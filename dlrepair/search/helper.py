@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import os
 import sys
+from time import monotonic
 
 from dlrepair.search import budget, data, standby
 
@@ -25,8 +26,10 @@ _NEXT = 48
 _ROOM = 3800
 #: Messages that the child has not read, most: the pipe always has room for the question that it waits for.
 _UNREAD = 8
-#: seconds for which the walk has had to wait for a processor, from which it goes on alone: there is none to spare
+#: So many seconds, and this share of the time, may the walk have to wait for a processor until it goes on alone: there
+#: is none to spare. A busy program holds one for some three milliseconds at a time.
 _WAITED = 0.003
+_SHARE = 0.125
 #: a number above that of any directory
 _ALL = 1 << 60
 
@@ -48,6 +51,7 @@ class Help:
         self._walk = b""  #: the number of this walk
         self._ours = False  #: whether what is being read is about it: an answer for the walk before may still come
         self._waited = 0.0  #: for how long this thread had waited for a processor before
+        self._began = 0.0
         self._child: standby.Child | None = None
         try:
             told = [b"%d" % data.SAMPLE, b"%d" % len(marks), *map(os.fsencode, [*marks, *names])]
@@ -58,7 +62,7 @@ class Help:
             return
         self._child = standby.borrow()
         if self._child is not None:
-            self._waited = budget.waited()
+            self._waited, self._began = budget.waited(), monotonic()
             self._child.walks += 1
             self._walk = b"%d" % self._child.walks
             self._sent = int(self._child.tell([b"names", self._walk, *told]))
@@ -74,7 +78,7 @@ class Help:
             self._base += len(self._queue)
             self._queue, self._next = queue, 0
         self._collect(self._child.listed())
-        if budget.waited() - self._waited > _WAITED:
+        if budget.waited() - self._waited > _WAITED + _SHARE * (monotonic() - self._began):
             self.end()
             return
         self._next = max(self._next, at + _NEXT)
