@@ -62,6 +62,8 @@ def bare_env(**changes: str) -> dict[str, str]:
     """This process's environment without what would steer a child interpreter, plus ``changes``."""
     drop = ("PYTHON", "DLREPAIR", "LD_", "VIRTUAL_ENV", "CONDA_", "COV_", "COVERAGE_")
     env = {key: value for key, value in os.environ.items() if not key.startswith(drop)}
+    # on some processors TensorFlow writes a line with the time and its pid about oneDNN, on others it does not
+    env.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")
     env.update(changes)
     return env
 
