@@ -73,7 +73,7 @@ def of_system(name: str | None) -> bool:
 
 def names_machine(path: str) -> bool:
     """Whether a path names a processor outside Debian's and Python's own naming schemes."""
-    parts = path.replace("\\", "/").lower()
+    parts = "/".join(one for one in path.replace("\\", "/").lower().split("/") if not one.endswith(".egg"))
     for known in _CONVENTIONS:
         parts = parts.replace(known, "/")
     words = parts

@@ -27,6 +27,8 @@ def undefined(found: Found, text: str, loader: str) -> tuple[str, ...]:
         if symbol in hints.MUSL_LATER:  # of this system, and newer than its C library
             return ("libc-too-old", "wrong-os", "undefined-symbol-version")
         return ("undefined-symbol-version", "undefined-symbol-link", "wrong-os")
+    if found.platform == "musl" and kind == "c" and "musl" in cut.base_name(found.obj or ""):  # made for it
+        return ("undefined-symbol-version", "undefined-symbol-link", "search-path")
     if found.platform == "musl" and kind in ("glibc-fortify", "c"):
         return ("wrong-os", "undefined-symbol-link", "undefined-symbol-version")
     if facts.get("android"):
@@ -90,6 +92,8 @@ def _undefined_dyld(found: Found, kind: str, symbol: str) -> tuple[str, ...]:
         return ("undefined-symbol-version", "libc-too-old", "undefined-symbol-link")
     if kind == "tensorflow-release" and hints.installed(found.obj):
         return ("undefined-symbol-version", "undefined-symbol-link", "undefined-symbol-abi")
+    if mangled.is_old_abi(symbol):  # libstdc++'s string, where all that is new speaks of libc++
+        return ("undefined-symbol-abi", "undefined-symbol-link", "undefined-symbol-version", "wrong-arch")
     if "St3__1" in symbol:  # it speaks of libc++, and libstdc++ may be what its provider was compiled with
         return ("undefined-symbol-link", "undefined-symbol-version", "undefined-symbol-abi", "wrong-arch")
     return ("undefined-symbol-link", "undefined-symbol-version", "wrong-arch", "undefined-symbol-abi")

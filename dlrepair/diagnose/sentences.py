@@ -21,6 +21,13 @@ _BY_NAME = (
 #: ``missing`` are there where the sentence names them.
 SENTENCES = (
     (
+        "ersion not found: ",
+        r"""[Ll]ibrary version not found: ['"`]?(?P<obj>[\w@./~+-]+\.(?:so(?:\.\d+)*|dylib|dll))\b""",
+        "not-found",
+        6,
+        "absent",
+    ),
+    (
         "symbol not found",
         r"""dlsym\([^,()]+, (?P<missing>[^()\s]+)\): symbol not found""",
         "undefined-symbol",

@@ -125,7 +125,16 @@ def context(text: str, pos: int, missing: str | None) -> str | None:
         match = re.search(pattern, before)
         if match and cut.base_name(match.group("obj")) != missing:
             return cut.strip_marks(match.group("obj"))
-    return _source_line(text[:pos], missing) or _in_command(text[:pos])
+    return _source_line(text[:pos], missing) or _in_command(text[:pos]) or _in_prose(text, pos, missing)
+
+
+def _in_prose(text: str, pos: int, missing: str | None) -> str | None:
+    """The one library that the line names before the message, where somebody tells what was said."""
+    import re
+
+    line = text[text.rfind("\n", 0, pos) + 1 : pos][-1000:]
+    names = set(re.findall(r"(?<![\w@./\\:~+-])[\w@./\\:~+-]{1,200}\.(?:so(?:\.\d+)*|dylib|dll|pyd)\b", line))
+    return names.pop() if len(names) == 1 and cut.base_name(min(names)) != missing else None
 
 
 _IMPORT = (
