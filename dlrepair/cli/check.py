@@ -32,12 +32,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--json", action="store_true", help="answer with one JSON document")
 
 
-def likely_loader(path: str) -> str:
-    """The loader that a file name speaks of: CPython's own suffixes mean ``import`` (PEP 3149)."""
-    name = os.path.basename(path)
-    return "import" if ".cpython-" in name or ".abi3." in name else "ctypes"
-
-
 def execute(arguments: argparse.Namespace) -> int:
     from dlrepair.render.progress import Progress
 
@@ -87,7 +81,7 @@ def _preview(path: str, loader: str, script: str) -> tuple[Any, Any, Any]:
 
 def find_targets(paths: list[str], loader: str | None) -> Iterator[tuple[str, str, str, bool]]:
     """(path as asked for, loader, call site or "", whether the script goes on without it)."""
-    from dlrepair.diagnose.walk import find_libraries, is_library
+    from dlrepair.diagnose.walk import find_libraries, is_library, likely_loader
 
     for path in paths:
         if path.endswith(".py") and os.path.isfile(path):

@@ -41,6 +41,7 @@ def execute(arguments: argparse.Namespace) -> int:
     import sysconfig
 
     from dlrepair.binary import elf, process
+    from dlrepair.diagnose import walk
     from dlrepair.diagnose.environment import Environment
     from dlrepair.model.causes import CAUSES
     from dlrepair.render.progress import Progress
@@ -56,9 +57,8 @@ def execute(arguments: argparse.Namespace) -> int:
         for path in environment.paths:
             if not environment.loads(path):
                 from dlrepair import api
-                from dlrepair.cli import check
 
-                loader = check.likely_loader(path)
+                loader = walk.likely_loader(path)
                 diagnosis = api.diagnose(path, loader)
                 if diagnosis.cause != "none":
                     broken.append((path, loader, diagnosis))

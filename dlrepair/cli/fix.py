@@ -43,7 +43,9 @@ def execute(arguments: argparse.Namespace) -> int:
         raise output.CommandError(text, "dlrepair fix {}".format(arguments.path), output.USAGE)
     if arguments.path.endswith((".py", ".pyw")):
         return _fix_script(arguments)
-    path, loader = arguments.path, arguments.loader or check.likely_loader(arguments.path)
+    from dlrepair.diagnose.walk import likely_loader
+
+    path, loader = arguments.path, arguments.loader or likely_loader(arguments.path)
     outcome: Outcome | None = None
     if "/" not in path and os.path.lexists(path):
         # a file that is named in its directory is meant by its path; one that loads so may be asked for by name

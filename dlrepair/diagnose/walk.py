@@ -15,13 +15,19 @@ if TYPE_CHECKING:
     _Row = Tuple[str, Tuple[bytes, int], List[str]]
 
 #: so many subtrees for every process make their shares even
-SUBTREES = 24
+SUBTREES = 96
 ENDS = frozenset(("ylib", ".dll"))
 
 
 def is_library(name: str) -> bool:
     """Whether a file is named like a shared object."""
     return name.endswith((".so", ".dylib", ".dll")) or ".so." in name
+
+
+def likely_loader(path: str) -> str:
+    """The loader that a file name speaks of: CPython's own suffixes mean ``import`` (PEP 3149)."""
+    name = os.path.basename(path)
+    return "import" if ".cpython-" in name or ".abi3." in name else "ctypes"
 
 
 def find_libraries(directory: str) -> Iterator[str]:
