@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
-from typing import Callable
 
+import opfixtures
 import opkit
 import pytest
+
+kit, world, hooked = opfixtures.kit, opfixtures.world, opfixtures.hooked
 
 #: the environment of these tests is made only when it is asked for by name
 collect_ignore_glob = [] if "tfcuda" in os.environ.get("TF_ENVS", "") else ["test_*.py"]
@@ -16,18 +18,3 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if "env" in metafunc.fixturenames:
         chosen = [env for env in opkit.chosen_envs() if env.name.startswith("tfcuda")]
         metafunc.parametrize("env", chosen, ids=[one.name for one in chosen], scope="session")
-
-
-@pytest.fixture(scope="session")
-def kit(env: opkit.envs.Env) -> opkit.OpKit:
-    return opkit.OpKit(env)
-
-
-@pytest.fixture
-def world(tmp_path: object, kit: opkit.OpKit) -> opkit.TfWorld:
-    return opkit.TfWorld(str(tmp_path), kit)
-
-
-@pytest.fixture(scope="session")
-def hooked(kit: opkit.OpKit, hooked_python: Callable[[str], str]) -> str:
-    return hooked_python(kit.python)

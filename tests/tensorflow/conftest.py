@@ -1,10 +1,12 @@
 from __future__ import annotations
 
 import os
-from typing import Callable
 
+import opfixtures
 import opkit
 import pytest
+
+kit, world, hooked = opfixtures.kit, opfixtures.world, opfixtures.hooked
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
@@ -12,21 +14,6 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if "env" in metafunc.fixturenames and not {"lab", "op"} & set(metafunc.fixturenames):
         chosen = opkit.chosen_envs()
         metafunc.parametrize("env", chosen, ids=[one.name for one in chosen], scope="session")
-
-
-@pytest.fixture(scope="session")
-def kit(env: opkit.envs.Env) -> opkit.OpKit:
-    return opkit.OpKit(env)
-
-
-@pytest.fixture
-def world(tmp_path: object, kit: opkit.OpKit) -> opkit.TfWorld:
-    return opkit.TfWorld(str(tmp_path), kit)
-
-
-@pytest.fixture(scope="session")
-def hooked(kit: opkit.OpKit, hooked_python: Callable[[str], str]) -> str:
-    return hooked_python(kit.python)
 
 
 @pytest.fixture(scope="session")
