@@ -206,8 +206,8 @@ def _report(state: Any, error: BaseException, seen: GiveUp) -> None:
         return
     request = lookback.request(seen, held.script, state.cwd)
     target = engine.resolved(request)
-    if target and _guard.has_served(target):
-        return
+    if (target and _guard.has_served(target)) or _is_mapped(held.view, request.requested):
+        return  # loaded, from wherever: the exception is about something else, a symbol that it lacks perhaps
     diagnosis = rules.diagnose(request, target=target, process=held.view)
     if diagnosis.cause not in ("file-missing", "wrong-cwd"):
         return  # it is there: the exception is about something else

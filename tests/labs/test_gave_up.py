@@ -316,6 +316,22 @@ def test_where_an_exception_ends(end: str, world: World, bare: str, hooked: str)
 
 
 @pytest.mark.compile
+def test_a_function_that_a_repaired_library_lacks(world: World, bare: str, hooked: str) -> None:
+    """ctypes' own words name the file of the store that was loaded: nothing is wrong with where it lies."""
+    world.write("roi.cc", 'extern "C" int answer() { return 44; }\n')
+    world.write("train.py", """\
+import ctypes, os
+
+roi = ctypes.CDLL(os.path.join(os.path.dirname(os.path.abspath(__file__)), "libroi.so"))
+getattr(roi, "no_such_" + "function")
+""")
+    result = run(world, hooked, "home")
+    assert result.status == 1 and "undefined symbol: no_such_function" in result.err, result.story()
+    assert len(result.events("load-repaired")) == len(result.events("load-failed")) == 1, result.story()
+    assert "help:" not in result.err, result.story()
+
+
+@pytest.mark.compile
 def test_what_was_loaded_from_elsewhere_is_not_what_is_missing(world: World, bare: str, hooked: str) -> None:
     """An op that has no kernel for this machine, say: the program ends for another reason than its library's path."""
     world.library("build/libroi.so", ROI)
