@@ -89,25 +89,42 @@ def auditwheel_search(paths: list[str]) -> None:
         ldd(Path(path))
 
 
-def doctor(python: str) -> Callable[[list[str]], None]:
-    """`dlrepair doctor` in a process of its own, with a store of its own."""
+class Doctor:
+    """`dlrepair doctor` in a process of its own, with a store of its own; ``prepare`` is not measured."""
 
-    def run(_paths: list[str]) -> None:
-        env = dict(os.environ, PYTHONPATH=ROOT, DLREPAIR_STORE=STORE)
-        env.pop("PYTHONDONTWRITEBYTECODE", None)  # an installed package has its bytecode, and so it is measured
-        subprocess.call([python, "-m", "dlrepair", "doctor"], env=env, stdout=subprocess.DEVNULL)
+    def __init__(self, python: str, prepare: Callable[[str], None] = lambda python: None) -> None:
+        self.python, self._prepare = python, prepare
 
-    return run
+    def prepare(self) -> None:
+        self._prepare(self.python)
+
+    def __call__(self, _paths: list[str]) -> None:
+        subprocess.call([self.python, "-m", "dlrepair", "doctor"], env=user_env(), stdout=subprocess.DEVNULL)
 
 
-def first_doctor(python: str) -> Callable[[list[str]], None]:
-    """As the first run: the store is empty."""
+def user_env() -> dict[str, str]:
+    env = dict(os.environ, PYTHONPATH=ROOT, DLREPAIR_STORE=STORE)
+    env.pop("PYTHONDONTWRITEBYTECODE", None)  # an installed package has its bytecode, and so it is measured
+    return env
 
-    def run(paths: list[str]) -> None:
-        shutil.rmtree(STORE, ignore_errors=True)
-        doctor(python)(paths)
 
-    return run
+def empty_store(_python: str) -> None:
+    """As before the first run."""
+    shutil.rmtree(STORE, ignore_errors=True)
+
+
+def installed_store(python: str) -> None:
+    """As after ``dlrepair install``: its own look filled a store that was empty.
+
+    No hook is put there: other programs may be using that environment.
+    """
+    empty_store(python)
+    script = (
+        "import sys; from dlrepair.cli import lookover; from dlrepair.installer import Result;"
+        "found = lookover.look(Result('unchanged', sys.executable, '')); assert found and found['complete'], found"
+    )
+    subprocess.check_call([python, "-c", script], env=user_env())
+    assert os.listdir(os.path.join(STORE, "surveys"))
 
 
 def used() -> float:
@@ -117,7 +134,8 @@ def used() -> float:
 
 
 def timed(function: Callable[[list[str]], None], paths: list[str]) -> tuple[float, float]:
-    """(seconds on the clock, seconds of processor time)."""
+    """(seconds on the clock, seconds of processor time), after what it prepares."""
+    getattr(function, "prepare", lambda: None)()
     began, before = time.perf_counter(), used()
     function(paths)
     return time.perf_counter() - began, used() - before
@@ -217,7 +235,8 @@ WHOLE = """\
 `dlrepair doctor`, a process of its own, finds the files and looks at dependencies, versions and symbols,
 as `ldd -r` does for the files that it is given; the other tools look at dependencies only.
 The first row is a first run: its store is empty. The second is a run after it, no file having changed:
-it looks at all of them with `stat`.
+it looks at all of them with `stat`. The third is a user's first run: `dlrepair install` has looked at everything
+at its end, as installations end with `ldconfig`, whose cache `ldd` and the others use.
 """
 
 
@@ -259,8 +278,7 @@ print(json.dumps(parts))
 
 def part_table(python: str, tenth: float, rounds: int) -> list[str]:
     """Where the time of a first run goes, and what that says about ``tenth``, a tenth of ldd's time."""
-    env = dict(os.environ, PYTHONPATH=ROOT, DLREPAIR_STORE=STORE)
-    env.pop("PYTHONDONTWRITEBYTECODE", None)
+    env = user_env()
     start = min(timed(lambda _: subprocess.call([python, "-c", "pass"], env=env), [])[1] for _ in range(3 * rounds))
     runs = [
         json.loads(subprocess.run([python, "-c", PARTS], env=env, stdout=subprocess.PIPE, check=True).stdout)
@@ -292,8 +310,11 @@ def environments(
         place = subprocess.run([python, "-c", script], stdout=subprocess.PIPE, check=True).stdout.decode().strip()
         paths = below(place)
         directories = sum(1 for _ in os.walk(place))
-        first_doctor(python)(paths)  # writes the bytecode; nothing is kept of what changed within the last two seconds
-        tools = {OURS: (first_doctor(python), 0), "dlrepair, run again": (doctor(python), 0), **others}
+        Doctor(python)(paths)  # writes the bytecode
+        tools: dict[str, tuple[Callable[[list[str]], None], int]] = {
+            OURS: (Doctor(python, empty_store), 0), "dlrepair, run again": (Doctor(python), 0),
+            "dlrepair, first run after `dlrepair install`": (Doctor(python, installed_store), 0), **others,
+        }  # fmt: skip
         tools["ldd -r"] = (each(["ldd", "-r"]), 0)
         title = "TensorFlow and what it needs" if python == sys.executable else "A training environment"
         note = "%d shared objects, %.0f MB, in %d directories." % (

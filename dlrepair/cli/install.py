@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import sys
 
 from dlrepair.cli import output
 
@@ -15,7 +16,8 @@ example:
 
 Writes sitecustomize.py into that environment's site-packages (or a .pth line, where another
 sitecustomize comes first), keeps and runs one that was there, and starts the interpreter to
-prove that the hook is live. `dlrepair uninstall` restores every byte."""
+prove that the hook is live. `dlrepair uninstall` restores every byte. At its end it has
+`dlrepair doctor` look at the shared objects of that environment, for five seconds at most."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -26,13 +28,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def execute(arguments: argparse.Namespace) -> int:
     from dlrepair import installer
+    from dlrepair.cli import lookover
 
     try:
         result = installer.install(arguments.python, arguments.force)
     except installer.InstallError as error:
         raise as_command_error(error) from error
     if arguments.json:
-        output.say_json(result)
+        found = lookover.look(result)
+        output.say_json(dict(vars(result), libraries=found))
         return output.FINE
     words = {"installed": "hook installed", "updated": "hook updated", "unchanged": "hook already installed"}
     output.say("{}: {}".format(words[result.action], result.environment))
@@ -41,6 +45,10 @@ def execute(arguments: argparse.Namespace) -> int:
         output.say("  the sitecustomize.py that was there is kept as {} and still runs".format(result.kept))
     for note in result.notes:
         output.say("  note: {}".format(note))
+    sys.stdout.flush()  # the hook is there, however long the rest takes
+    found = lookover.look(result)
+    if found is not None:
+        output.say(*lookover.describe(found, arguments.python, result.python))
     return output.FINE
 
 

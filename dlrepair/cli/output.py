@@ -77,11 +77,11 @@ def paint(words: str, *styles: str) -> str:
     return text.paint(words, *styles) if coloured() else words
 
 
-def counted(number: int, noun: str) -> str:
+def counted(number: int, noun: str, plural: str = "") -> str:
     """``1 file``, ``2 files``."""
     from dlrepair.render import text
 
-    return text.counted(number, noun)
+    return text.counted(number, noun, plural)
 
 
 def size_text(count: int) -> str:

@@ -27,6 +27,10 @@ CODE = (
 )  # fmt: skip
 
 
+#: how what does not lie in the working directory begins
+ABSOLUTE = ("/", "$ORIGIN", "${ORIGIN}")
+
+
 class Environment:
     """The shared objects below ``places`` that something loads by itself, each real file once.
 
@@ -49,7 +53,7 @@ class Environment:
         self._proved: set[str] = set()
         self._done = False  #: every library was looked at
         self.remembered = False  #: an earlier survey holds
-        kept = None if fresh else surveys.recall(self._key())
+        kept = None if fresh else surveys.recall(self._key("")) or surveys.recall(self._key(view.cwd))
         if kept is not None:
             #: after ``prove``: those that something loads by itself; before, all files that are named like libraries
             self.paths: list[str] = kept[0]
@@ -90,7 +94,17 @@ class Environment:
             return False
         looked_at = list({**dict.fromkeys(self._listed), **self._looked, PATH: None})
         answer = (self.paths, sorted(self._proved))
-        return surveys.keep(self._key(), looked_at, list(self._mapped), self._began, answer, self._listed)
+        key = self._key("" if self._holds_everywhere() else self._view.cwd)
+        return surveys.keep(key, looked_at, list(self._mapped), self._began, answer, self._listed)
+
+    def _holds_everywhere(self) -> bool:
+        """Whether no search began in the working directory."""
+        texts = [self._view.library_path]
+        for elf_facts in (facts.elf for facts in self._still.seen.values() if facts.elf is not None):
+            texts += [elf_facts.rpath or "", elf_facts.runpath or ""]
+            names = (*elf_facts.needed, *(name for name, _optional in elf_facts.filters))
+            texts += [name for name in names if "/" in name]
+        return all(part.startswith(ABSOLUTE) for text in texts if text for part in text.replace(";", ":").split(":"))
 
     def _shares(self) -> list[list[str]]:
         """``paths`` package by package: libraries of one need the same ones, which each process reads for itself.
@@ -103,8 +117,8 @@ class Environment:
             shares.setdefault(place + path[len(place) :].lstrip("/").partition("/")[0], []).append(path)
         return sorted(shares.values(), key=len, reverse=True)
 
-    def _key(self) -> str:
-        """What else the proofs rest on: the process, the user, the processor, this code."""
+    def _key(self, cwd: str) -> str:
+        """What else the proofs rest on: the process, the user, the processor, this code; ``cwd`` where it counts."""
         import dlrepair
         from dlrepair import store
         from dlrepair.binary import hwcaps
@@ -117,7 +131,7 @@ class Environment:
                 code.append("")
         who = str(os.geteuid()) if hasattr(os, "geteuid") else ""
         return store.key_of(
-            "survey 2", dlrepair.__version__, sys.version, who, view.main, view.library_path, view.cwd,
+            "survey 3", dlrepair.__version__, sys.version, who, view.main, view.library_path, cwd,
             "\n".join(view.loaded), "\n".join(self._places), " ".join(hwcaps.subdirectories()), *code,
         )  # fmt: skip
 

@@ -22,6 +22,8 @@ MAX_SURVEYS = 32
 MAX_BYTES = 64 * 1024 * 1024
 #: a change in the very moment of the survey may leave the time stamps as they are; file systems count up to 2 s
 RACY_NS = 2 * 10**9
+#: those that keep fractions of a second count the kernel's ticks, 10 ms at most (Linux, ktime_get_coarse_real_ts64)
+TICK_NS = 5 * 10**7
 _PART = "surveys"
 _STATE = struct.Struct("=QQQqqI")
 
@@ -39,8 +41,8 @@ def state_of(path: str) -> State:
 
 def digest_of(
     paths: Iterable[str], executable: Iterable[str], known: Mapping[str, State] | None = None
-) -> tuple[str, int]:
-    """(digest of the state of ``paths``, the latest change among them in ns since the epoch).
+) -> tuple[str, list[int]]:
+    """(digest of the state of ``paths``, the latest change of each in ns since the epoch).
 
     A state is that of ``state_of``, or the ``known`` one; of ``executable`` also whether the file system lets code be
     mapped (``noexec``).
@@ -49,7 +51,12 @@ def digest_of(
     found = [known[path] if path in known else state_of(path) for path in paths]
     states = [state for state, _ in found]
     states.append(b"1" if any(map(is_noexec, executable)) else b"0")
-    return store.digest(b"|".join(states)), max([latest for _, latest in found] or [0])
+    return store.digest(b"|".join(states)), [latest for _, latest in found]
+
+
+def _is_settled(latest: int, now: int) -> bool:
+    """Whether a change after ``now`` would have another time stamp than that at ``latest``, ns since the epoch."""
+    return latest <= now - (TICK_NS if latest % 10**9 else RACY_NS)
 
 
 def is_noexec(path: str) -> bool:
@@ -83,13 +90,13 @@ def keep(
     answer: Sequence[Sequence[str]],
     known: Mapping[str, State] | None = None,
 ) -> bool:
-    """Whether ``answer`` was kept; not where one of ``paths`` changed less than two seconds before ``began_ns``.
+    """Whether ``answer`` was kept; not where one of ``paths`` had changed just before ``began_ns``.
 
     ``known`` are states of paths that were looked at before the answer was found.
     """
     base = store.root()
-    state, latest = digest_of(paths, executable, known)
-    if base is None or latest > began_ns - RACY_NS:
+    state, changes = digest_of(paths, executable, known)
+    if base is None or not all(_is_settled(one, began_ns) for one in changes if one > began_ns - RACY_NS):
         return False
     body = _encode([[state], paths, executable, *answer])
     return store.write_part(_PART, key, store.digest(body).encode("ascii") + b"\n" + body, MAX_SURVEYS)

@@ -31,9 +31,9 @@ def compile_library(path, source, *more):
     subprocess.run(command, input=source.encode(), check=True)
 
 
-def survey(place, fresh=False, library_path=""):
+def survey(place, fresh=False, library_path="", cwd=None):
     """(was it remembered, names that load, names of which nothing is proved)."""
-    view = fresh_process(library_path=library_path)
+    view = fresh_process(library_path=library_path, cwd=cwd)
     with elf.StillView() as still:
         environment = Environment([place], still, view, fresh)
         environment.prove()
@@ -125,10 +125,31 @@ def test_a_new_library_is_seen(place):
     assert survey(place) == (False, {"one/libneeds.so"}, {"three/deep/libnew.so"})
 
 
-def test_what_changed_a_moment_ago_is_not_kept(place, monkeypatch):
+@pytest.mark.parametrize("seconds", [1.03, 1.0])  # one that file systems without fractions could say as well
+def test_what_changed_a_moment_ago_is_not_kept(place, monkeypatch, seconds):
     monkeypatch.setattr(surveys, "RACY_NS", 2 * 10**9)
-    survey(place)
-    assert survey(place)[0] is False
+    latest = int(seconds * 1e9)
+    soon = latest + (40 * 10**6 if latest % 10**9 else 1900 * 10**6)
+    for began, kept in ((latest, False), (soon, False), (soon + 200 * 10**6, True)):
+        assert surveys.keep("0" * 32, [place], [], began, [[place]], {place: (b"state", latest)}) is kept
+
+
+def test_the_working_directory_counts_where_a_search_begins_there(place, tmp_path, monkeypatch):
+    here, there = str(tmp_path / "here"), str(tmp_path / "there")
+    for directory in (here, there):
+        os.mkdir(directory)
+    survey(place, cwd=here)
+    assert survey(place, cwd=there)[0] is True
+    assert survey(place, cwd=there, library_path="/nowhere:")[0] is False
+    assert survey(place, cwd=here, library_path="/nowhere:")[0] is False
+    for options in (["-Wl,-rpath,two"], ["-Wl,-rpath,/nowhere:$LIB"], [here + "/lib.so", "-Wl,-rpath,$ORIGIN"]):
+        compile_library(here + "/lib.so", "int lib(void) { return 1; }")  # no SONAME: needed as it was named
+        monkeypatch.chdir(here)
+        if len(options) == 2:
+            options[0] = "./lib.so"
+        compile_library(place + "/three/libmore.so", "int lib(void); int more(void) { return lib(); }", *options)
+        survey(place, cwd=here)
+        assert [survey(place, cwd=one)[0] for one in (there, here)] == [False, True], options
 
 
 def test_a_damaged_survey_is_no_answer(place, tmp_path):
