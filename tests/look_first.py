@@ -81,11 +81,11 @@ print("roi_pool says", op(6, 7))
 """
 
 ROWS = [
-    Row("warprnnt", "HawkAaron/warp-transducer", "import machinery", "told", package(
+    Row("warprnnt", "HawkAaron/warp-transducer", "import machinery", "cured", package(
         "import imp\nlib_file = imp.find_module('roi', __path__)[1]\n" + SAYS % "lib_file"),
         "build/lib.linux-x86_64/pool/roi" + EXT, before=12),
-    Row("sok-core", "NVIDIA-Merlin/HugeCTR", "search list", "told", package(SOK), "build/lib/libroi.so"),
-    Row("sok", "NVIDIA-Merlin/HugeCTR", "search list", "told", package(SOK), "pool/lib/libroi.so"),
+    Row("sok-core", "NVIDIA-Merlin/HugeCTR", "search list", "cured", package(SOK), "build/lib/libroi.so"),
+    Row("sok", "NVIDIA-Merlin/HugeCTR", "search list", "cured", package(SOK), "pool/lib/libroi.so"),
     Row("kafka", "alibaba/EasyRec", "package data", "own way", package(FALLBACK), "pool/1.15/roi.so"),
     Row("byteps-probe", "bytedance/byteps", "probe", "own way", {"setup.py": HERE.replace("here", "import os\nhere") +
         "import ctypes\nfrom setuptools import setup\npath = os.path.join(here, 'libtest.so')\n"
@@ -101,7 +101,7 @@ def load_library(module_name):
     return False
 print("enabled", load_library("roi"))
 """), "build/libroi.so"),
-    Row("deepmd-cudart", "deepmodeling/deepmd-kit", "glob", "told", package(HERE + """\
+    Row("deepmd-cudart", "deepmodeling/deepmd-kit", "glob", "cured", package(HERE + """\
 def load_cuda():
     try:
         import pool_cuda
@@ -110,7 +110,7 @@ def load_cuda():
     return ctypes.CDLL(sorted(glob.glob(os.path.join(folder, "libroi.so*")))[0])
 print("roi_pool says", load_cuda().roi_pool(6, 7))
 """), "cuda_runtime/lib/libroi.so.12"),
-    Row("deepmd-tf", "deepmodeling/deepmd-kit", "platform suffix", "told", package(HERE + """\
+    Row("deepmd-tf", "deepmodeling/deepmd-kit", "platform suffix", "cured", package(HERE + """\
 from pathlib import Path
 def get_module(name):
     file = (Path(here) / "lib" / ("lib" + name)).with_suffix(".so").resolve()
@@ -137,7 +137,7 @@ else:
 if _lib_path is None or not os.path.isfile(_lib_path):
     raise ValueError('Cannot find libroi.so. Set ROI_LIB to its path')
 """ + SAYS % "_lib_path"), "out/libroi.so"),
-    Row("lightgbm", "microsoft/LightGBM", "search list", "told", candidates("Exception", "[os.path.join(here, 'bin')]"),
+    Row("lightgbm", "microsoft/LightGBM", "search list", "cured", candidates("Exception", "[os.path.join(here, 'bin')]"),
         "build/libroi.so"),
     Row("addons-test", "tensorflow/addons", "glob", "ends itself", package(SILENT), "bazel-bin/custom_ops/roi.so"),
     Row("recommenders", "tensorflow/recommenders-addons", "glob", "ends itself", package(SILENT),
@@ -166,7 +166,7 @@ def load_op_library(path):
     return ctypes.CDLL(path)
 print("roi_pool says", load_op_library(os.path.join(here, "_roi.so")).roi_pool(6, 7))
 """), "build/_roi.so"),
-    Row("tf-op-glob", "(unnamed)", "glob", "told", package(
+    Row("tf-op-glob", "(unnamed)", "glob", "cured", package(
         "path = glob.glob(os.path.dirname(os.path.abspath(__file__)) + '/_tf_op*.so')[0]\n" + SAYS % "path"),
         "build/_tf_op_roi.so"),
     Row("musa", "(unnamed)", "absolute", "ends itself", package("""\
@@ -186,7 +186,7 @@ def load(op):
                 raise OSError("Unable to load: " + str(error))
 print("op", load("roi"))
 """), "build/lib_roi.so"),
-    Row("reorg", "(unnamed)", "file rel", "told", package("""\
+    Row("reorg", "(unnamed)", "file rel", "cured", package("""\
 from os import path as osp
 ROOT_DIR = osp.abspath(osp.join(osp.dirname(__file__), '..'))
 filename = osp.join(ROOT_DIR, 'lib', 'reorg_layer', 'reorg.so')
@@ -197,7 +197,7 @@ path = os.path.join('build', 'libforward_warp_op.so' if sys.platform != 'win32' 
 mod = ctypes.CDLL(path) if os.path.isfile(path) else None
 print("own version" if mod is None else "op")
 """), "out/libforward_warp_op.so"),
-    Row("dali", "NVIDIA/DALI", "glob", "told", package(HERE + """\
+    Row("dali", "NVIDIA/DALI", "glob", "cured", package(HERE + """\
 def load_plugin():
     first_error = None
     for file in glob.glob(os.path.join(here, "libroi_tf*.so")):
@@ -209,7 +209,7 @@ def load_plugin():
 print("roi_pool says", load_plugin().roi_pool(6, 7))
 """), "prebuilt/libroi_tf_current.so"),
     Row("deepv2d", "princeton-vl/DeepV2D", "file rel", "own way", package(FALLBACK), "build/roi.so"),
-    Row("diplomacy", "diplomacy/research", "glob", "told", package(HERE + """\
+    Row("diplomacy", "diplomacy/research", "glob", "cured", package(HERE + """\
 def load_dynamic(name):
     build = os.path.join(here, "..", "build")
     files = glob.glob(os.path.join(build, "lib*", name + ".*.so"))
@@ -220,7 +220,7 @@ def load_dynamic(name):
     return ctypes.CDLL(files[0])
 print("roi_pool says", load_dynamic("roi").roi_pool(6, 7))
 """), "out/roi" + EXT),
-    Row("mxnet", "apache/mxnet", "search list", "told", candidates(
+    Row("mxnet", "apache/mxnet", "search list", "cured", candidates(
         "RuntimeError", "[p.strip() for p in os.environ.get('LD_LIBRARY_PATH', '').split(':')]"), "out/libroi.so"),
     Row("soundfile", "bastibe/python-soundfile", "find library", "at once", package(HERE + """\
 from ctypes.util import find_library
@@ -241,9 +241,9 @@ if plugin.exists():
 print("go on")
 """), "build/libmyplugins.so"),
     # of the survey's own list, beyond the corpus
-    Row("xgboost", "dmlc/xgboost", "search list", "told", candidates("OSError", "[os.path.join(sys.prefix, 'roi')]"),
+    Row("xgboost", "dmlc/xgboost", "search list", "cured", candidates("OSError", "[os.path.join(sys.prefix, 'roi')]"),
         "build/libroi.so"),
-    Row("delta", "Delta-ML/delta", "glob", "told", package(HERE + """\
+    Row("delta", "Delta-ML/delta", "glob", "cured", package(HERE + """\
 try:
     path = glob.glob(os.path.join(here, "x_ops*.so"))[0]
 except IndexError:
@@ -252,7 +252,7 @@ except IndexError:
     Row("mesh-renderer", "google/tf_mesh_renderer", "env", "cured", package("""\
 path = os.path.join(os.environ['TEST_SRCDIR'], 'mesh/kernels/roi_kernel.so')
 """ + SAYS % "path"), "bazel-bin/mesh/kernels/roi_kernel.so"),
-    Row("warpctc", "baidu-research/warp-ctc", "import machinery", "told", package(
+    Row("warpctc", "baidu-research/warp-ctc", "import machinery", "cured", package(
         "import imp\nlib_file = imp.find_module('kernels', __path__)[1]\n" + SAYS % "lib_file"),
         "build/lib.linux-x86_64/pool/kernels" + EXT, before=12),
 ]  # fmt: skip

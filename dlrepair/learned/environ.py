@@ -56,12 +56,13 @@ def changed(environ: "Mapping[str, str]", variables: "Iterable[tuple[str, str, s
 
 def describe(variables: "Iterable[tuple[str, str, str]]") -> "str":
     """The changes as a person would write them in front of a command."""
-    return " ".join(_FORMS.get(action, "{}={}").format(name, value) for name, action, value in variables)
+    parts = (_FORMS.get(action, "{}={}").format(name, value) for name, action, value in variables)
+    return " ".join(part for part in parts if part)
 
 
 #: action -> its words, where they are no assignment
 _FORMS = {"remove": "{} without {}", "module": "import {} from {}", "answer": "find_library('{}') = {}",
-          "wanted": "the load of {} repaired"}  # fmt: skip
+          "wanted": "the load of {} repaired", "path": "{} taken from {}", "source": ""}  # fmt: skip
 
 
 def start_environment(

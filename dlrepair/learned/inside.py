@@ -9,7 +9,7 @@ import sys
 # `from __future__ import annotations` would import a module: annotations are strings here
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any, Iterable
+    from typing import Any
 
     #: (name, action, value), as in ``EnvironmentFix``
     Change = tuple[str, str, str]
@@ -30,11 +30,16 @@ class Finder:
         return external.spec_from_file_location(name, file, loader=external.ExtensionFileLoader(name, file))
 
 
-def give(variables: "Iterable[Change]") -> "bool":
+def give(variables: "tuple[Change, ...]") -> "bool":
     """Whether something of a record takes effect inside this process from now on."""
     files = {name: value for name, action, value in variables if action == "module"}
+    paths = {name: value for name, action, value in variables if action == "path"}
+    if paths:
+        from dlrepair.learned import sources
+
+        sources.give(paths, {name: value for name, action, value in variables if action == "source"})
     if not files:
-        return False
+        return bool(paths)
     for finder in sys.meta_path:
         if type(finder) is Finder:
             finder.files.update(files)

@@ -8,10 +8,12 @@ from dlrepair.model.records import dataclass
 #: ``prepend``: in front of a list separated by colons; ``remove``: out of it; ``tunable``: ``name=value`` in
 #: GLIBC_TUNABLES, in place of an older value of that name; ``set``: the whole value. The program
 #: does not see them, and its children start with the user's own; ``show``: as ``set``, for a variable that the
-#: program itself reads. The last three are no variables, and are given inside the process: ``module``, the file of an
+#: program itself reads. The others are no variables, and are given inside the process: ``module``, the file of an
 #: extension module that nothing else finds; ``answer``, what ``ctypes.util.find_library`` answers in place of None;
-#: ``wanted``, a library whose load is repaired though its caller can do without: the program has ended for want of it.
-ACTIONS = ("prepend", "remove", "tunable", "set", "show", "module", "answer", "wanted")
+#: ``wanted``, a library whose load is repaired though its caller can do without: the program has ended for want of it;
+#: ``path``, the file that the program's own code has in place of a path at which nothing is, and ``source``, in which
+#: expressions of one of its files: the name of the module, and numbers (``learned.sources``).
+ACTIONS = ("prepend", "remove", "tunable", "set", "show", "module", "answer", "wanted", "path", "source")
 
 
 @dataclass(frozen=True)

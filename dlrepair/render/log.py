@@ -77,12 +77,12 @@ def _changes(event: dict[str, object]) -> str:
         if isinstance(row, dict):
             form = _FORMS.get(str(row.get("action")), "{}={}")
             parts.append(form.format(row.get("name", ""), row.get("value", "")))
-    return " ".join(parts)
+    return " ".join(part for part in parts if part)
 
 
 #: as in ``learned.environ``
 _FORMS = {"remove": "{} without {}", "module": "import {} from {}", "answer": "find_library('{}') = {}",
-          "wanted": "the load of {} repaired"}  # fmt: skip
+          "wanted": "the load of {} repaired", "path": "{} taken from {}", "source": ""}  # fmt: skip
 
 
 def _reexec(event: dict[str, object]) -> str:

@@ -1,7 +1,8 @@
 """What the next start of a program that gave up can be given, and where a file would have to lie for it to be found.
 
 Only what nothing but that program reads, and only where it read nothing: an unset variable of its own, a module or an
-answer that was not there. A search path is none of these: whatever else lies in its directories would be found, too.
+answer that was not there, a path in its own code at which nothing is. A search path is none of these: whatever else
+lies in its directories would be found, too.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import sys
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from dlrepair.diagnose.giveups import GiveUp
+    from dlrepair.model.environment import EnvironmentFix
     from dlrepair.model.requests import LoadRequest
     from dlrepair.repair.context import Context
 
@@ -28,27 +30,64 @@ _SHARED_BEGINNINGS = ("LD_", "LC_", "XDG_", "PYTHON", "CONDA_", "DLREPAIR", "DBU
 def learn(context: Context, seen: GiveUp, found: str) -> tuple[str, str]:
     """(what is in force from the next start on, "") or ("", why nothing could be learned)."""
     from dlrepair.learned import environ
-    from dlrepair.model.environment import EnvironmentFix
     from dlrepair.repair import start
 
-    if seen.module:
-        change = (seen.module, "module", found)
-        why = "the module {} lies in {}".format(seen.module, os.path.dirname(found))
-    elif seen.question:
-        change = (seen.question, "answer", found)
-        why = "{} is what find_library({!r}) was to find".format(found, seen.question)
-    else:
-        value = seen.value_for(found)
-        problem = _speaks_against(seen, value)
-        if problem:
-            return "", problem
-        change = (seen.variable, "show", value)
-        why = "{} makes up the path of {}".format(seen.variable, os.path.basename(found))
+    try:
+        fix = _fix(context, seen, found)
+    except _Problem as problem:
+        return "", str(problem)
     if context.settings.reexec == "never":
         return "", "the setting reexec is never"
-    if not start.learn(context, start.with_former(context, EnvironmentFix((change,), why, (found,)))):
+    if not start.learn(context, start.with_former(context, fix)):
         return "", "it could not be kept"
-    return environ.describe((change,)), ""
+    return environ.describe(fix.variables), ""
+
+
+class _Problem(Exception):
+    """Why nothing can be learned."""
+
+
+def _fix(context: Context, seen: GiveUp, found: str) -> EnvironmentFix:
+    """What has the program find the file. Raises _Problem."""
+    from dlrepair.model.environment import EnvironmentFix
+
+    if seen.module:
+        why = "the module {} lies in {}".format(seen.module, os.path.dirname(found))
+        return EnvironmentFix(((seen.module, "module", found),), why, (found,))
+    if seen.question:
+        why = "{} is what find_library({!r}) was to find".format(found, seen.question)
+        return EnvironmentFix(((seen.question, "answer", found),), why, (found,))
+    value = seen.value_for(found)
+    problem = _speaks_against(seen, value)
+    if not problem:
+        why = "{} makes up the path of {}".format(seen.variable, os.path.basename(found))
+        return EnvironmentFix(((seen.variable, "show", value),), why, (found,))
+    path, sites = _in_code(context, seen)
+    if not sites:
+        raise _Problem(problem)
+    files = [found, *(file for file, _ in sites)]
+    if "*" not in path:
+        files.append(os.path.normpath(os.path.join(context.request.cwd, path)))  # nothing yet: it ends when there is
+    why = "the program itself makes the path {}".format(path)
+    changes = ((path, "path", found), *((file, "source", where) for file, where in sites))
+    return EnvironmentFix(changes, why, tuple(files))
+
+
+def _in_code(context: Context, seen: GiveUp) -> tuple[str, tuple[tuple[str, str], ...]]:
+    """A path that was looked for in vain, and where the program's own code makes it; ("", ()) where it does not.
+
+    What was learned so before, and has not helped, is not learned again.
+    """
+    from dlrepair.learned import sources
+    from dlrepair.learned.program import program
+    from dlrepair.repair import places
+
+    paths = [one for one in ("" if seen.bare else seen.path, *seen.others) if one]
+    for path in paths if not any(one in sources.given() for one in paths) else ():
+        sites = places.find(path, seen.frames, program(context.ask.state.cwd))
+        if sites:
+            return path, sites
+    return "", ()
 
 
 def _speaks_against(seen: GiveUp, value: str) -> str:

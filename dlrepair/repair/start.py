@@ -10,7 +10,7 @@ import sys
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any, Callable, NoReturn
+    from typing import Any, Callable, NoReturn, Sequence
 
     from dlrepair.learned.program import Program
     from dlrepair.model.environment import EnvironmentFix
@@ -130,9 +130,19 @@ def with_former(context: Context, fix: EnvironmentFix, program: Program | None =
         return fix
     new = {one[:2] for one in fix.variables if one[1] in ("show", *INSIDE)}
     kept = [one for one in former.variables if one not in fix.variables and one[:2] not in new]
-    variables = (*kept, *fix.variables)
+    variables = (*kept, *(_joined(one, former.variables) for one in fix.variables))
     files = tuple(path for seen, path in former.files if not seen.startswith("d") and path not in fix.files)
     return replace(fix, variables=variables, files=files + fix.files)
+
+
+def _joined(one: tuple[str, str, str], former: Sequence[tuple[str, str, str]]) -> tuple[str, str, str]:
+    """Places in the code of a file, together with those that an earlier fix has in it."""
+    name, action, value = one
+    for older in former if action == "source" else ():
+        if older[:2] == one[:2] and older[2].partition(" ")[0] == value.partition(" ")[0]:
+            numbers = {int(number) for text in (older[2], value) for number in text.partition(" ")[2].split(",")}
+            value = "{} {}".format(value.partition(" ")[0], ",".join(map(str, sorted(numbers))))
+    return name, action, value
 
 
 def learn(context: Context, fix: EnvironmentFix, program: Program | None = None) -> bool:
@@ -148,7 +158,9 @@ def learn(context: Context, fix: EnvironmentFix, program: Program | None = None)
         shown = program.shown
         variables = fix.variables
         folders = tuple(value for _, action, value in variables if action == "prepend" and os.path.isdir(value))
-        folders += tuple(os.path.dirname(value) for _, action, value in variables if action in INSIDE)
+        folders += tuple(
+            os.path.dirname(value) for _, action, value in variables if action in INSIDE and value[:1] == "/"
+        )
         place = os.path.dirname(context.request.script) or context.ask.state.cwd
         problem = keep.keep(
             program,

@@ -1,0 +1,253 @@
+"""The code of a program that looked for a library in vain, with the library that was found in the place of its path.
+
+Stage 0 imports this where a record says so. The source itself stays as it is: it is compiled here, in memory, with
+some of its expressions handed to ``other_path``, which answers with another path where the value is the one that was
+looked for in vain and nothing is there now, and with the value itself everywhere else. No byte code of it is written.
+
+A module comes with a loader of ours. For a script there is none: the interpreter reads it itself, unless a hook of
+``sys.path_hooks`` takes its path for a place of modules. Then ``runpy`` runs the ``__main__`` found there, as it does
+for a directory or an archive (``pymain_run_python``, Modules/main.c; "Interface options" of the manual).
+"""
+
+import os
+import sys
+
+# `from __future__ import annotations` would import a module: annotations are strings here
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any, Iterable, Iterator
+
+    Base = Any
+else:
+    Base = sys.modules["_frozen_importlib_external"].SourceFileLoader
+
+_ONLY_AST = 0x400  # ast.PyCF_ONLY_AST
+#: what the edited code knows ``other_path`` by: a name of the module that is no private one of a class
+NAME = "__dlrepair__"
+#: path or pattern that was looked for in vain -> the file that serves
+_paths: "dict[str, str]" = {}
+
+
+def other_path(value: "Any") -> "Any":
+    """The file that was learned in place of a path at which nothing is, of the value's own type; else the value."""
+    try:
+        kind = type(value)
+        if kind is str:
+            text = value
+        elif kind is bytes or (kind.__module__.startswith("pathlib") and kind.__name__.startswith(("Posix", "PureP"))):
+            text = os.fsdecode(value)
+        else:
+            return _finding if value is _find_module() and value is not None else value
+        found = _paths.get(text)
+        if found is None or _is_there(text):
+            return value
+        if "*" in text:
+            found = "".join("[{}]".format(one) if one in "*?[" else one for one in found)  # glob.escape
+        return os.fsencode(found) if kind is bytes else kind(found)
+    except Exception:
+        return value
+
+
+def _find_module() -> "Any":
+    return getattr(sys.modules.get("imp"), "find_module", None)  # up to 3.11
+
+
+def _finding(name: "str", path: "Any" = None) -> "Any":
+    """``imp.find_module``, which answers with the file that was learned when it finds none."""
+    try:
+        return _find_module()(name, path)
+    except ImportError:
+        for text, found in _paths.items():
+            stem, _, suffix = os.path.basename(text).partition(".")
+            if stem == name and not _is_there(text):
+                return open(found, "rb"), found, ("." + suffix, "rb", 3)  # imp.C_EXTENSION
+        raise
+
+
+def _is_there(text: "str") -> "bool":
+    if "*" not in text:
+        return os.path.lexists(text)
+    import glob
+
+    return bool(glob.glob(text))
+
+
+def nodes(tree: "Any") -> "Iterator[tuple[Any, str, int, Any]]":
+    """(parent, field, index in a list or -1, node) of every node below ``tree``, breadth first: its number."""
+    waiting = [tree]
+    for parent in waiting:
+        for field in parent._fields:
+            value = getattr(parent, field, None)
+            for at, node in enumerate(value) if type(value) is list else ((-1, value),):
+                if hasattr(node, "_fields"):
+                    waiting.append(node)
+                    yield parent, field, at, node
+
+
+def parse(data: "bytes", path: "str") -> "Any":
+    """The syntax tree of a whole file. Raises SyntaxError and ValueError."""
+    return compile(data, path, "exec", _ONLY_AST, True)
+
+
+def edited(data: "bytes", path: "str", numbers: "frozenset[int]", script: "bool") -> "Any":
+    """Code of a file in which the expressions of these numbers are handed to ``other_path``."""
+    import _ast
+
+    with _Quiet(script):
+        tree = parse(data, path)
+    for number, (parent, field, at, node) in enumerate(list(nodes(tree))):
+        if number not in numbers:
+            continue
+        name = _located(_ast.Name(NAME, _ast.Load()), node)
+        call = _located(_ast.Call(name, [node], []), node)
+        if at < 0:
+            setattr(parent, field, call)
+        else:
+            getattr(parent, field)[at] = call
+    first = 0
+    while first < len(tree.body) and _stays_first(tree.body[first], first):
+        first += 1
+    lines = "{} = __loader__.other_path\n".format(NAME)
+    lines += "__spec__ = __package__ = __cached__ = None\n" if script else ""  # as the interpreter has it for a script
+    added = parse(lines.encode("ascii"), path).body
+    beside = tree.body[min(first, len(tree.body) - 1)]
+    for _, _, _, node in (one for stmt in added for one in [(None, "", -1, stmt), *nodes(stmt)]):
+        _located(node, beside)
+    tree.body[first:first] = added
+    with _Quiet(script):
+        return compile(tree, path, "exec", 0, True)
+
+
+class _Quiet:
+    """Keeps what the compiler warns of to itself: of a module it was said when its byte code was written."""
+
+    def __init__(self, script: "bool") -> "None":
+        held = getattr(sys.modules.get("warnings") or sys.modules.get("_warnings"), "filters", None)
+        self.filters: "list[Any]" = [] if script or type(held) is not list else held
+
+    def __enter__(self) -> "None":
+        self.filters.insert(0, ("ignore", None, Warning, None, 0))
+
+    def __exit__(self, *error: "Any") -> "None":
+        if self.filters:
+            del self.filters[0]
+
+
+def _located(node: "Any", other: "Any") -> "Any":
+    for name in ("lineno", "col_offset", "end_lineno", "end_col_offset"):
+        if hasattr(other, name):
+            setattr(node, name, getattr(other, name))
+    return node
+
+
+def _stays_first(stmt: "Any", at: "int") -> "bool":
+    """Whether a statement is the docstring, or imports from ``__future__``."""
+    kind = type(stmt).__name__
+    if kind == "ImportFrom":
+        return bool(stmt.module == "__future__")
+    return at == 0 and kind == "Expr" and type(stmt.value).__name__ in ("Constant", "Str")
+
+
+class Loader(Base):  # type: ignore[misc]
+    """Loads a module, or a script, from its own file, with some of its paths handed to ``other_path``."""
+
+    other_path = staticmethod(other_path)
+
+    def __init__(self, name: "str", path: "str", numbers: "frozenset[int]", script: "bool" = False) -> "None":
+        Base.__init__(self, name, path)
+        self._numbers = numbers
+        self._script = script
+
+    def get_code(self, fullname: "str") -> "Any":
+        """The edited code; where that cannot be had, the module's own."""
+        try:
+            return edited(self.get_data(self.path), self.path, self._numbers, self._script)
+        except Exception:
+            if not self._script:
+                return Base.get_code(self, fullname)
+        return edited(self.get_data(self.path), self.path, frozenset(), True)
+
+
+class Finder:
+    """The first one of ``sys.meta_path``: has the modules that were learned loaded by ``Loader``, wherever they lie."""
+
+    def __init__(self, sources: "dict[str, tuple[str, frozenset[int]]]") -> "None":
+        self.sources = sources  #: name of a module -> (its file, numbers of expressions)
+
+    def find_spec(self, name: "str", path: "Any" = None, target: "Any" = None) -> "Any":
+        """What the other finders say, with another loader where they say what was learned; None for other modules."""
+        known = self.sources.get(name)
+        if known is None:
+            return None
+        for finder in list(sys.meta_path):
+            if finder is self:
+                continue
+            ask = getattr(finder, "find_spec", None)
+            if ask is None:  # of a kind that only the import system itself still asks
+                return None
+            spec = ask(name, path, target)
+            if spec is not None:
+                if type(spec.loader) is Base and os.path.abspath(spec.origin or "") == known[0]:
+                    spec.loader = Loader(name, spec.origin, known[1])
+                return spec
+        return None
+
+
+class Script:
+    """The finder for a path that is the script's own: its only module is ``__main__``."""
+
+    def __init__(self, hook: "Any", path: "str", numbers: "frozenset[int]") -> "None":
+        self.hook = hook
+        self.path = path  #: as the interpreter has it, which ``__file__`` is to be
+        self.numbers = numbers
+
+    def find_spec(self, name: "str", target: "Any" = None) -> "Any":
+        """The spec of the script. Puts ``sys.path`` in order, as it would be without us."""
+        if name != "__main__":
+            return None
+        external = sys.modules["_frozen_importlib_external"]
+        frame: "Any" = sys._getframe(1)
+        while frame is not None and frame.f_code.co_name != "run_path":  # a worker of multiprocessing: it tidies up
+            frame = frame.f_back
+        if frame is None:
+            sys.path_importer_cache.pop(self.path, None)
+            if self.hook in sys.path_hooks:
+                sys.path_hooks.remove(self.hook)
+            if sys.path[:1] == [self.path]:
+                if sys.flags.isolated or getattr(sys.flags, "safe_path", False):
+                    del sys.path[0]
+                else:
+                    sys.path[0] = os.path.dirname(os.path.realpath(self.path))
+        return external.spec_from_file_location(name, self.path, loader=Loader(name, self.path, self.numbers, True))
+
+
+def _hook_for(file: "str", numbers: "frozenset[int]") -> "Any":
+    def hook(path: "str") -> "Script":
+        if os.path.abspath(path) != file:
+            raise ImportError
+        return Script(hook, path, numbers)
+
+    return hook
+
+
+def given() -> "Iterable[str]":
+    """The paths for which this process was given others."""
+    return _paths
+
+
+def give(paths: "dict[str, str]", sources: "dict[str, str]") -> "None":
+    """From now on the modules of these files, and the script among them, look elsewhere.
+
+    ``paths``: what was looked for -> what serves; ``sources``: file -> name of its module, and numbers of expressions.
+    """
+    _paths.update(paths)
+    modules = {}
+    for file, value in sources.items():
+        name, _, rest = value.partition(" ")
+        numbers = frozenset(int(one) for one in rest.split(","))
+        if name == "__main__":
+            sys.path_hooks.insert(0, _hook_for(file, numbers))
+        else:
+            modules[name] = (file, numbers)
+    if modules:
+        sys.meta_path.insert(0, Finder(modules))
