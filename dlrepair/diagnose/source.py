@@ -277,6 +277,19 @@ def find_block(frame: FrameType, whole: bool = False) -> Block | None:
     return Block("class" if type(node).__name__ == "ClassDef" else "function", node.body, source)
 
 
+def body_of(frame: FrameType, code: CodeType) -> list[Any]:
+    """Statements of another function of the file that ``frame`` runs; none where they are not found."""
+    source = _find_source(frame)
+    node = None if source is None else source.definition(code.co_name, code.co_firstlineno, whole=True)
+    return [] if node is None else list(node.body)
+
+
+def mentions(frame: FrameType, word: bytes) -> bool:
+    """Whether a word stands anywhere in the file that ``frame`` runs."""
+    source = _find_source(frame)
+    return source is not None and word in source.text
+
+
 def whole_file(frame: FrameType) -> list[Any]:
     """All top-level statements of the file that ``frame`` runs; none where its source is not available."""
     source = _find_source(frame)

@@ -6,7 +6,10 @@ from dlrepair.diagnose.syntax import dotted
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from types import FrameType
     from typing import Any, Iterator
+
+    from dlrepair.diagnose.values import Names
 
 #: functions that look whether a file is there
 LOOKS = ("exists", "isfile", "is_file", "lexists", "glob", "iglob", "rglob", "listdir")
@@ -88,6 +91,37 @@ def looked_for(stmts: list[Any]) -> Iterator[Any]:
     for node in everything(stmts):
         if isinstance(node, ast.Call) and dotted(node.func).rpartition(".")[2] in LOOKS and node.args:
             yield node.args[0]
+
+
+def in_another(frame: FrameType) -> Names:
+    """What another function of the same file sees: its globals, and the object whose method the frame runs."""
+    from dlrepair.diagnose.values import UNKNOWN, Names
+
+    held = Names(frame).look_up("self")
+    return Names(frame, {} if held is UNKNOWN else {"self": held}, local=False)
+
+
+def looked_for_by(nodes: list[Any], names: Names) -> Iterator[str]:
+    """Texts that the functions of this file look for, which are called among ``nodes``: ``if not is_built():``."""
+    import ast
+
+    from dlrepair.diagnose import source
+    from dlrepair.diagnose.values import FUNCTION
+
+    for node in nodes:
+        called = names.look_up(dotted(node.func)) if isinstance(node, ast.Call) else None
+        if type(called) is not FUNCTION or called.__globals__ is not names.frame.f_globals:
+            continue
+        stmts = source.body_of(names.frame, called.__code__)
+        inner = in_another(names.frame)
+        taken = called.__code__.co_varnames[: called.__code__.co_argcount]
+        for name, given in zip(taken[len(taken) > 0 and taken[0] == "self" :], node.args):
+            inner.changed[name] = names.value(given)
+        found = list(looked_for(stmts))
+        for one in [*found, *assigned(found, stmts)]:
+            text = inner.text(one)
+            if text is not None:
+                yield text
 
 
 def is_about_a_file(stmts: list[Any], line: int, error: BaseException) -> bool:

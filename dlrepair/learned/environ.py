@@ -62,7 +62,8 @@ def describe(variables: "Iterable[tuple[str, str, str]]") -> "str":
 
 #: action -> its words, where they are no assignment
 _FORMS = {"remove": "{} without {}", "module": "import {} from {}", "answer": "find_library('{}') = {}",
-          "wanted": "the load of {} repaired", "path": "{} taken from {}", "source": ""}  # fmt: skip
+          "wanted": "the load of {} repaired", "path": "{} taken from {}", "make": "a build of {}",
+          "source": ""}  # fmt: skip
 
 
 def start_environment(

@@ -33,7 +33,7 @@ class Finder:
 def give(variables: "tuple[Change, ...]") -> "bool":
     """Whether something of a record takes effect inside this process from now on."""
     files = {name: value for name, action, value in variables if action == "module"}
-    paths = {name: value for name, action, value in variables if action == "path"}
+    paths = {name: value for name, action, value in variables if action in ("path", "make")}
     if paths:
         from dlrepair.learned import sources
 

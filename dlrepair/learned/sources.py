@@ -24,7 +24,7 @@ else:
 _ONLY_AST = 0x400  # ast.PyCF_ONLY_AST
 #: what the edited code knows ``other_path`` by: a name of the module that is no private one of a class
 NAME = "__dlrepair__"
-#: path or pattern that was looked for in vain -> the file that serves
+#: path or pattern that was looked for in vain -> the file that serves, or the loader for which one is to be built
 _paths: "dict[str, str]" = {}
 
 
@@ -37,15 +37,47 @@ def other_path(value: "Any") -> "Any":
         elif kind is bytes or (kind.__module__.startswith("pathlib") and kind.__name__.startswith(("Posix", "PureP"))):
             text = os.fsdecode(value)
         else:
-            return _finding if value is _find_module() and value is not None else value
+            return _asking(value)
         found = _paths.get(text)
         if found is None or _is_there(text):
             return value
+        if not found.startswith("/"):
+            found = _paths[text] = _made(text, found)
+            if not found:
+                del _paths[text]
+                return value
         if "*" in text:
             found = "".join("[{}]".format(one) if one in "*?[" else one for one in found)  # glob.escape
         return os.fsencode(found) if kind is bytes else kind(found)
     except Exception:
         return value
+
+
+def _made(path: "str", loader: "str") -> "str":
+    """Path of the library that is built for ``path``, or was; "" for none."""
+    name = "dlrepair.hooks.making"  # by name, as stage 0 reaches the engine
+    __import__(name)
+    return str(sys.modules[name].make(path, loader))
+
+
+def _asking(value: "Any") -> "Any":
+    """What stands in for ``imp.find_module`` and the ``glob`` and ``rglob`` of a path; any other value as it is."""
+    if value is not None and value is _find_module():
+        return _finding
+    base = type(getattr(value, "__self__", None))
+    if getattr(value, "__name__", "") in ("glob", "rglob") and base.__module__.startswith("pathlib"):
+        return lambda pattern, *args, **named: _globbing(value, pattern, args, named)
+    return value
+
+
+def _globbing(bound: "Any", pattern: "Any", args: "Any", named: "Any") -> "Iterator[Any]":
+    """What a path's own ``glob`` answers, or the file that was learned where it answers nothing."""
+    found = _paths.get(pattern) if type(pattern) is str else None
+    for one in bound(pattern, *args, **named):
+        found = None
+        yield one
+    if found is not None:
+        yield type(bound.__self__)(found)
 
 
 def _find_module() -> "Any":

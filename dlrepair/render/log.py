@@ -82,7 +82,8 @@ def _changes(event: dict[str, object]) -> str:
 
 #: as in ``learned.environ``
 _FORMS = {"remove": "{} without {}", "module": "import {} from {}", "answer": "find_library('{}') = {}",
-          "wanted": "the load of {} repaired", "path": "{} taken from {}", "source": ""}  # fmt: skip
+          "wanted": "the load of {} repaired", "path": "{} taken from {}", "make": "a build of {}",
+          "source": ""}  # fmt: skip
 
 
 def _reexec(event: dict[str, object]) -> str:

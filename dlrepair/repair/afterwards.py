@@ -39,18 +39,21 @@ def request_of(left: Left, script: str, start_cwd: str) -> LoadRequest:
 
 def rehearse(
     request: LoadRequest, diagnosis: Diagnosis, settings: Settings, view: Any, target: str | None,
-    emit: Callable[..., None],
-) -> tuple[Context, Outcome]:
-    """What the repair would be. ``Outcome.repaired`` says whether there is one; nothing was done."""  # fmt: skip
+    emit: Callable[..., None], preview: bool = True, incident: str = "",
+) -> tuple[Context, Outcome]:  # fmt: skip
+    """What the repair would be. ``Outcome.repaired`` says whether there is one; nothing was done.
+
+    Without ``preview``, what has to be built for it is built: nothing is loaded into this process.
+    """
     from dlrepair.journal import writer
     from dlrepair.model.requests import Guard
     from dlrepair.repair import ladder
     from dlrepair.repair.context import Context
     from dlrepair.repair.rehearsal import Rehearsal
 
-    ask = Rehearsal(request, view, preview=True)
+    ask = Rehearsal(request, view, preview)
     context = Context(ask, request, diagnosis, Guard("none"), settings, view, target, emit)
-    context.incident = writer.new_incident()
+    context.incident = incident or writer.new_incident()
     return context, ladder.climb(context, context.incident, context.began)[1]
 
 

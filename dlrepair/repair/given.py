@@ -28,7 +28,10 @@ _SHARED_BEGINNINGS = ("LD_", "LC_", "XDG_", "PYTHON", "CONDA_", "DLREPAIR", "DBU
 
 
 def learn(context: Context, seen: GiveUp, found: str) -> tuple[str, str]:
-    """(what is in force from the next start on, "") or ("", why nothing could be learned)."""
+    """(what is in force from the next start on, "") or ("", why nothing could be learned).
+
+    ``found``: the file that serves, "" where one is to be built.
+    """
     from dlrepair.learned import environ
     from dlrepair.repair import start
 
@@ -48,7 +51,7 @@ class _Problem(Exception):
 
 
 def _fix(context: Context, seen: GiveUp, found: str) -> EnvironmentFix:
-    """What has the program find the file. Raises _Problem."""
+    """What has the program find the file, "" for one that is to be built. Raises _Problem."""
     from dlrepair.model.environment import EnvironmentFix
 
     if seen.module:
@@ -57,7 +60,7 @@ def _fix(context: Context, seen: GiveUp, found: str) -> EnvironmentFix:
     if seen.question:
         why = "{} is what find_library({!r}) was to find".format(found, seen.question)
         return EnvironmentFix(((seen.question, "answer", found),), why, (found,))
-    value = seen.value_for(found)
+    value = seen.value_for(found) if found else ""
     problem = _speaks_against(seen, value)
     if not problem:
         why = "{} makes up the path of {}".format(seen.variable, os.path.basename(found))
@@ -65,11 +68,12 @@ def _fix(context: Context, seen: GiveUp, found: str) -> EnvironmentFix:
     path, sites = _in_code(context, seen)
     if not sites:
         raise _Problem(problem)
-    files = [found, *(file for file, _ in sites)]
+    files = [one for one in (found, *(file for file, _ in sites)) if one]
     if "*" not in path:
         files.append(os.path.normpath(os.path.join(context.request.cwd, path)))  # nothing yet: it ends when there is
     why = "the program itself makes the path {}".format(path)
-    changes = ((path, "path", found), *((file, "source", where) for file, where in sites))
+    first = (path, "path", found) if found else (path, "make", context.request.loader)
+    changes = (first, *((file, "source", where) for file, where in sites))
     return EnvironmentFix(changes, why, tuple(files))
 
 

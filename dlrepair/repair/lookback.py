@@ -7,6 +7,7 @@ up the path, or the path of imports. Everything else is one command for the user
 from __future__ import annotations
 
 import os
+import sys
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -45,10 +46,18 @@ def request(seen: GiveUp, script: str, start_cwd: str) -> LoadRequest:
     except OSError:
         cwd = ""
     name = seen.path or os.path.basename(seen.via) or seen.module
-    loader = "import" if seen.module else "ctypes"
+    loader = "import" if seen.module else "tensorflow" if _loads_ops(seen) else "ctypes"
     if seen.question:
         name = "lib{}.so".format(seen.question)
-    return LoadRequest(loader, name.replace("*", ""), cwd, start_cwd, script, caller)
+    name = name.replace("*", "")
+    return LoadRequest(loader, name, cwd, start_cwd, script, caller, op_loader=loader == "tensorflow")
+
+
+def _loads_ops(seen: GiveUp) -> bool:
+    """Whether the code of the traceback goes on to ``tf.load_op_library``."""
+    from dlrepair.diagnose import source
+
+    return "tensorflow" in sys.modules and any(source.mentions(one, b"load_op_library") for one in seen.frames)
 
 
 def words(error: BaseException) -> str:
@@ -88,18 +97,30 @@ def look(context: Context, seen: GiveUp) -> Outcome | None:
     found = find(context, seen)
     if not found and (seen.module or seen.question):
         return None  # simply not installed
-    step, summary = context.diagnosis.next_step, ""
-    if found:
+    step, summary = context.diagnosis.next_step, "{} would serve".format(found) if found else _would_build(context)
+    if summary:
         shown, why = ("", "mode is observe") if context.settings.mode != "repair" else given.learn(context, seen, found)
         if shown:
             step = start.again("{} is learned".format(shown))
-            summary = "{} would serve".format(found)
         else:
-            summary = "{} would serve; nothing is learned for the next start: {}".format(found, why)
+            summary += "; nothing is learned for the next start: {}".format(why)
             step = _command(context, seen, found)
     cause = context.diagnosis.cause
     context.emit("load-unrepaired", cause=cause, next_step=step, ms=context.elapsed(), reason=summary or None)
     return Outcome(False, cause, context.incident, ms=context.elapsed(), next_step=step, summary=summary)
+
+
+def _would_build(context: Context) -> str:
+    """From what a library would be built that nobody has built yet, "" where none would be. Nothing is built."""
+    from dlrepair.repair import afterwards
+
+    def emit(event: str, **fields: Any) -> None:
+        if event != "candidate":  # the same were looked at before
+            context.emit(event, **fields)
+
+    request = context.request
+    _, outcome = afterwards.rehearse(request, context.diagnosis, context.settings, context.view, context.target, emit)
+    return "it would be {}".format(outcome.summary) if outcome.repaired and outcome.strategy == "rebuild" else ""
 
 
 def unimported(context: Context, diagnosis: Diagnosis) -> Outcome:
@@ -124,22 +145,23 @@ def _command(context: Context, seen: GiveUp, found: str) -> str:
     for path in ("" if seen.bare else seen.path, *seen.others):
         place = given.file_place(os.path.join(context.request.cwd, path), found) if path else ""
         if place and putting.is_writable(place):
-            return _write(place)
+            return _write(place, context.request.loader)
         first = first or place
     if seen.variable:
         value = seen.value_for(found)
         if value:
             return "export {}={}".format(seen.variable, quote(value))
-    return _write(first) if first else context.diagnosis.next_step
+    return _write(first, context.request.loader) if first else context.diagnosis.next_step
 
 
-def _write(place: str) -> str:
+def _write(place: str, loader: str) -> str:
     """The command that puts the library there; one with a tag of Python's is taken for a module unless told."""
     from dlrepair.diagnose.rule import quote
     from dlrepair.search import names
 
     tagged = names.split(os.path.basename(place))[1]
-    return "dlrepair fix --write {}{}".format("--loader ctypes " if tagged else "", quote(place))
+    how = "--loader tf " if loader == "tensorflow" else "--loader ctypes " if tagged else ""
+    return "dlrepair fix --write {}{}".format(how, quote(place))
 
 
 def find(context: Context, seen: GiveUp) -> str:

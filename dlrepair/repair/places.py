@@ -99,13 +99,13 @@ class _Places:
         if may and kind in _KINDS and self._stands_for(node, names):
             self.found.add(id(node))
             return
-        if kind == "Call" and dotted(node.func) in ("imp.find_module", "find_module") and node.args:
-            if names.text(node.args[0]) == os.path.basename(self.path).partition(".")[0]:
-                self.found.add(id(node.func))
+        if kind == "Call" and node.args and _asks(node, names.text(node.args[0]), self.path):
+            self.found.add(id(node.func))
+            return
         if kind in _FUNCTIONS:
             code = self.frame.f_code
             ours = (node.name, first_line(node)) == (code.co_name, code.co_firstlineno)
-            names = Names(self.frame, local=ours)
+            names = Names(self.frame, local=ours) if ours else surrounding.in_another(self.frame)
         barred = self._barred(node, kind)
         for child, env in _below(node, kind, names):
             self.visit(child, env, id(child) not in barred)
@@ -122,12 +122,21 @@ class _Places:
         if kind != "Call":
             return set()
         name = dotted(node.func)
-        last = name.rpartition(".")[2]
+        last = node.func.attr if type(node.func).__name__ == "Attribute" else name
         if self.pattern:
             takes = name in _GLOBS or ("/" in self.path and last not in _MATCHES)
         else:  # a mere name means a file only to a function that takes it for one
             takes = "/" in self.path or last in (*surrounding.LOOKS, *_LOADS)
         return {id(node.func), *(() if takes else map(id, node.args))}
+
+
+def _asks(node: Any, first: str | None, path: str) -> bool:
+    """Whether a call's function is to be replaced: it looks for something by itself, and has no path to be given."""
+    name = dotted(node.func)
+    if name in ("imp.find_module", "find_module"):
+        return first == os.path.basename(path).partition(".")[0]
+    is_method = type(node.func).__name__ == "Attribute" and name not in _GLOBS
+    return is_method and node.func.attr in ("glob", "rglob") and first == path
 
 
 def _below(node: Any, kind: str, names: Names) -> Iterator[tuple[Any, Names]]:

@@ -124,6 +124,16 @@ def replay_rebuild(ask: Any, script: str, settings: Settings) -> tuple[dict[str,
     return found
 
 
+def find_remembered(path: str, loader: str, script: str, settings: Settings) -> str:
+    """Path of what was built for ``path``, if nothing has changed since; "" otherwise. Nothing is loaded."""
+    key = _built_key(path, loader)
+    record = store.recall(key)
+    steps = None if record is None else _steps(record)
+    if record is None or steps is None or len(steps) > 1 or record["strategy"] != "rebuild":
+        return ""
+    return "" if _find_change(record, steps, script, settings, None) else record["path"]
+
+
 def _replayed(ask: Any, script: str, settings: Settings, key: str) -> tuple[dict[str, str], tuple[Any]] | None:
     global refusal
     record = store.recall(key)
@@ -168,7 +178,7 @@ def _steps(record: dict[str, str]) -> list[tuple[str, str, str]] | None:
 
 
 def _find_change(
-    record: dict[str, str], steps: list[tuple[str, str, str]], script: str, settings: Settings, ask: Any
+    record: dict[str, str], steps: list[tuple[str, str, str]], script: str, settings: Settings, ask: Any | None
 ) -> str:
     """Return why the repair has to be looked at again, "" when everything is as it was."""
     silent = surroundings.find_silent(record)
@@ -196,7 +206,7 @@ def _find_change(
             return "{} is another build, and the setting twins no longer allows it".format(path)
         if "/objects/" in path and not _is_whole(path):
             return "{} is damaged".format(path)
-    if record.get("opened", "") != _opened(ask):
+    if ask is not None and record.get("opened", "") != _opened(ask):
         return "other op libraries have been opened before it"
     return surroundings.find_change(record)
 
