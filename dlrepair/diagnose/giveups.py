@@ -31,7 +31,7 @@ _TABLES = ("os.environ", "environ")
 class GiveUp:
     """What was looked for in vain."""
 
-    __slots__ = ("bare", "frame", "frames", "line", "module", "others", "path", "question", "variable", "via")
+    __slots__ = ("bare", "frame", "line", "module", "others", "path", "question", "steps", "variable", "via")
 
     def __init__(
         self, frame: FrameType, line: int, path: str, variable: str = "", via: str = "", module: str = "",
@@ -45,7 +45,7 @@ class GiveUp:
         self.module = module  #: name of the module that was imported, where it was one
         self.question = question  #: what ``ctypes.util.find_library`` was asked for, where that gave the answer
         self.bare = False  #: the path is a mere name out of the message: nothing tells where it was looked for
-        self.frames: tuple[FrameType, ...] = (frame,)  #: of user code, from the innermost outwards
+        self.steps: tuple[tuple[FrameType, int], ...] = ((frame, line),)  #: of user code, the innermost first
         self.others: tuple[str, ...] = ()  #: further paths and patterns that were tried for it
 
     def value_for(self, found: str) -> str:
@@ -105,7 +105,7 @@ def _by_text(error: BaseException, steps: list[tuple[FrameType, int]]) -> GiveUp
         for frame, line in steps:
             found = _in_frame(frame, line, error, name)
             if found is not None:
-                found.frames = tuple(frames)
+                found.steps = tuple(steps)
                 _derive(found, frames)
                 return found
     return None

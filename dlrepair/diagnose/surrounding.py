@@ -12,14 +12,14 @@ if TYPE_CHECKING:
     from dlrepair.diagnose.values import Names
 
 #: functions that look whether a file is there
-LOOKS = ("exists", "isfile", "is_file", "lexists", "glob", "iglob", "rglob", "listdir")
+_LOOKS = ("exists", "isfile", "is_file", "lexists", "glob", "iglob", "rglob", "listdir")
 #: words of an exception that is about a file that is not there
 _WORDS = (
     "librar", "plugin", "plug-in", ".so", "shared object", "not found", "cannot find", "could not find", "can't find",
     "locate", "not exist", "missing", "compile", "build",
 )  # fmt: skip
 #: most values of a loop's variable that are looked at
-TURNS = 50
+_TURNS = 50
 
 
 def relevant(stmts: list[Any], line: int) -> Iterator[Any]:
@@ -89,7 +89,7 @@ def looked_for(stmts: list[Any]) -> Iterator[Any]:
     import ast
 
     for node in everything(stmts):
-        if isinstance(node, ast.Call) and dotted(node.func).rpartition(".")[2] in LOOKS and node.args:
+        if isinstance(node, ast.Call) and dotted(node.func).rpartition(".")[2] in _LOOKS and node.args:
             yield node.args[0]
 
 
@@ -144,7 +144,7 @@ def in_loops(stmts: list[Any], names: Any) -> Iterator[str]:
             if not isinstance(node, ast.For) or not isinstance(node.target, ast.Name):
                 continue
             items = names.value(node.iter)
-            for item in items[:TURNS] if type(items) in (list, tuple) else ():
+            for item in items[:_TURNS] if type(items) in (list, tuple) else ():
                 inner = names.copy()
                 inner.changed[node.target.id] = item
                 for one in everything(node.body):

@@ -26,6 +26,8 @@ _ONLY_AST = 0x400  # ast.PyCF_ONLY_AST
 NAME = "__dlrepair__"
 #: path or pattern that was looked for in vain -> the file that serves, or the loader for which one is to be built
 _paths: "dict[str, str]" = {}
+#: file -> module and numbers, as they were given to this process
+_given: "dict[str, str]" = {}
 
 
 def other_path(value: "Any") -> "Any":
@@ -242,7 +244,7 @@ class Script:
         while frame is not None and frame.f_code.co_name != "run_path":  # a worker of multiprocessing: it tidies up
             frame = frame.f_back
         if frame is None:
-            sys.path_importer_cache.pop(self.path, None)
+            sys.path_importer_cache[self.path] = None  # what is there for a script
             if self.hook in sys.path_hooks:
                 sys.path_hooks.remove(self.hook)
             if sys.path[:1] == [self.path]:
@@ -262,9 +264,15 @@ def _hook_for(file: "str", numbers: "frozenset[int]") -> "Any":
     return hook
 
 
-def given() -> "Iterable[str]":
-    """The paths for which this process was given others."""
-    return _paths
+def has(path: "str", sites: "Iterable[tuple[str, str]]") -> "bool":
+    """Whether this process was given another path at all of these places already: (file, module and numbers)."""
+    if path not in _paths:
+        return False
+    for file, value in sites:
+        known = _given.get(file, "").partition(" ")[2].split(",")
+        if not set(value.partition(" ")[2].split(",")) <= set(known):
+            return False
+    return True
 
 
 def give(paths: "dict[str, str]", sources: "dict[str, str]") -> "None":
@@ -273,6 +281,7 @@ def give(paths: "dict[str, str]", sources: "dict[str, str]") -> "None":
     ``paths``: what was looked for -> what serves; ``sources``: file -> name of its module, and numbers of expressions.
     """
     _paths.update(paths)
+    _given.update(sources)
     modules = {}
     for file, value in sources.items():
         name, _, rest = value.partition(" ")

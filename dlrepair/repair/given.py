@@ -86,11 +86,11 @@ def _in_code(context: Context, seen: GiveUp) -> tuple[str, tuple[tuple[str, str]
     from dlrepair.learned.program import program
     from dlrepair.repair import places
 
-    paths = [one for one in ("" if seen.bare else seen.path, *seen.others) if one]
-    for path in paths if not any(one in sources.given() for one in paths) else ():
-        sites = places.find(path, seen.frames, program(context.ask.state.cwd))
+    here = program(context.ask.state.cwd)
+    for path in ("" if seen.bare else seen.path, *seen.others):
+        sites = places.find(path, seen, here) if path else ()
         if sites:
-            return path, sites
+            return path, () if sources.has(path, sites) else sites
     return "", ()
 
 

@@ -1,7 +1,8 @@
-"""Where in its sources a program makes the path that it looked for in vain: the expressions that stand for it.
+"""Where in its sources a program looks for the library that it did not find: what it asks there is answered anew.
 
-They are what ``learned.sources`` gives another value at the next start. An expression counts if its value, as far as it
-follows from constants and variables of the frames (``diagnose.values``), is that very path; nothing is run. Only code
+Only questions count (``exists``, ``isfile``, ``stat``, ``glob`` ...), never what is written, copied, removed or loaded:
+a load of the same path reaches the hooks, which repair it as any other. Of the questions, those that decided: in the
+statement that raised and the tests around it; in the functions called there; else all in that function. Only code
 counts that comes with the interpreter's own loader from a file: the script, and the modules of the traceback.
 """
 
@@ -12,35 +13,32 @@ import sys
 
 from dlrepair.diagnose import source, surrounding
 from dlrepair.diagnose.syntax import dotted, first_line
-from dlrepair.diagnose.values import Names
+from dlrepair.diagnose.values import FUNCTION, Names
 from dlrepair.learned import sources
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from types import FrameType
-    from typing import Any, Iterator, Sequence
+    from typing import Any, Iterator
 
+    from dlrepair.diagnose.giveups import GiveUp
     from dlrepair.learned.program import Program
 
-#: most nodes that are evaluated, and bytes of a file that is read
-NODES, BYTES = 20_000, 1 << 20
-#: kinds of expressions that may be replaced: what a path is made by, or goes by
-_KINDS = frozenset((
-    "Attribute", "BinOp", "BoolOp", "Call", "Constant", "IfExp", "JoinedStr", "Name", "Str", "Subscript",
+#: most bytes of a file that is read
+BYTES = 1 << 20
+#: functions that ask about a path, their first argument, and change nothing
+_ASKS = frozenset((
+    "exists", "lexists", "isfile", "islink", "access", "stat", "lstat", "getsize", "getmtime", "getctime", "glob",
+    "iglob"
 ))  # fmt: skip
-#: parts of nodes that hold no expression that is evaluated there and then, or none whose value may change
-_PASSED = frozenset(("annotation", "returns", "format_spec", "pattern", "ctx", "targets", "slice"))
+#: methods of a path that do the same
+_METHODS = frozenset(("exists", "is_file", "stat", "lstat", "is_symlink"))
 _GLOBS = ("glob.glob", "glob.iglob", "glob", "iglob")
-#: functions whose pattern is not looked for on the disk as it stands
-_MATCHES = ("glob", "rglob", "match", "full_match", "fnmatch", "fnmatchcase", "filter", "search", "compile")
-_FUNCTIONS = ("FunctionDef", "AsyncFunctionDef")
-_LOADS = ("CDLL", "PyDLL", "LoadLibrary", "load_op_library", "load_library", "dlopen")
 
 
-def find(path: str, frames: Sequence[FrameType], program: Program | None) -> tuple[tuple[str, str], ...]:
-    """(file, module and numbers of its expressions) for ``learned.sources``, of every file that makes ``path``."""
-    found: dict[str, tuple[str, set[int]]] = {}
-    for frame in frames:
+def find(path: str, seen: GiveUp, program: Program | None) -> tuple[tuple[str, str], ...]:
+    """(file, module and numbers of nodes) for ``learned.sources``, where the program asked for ``path``; or ()."""
+    for frame, line in seen.steps:
         file = source.find_file(frame)
         module = _module(frame, file, program) if file and source.whole_file(frame) else ""
         if not module:
@@ -50,12 +48,11 @@ def find(path: str, frames: Sequence[FrameType], program: Program | None) -> tup
                 tree = sources.parse(stream.read(BYTES), file)
         except (OSError, SyntaxError, ValueError, RecursionError, MemoryError):
             continue
-        numbers = _Places(path, frame).numbers(tree)
-        if numbers:
-            found.setdefault(os.path.normpath(file), (module, set()))[1].update(numbers)
-    return tuple(
-        (file, "{} {}".format(module, ",".join(map(str, sorted(numbers))))) for file, (module, numbers) in found.items()
-    )
+        found = _Questions(path, frame, line).find(tree)
+        if found:
+            numbers = [number for number, (_, _, _, node) in enumerate(sources.nodes(tree)) if id(node) in found]
+            return ((os.path.normpath(file), "{} {}".format(module, ",".join(map(str, numbers)))),)
+    return ()
 
 
 def _module(frame: FrameType, file: str, program: Program | None) -> str:
@@ -75,92 +72,75 @@ def _module(frame: FrameType, file: str, program: Program | None) -> str:
     return "__main__" if program.kind == "file" and program.what == os.path.normpath(file) else ""
 
 
-class _Places:
-    """One walk through a tree, with the values of one frame."""
+class _Questions:
+    """What one frame's code asks."""
 
-    def __init__(self, path: str, frame: FrameType) -> None:
+    def __init__(self, path: str, frame: FrameType, line: int) -> None:
         self.path = path
         self.frame = frame
-        self.left = NODES
-        self.found: set[int] = set()  #: identities of the nodes
-        self.pattern = "*" in path
+        self.line = line
 
-    def numbers(self, tree: Any) -> set[int]:
-        inside = self.frame.f_code.co_name != "<module>"
-        self.visit(tree, Names(self.frame, local=not inside))
-        return {number for number, (_, _, _, node) in enumerate(sources.nodes(tree)) if id(node) in self.found}
+    def find(self, tree: Any) -> set[int]:
+        """Identities of the nodes that are to have another value."""
+        code = self.frame.f_code
+        stmts = tree.body
+        if code.co_name != "<module>" and not code.co_name.startswith("<"):
+            stmts = next((one.body for one in _functions(tree) if _is(one, code)), [])
+        nodes = list(surrounding.relevant(stmts, self.line))
+        nodes += surrounding.assigned(nodes, stmts)
+        for tier in (nodes, self._called(nodes, tree), list(surrounding.everything(stmts))):
+            found = [one for one in map(self._asked, tier) if one is not None]
+            if any(self._may_be(value) for value, _ in found):
+                return {id(node) for _, node in found}
+        return set()
 
-    def visit(self, node: Any, names: Names, may: bool = True) -> None:
-        """Takes the node if it stands for the path and may be replaced, else looks below it."""
-        self.left -= 1
-        if self.left < 0:
-            return
-        kind = type(node).__name__
-        if may and kind in _KINDS and self._stands_for(node, names):
-            self.found.add(id(node))
-            return
-        if kind == "Call" and node.args and _asks(node, names.text(node.args[0]), self.path):
-            self.found.add(id(node.func))
-            return
-        if kind in _FUNCTIONS:
-            code = self.frame.f_code
-            ours = (node.name, first_line(node)) == (code.co_name, code.co_firstlineno)
-            names = Names(self.frame, local=ours) if ours else surrounding.in_another(self.frame)
-        barred = self._barred(node, kind)
-        for child, env in _below(node, kind, names):
-            self.visit(child, env, id(child) not in barred)
+    def _called(self, nodes: list[Any], tree: Any) -> list[Any]:
+        """Expressions of the functions of this file that are called among ``nodes``."""
+        names = Names(self.frame)
+        called = [names.look_up(dotted(one.func)) for one in nodes if type(one).__name__ == "Call"]
+        codes = [one.__code__ for one in called if type(one) is FUNCTION]
+        bodies = [one.body for one in _functions(tree) if any(_is(one, code) for code in codes)]
+        return [node for body in bodies for node in surrounding.everything(body)]
 
-    def _stands_for(self, node: Any, names: Names) -> bool:
-        return names.text(node) == self.path and type(getattr(node, "ctx", None)).__name__ in ("NoneType", "Load")
+    def _asked(self, node: Any) -> tuple[Any, Any] | None:
+        """(node of the path, node to replace) where a call asks about a path."""
+        func = node.func if type(node).__name__ == "Call" else None
+        if func is None:
+            return None
+        name = dotted(func)
+        last = func.attr if type(func).__name__ == "Attribute" else name
+        by_itself = name in ("imp.find_module", "find_module") or (_is_method(func) and last in ("glob", "rglob"))
+        if node.args and by_itself:
+            return node.args[0], func
+        if node.args and last.lower() in _ASKS and ("*" not in self.path or name in _GLOBS):
+            return node.args[0], node.args[0]
+        if node.args and name in ("open", "io.open") and _reads(node):
+            return node.args[0], node.args[0]
+        return (func.value, func.value) if _is_method(func) and last in _METHODS and not node.args else None
 
-    def _barred(self, node: Any, kind: str) -> set[int]:
-        """Children that are no whole expressions, or that go to a function for which another path is no answer."""
-        if kind == "JoinedStr":
-            return {id(one) for one in node.values}
-        if kind == "Expr":
-            return {id(node.value)}  # a docstring
-        if kind != "Call":
-            return set()
-        name = dotted(node.func)
-        last = node.func.attr if type(node.func).__name__ == "Attribute" else name
-        if self.pattern:
-            takes = name in _GLOBS or ("/" in self.path and last not in _MATCHES)
-        else:  # a mere name means a file only to a function that takes it for one
-            takes = "/" in self.path or last in (*surrounding.LOOKS, *_LOADS)
-        return {id(node.func), *(() if takes else map(id, node.args))}
+    def _may_be(self, node: Any) -> bool:
+        """Whether an expression may stand for the path: a loop's variable has other values, too."""
+        text = Names(self.frame).text(node)
+        name = os.path.basename(self.path)
+        return text is None or os.path.basename(text) in (name, name.partition(".")[0]) or "/" not in text
 
 
-def _asks(node: Any, first: str | None, path: str) -> bool:
-    """Whether a call's function is to be replaced: it looks for something by itself, and has no path to be given."""
-    name = dotted(node.func)
-    if name in ("imp.find_module", "find_module"):
-        return first == os.path.basename(path).partition(".")[0]
-    is_method = type(node.func).__name__ == "Attribute" and name not in _GLOBS
-    return is_method and node.func.attr in ("glob", "rglob") and first == path
+def _functions(tree: Any) -> Iterator[Any]:
+    for _, _, _, node in sources.nodes(tree):
+        if type(node).__name__ in ("FunctionDef", "AsyncFunctionDef"):
+            yield node
 
 
-def _below(node: Any, kind: str, names: Names) -> Iterator[tuple[Any, Names]]:
-    """Nodes below, each with the values that it is evaluated with: in a loop over a known list, one after another."""
-    turns = [names]
-    loop = node if kind == "For" else getattr(node, "generators", [None])[0]
-    if loop is not None and type(loop.target).__name__ == "Name":
-        turns += [_with(names, loop.target.id, item) for item in _items(names, loop.iter)]
-    for env in turns:
-        for field in node._fields:
-            value = getattr(node, field, None)
-            if field in _PASSED or (env is not names and field == "iter"):
-                continue
-            for child in value if type(value) is list else (value,):
-                if hasattr(child, "_fields"):
-                    yield child, env
+def _is(node: Any, code: Any) -> bool:
+    return (node.name, first_line(node)) == (code.co_name, code.co_firstlineno)
 
 
-def _items(names: Names, node: Any) -> list[Any]:
-    items = names.value(node)
-    return list(items[: surrounding.TURNS]) if type(items) in (list, tuple) else []
+def _is_method(func: Any) -> bool:
+    return type(func).__name__ == "Attribute" and dotted(func) not in _GLOBS
 
 
-def _with(names: Names, name: str, item: Any) -> Names:
-    inner = names.copy()
-    inner.changed[name] = item
-    return inner
+def _reads(node: Any) -> bool:
+    """Whether a call of ``open`` says in so many words that it only reads."""
+    modes = [*node.args[1:2], *(one.value for one in node.keywords if one.arg == "mode")]
+    texts = [getattr(one, "value", getattr(one, "s", None)) for one in modes]
+    return all(type(text) is str and not set(text) & set("wax+") for text in texts)

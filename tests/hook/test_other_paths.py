@@ -1,0 +1,378 @@
+"""A program that makes its library's path itself, and has another one from its second start on.
+
+Each program fails as it would without dlrepair, then works, and what it sees of itself is what it would see if the
+file were there: the reference is a bare run with the library in place.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+
+import pytest
+from child import Result, compile_library, environment, run
+
+START = "import ctypes, glob, os, sys\nHERE = os.path.dirname(os.path.abspath(__file__))\n"
+LOAD = "print(ctypes.CDLL(str(P)).answer())\n"
+IN_LIST = "C = [os.path.join(HERE, d, 'libmoved.so') for d in ('ops', 'lib')]\n"
+OPS = "os.path.join(HERE, 'ops', 'libmoved.so')"
+CLASS = """\
+class Ops:
+    {}
+    def load(self):
+        if not os.path.exists(self.lib):
+            raise OSError('not built')
+        return ctypes.CDLL(self.lib)
+print(Ops().load().answer())
+"""
+
+#: name -> what follows START; the library is wanted in ops/ and lies in build/
+SHAPES = {
+    "absolute": "P = '@TOP@/ops/libmoved.so'\nassert os.path.exists(P)\n" + LOAD,
+    "relative": "P = 'ops/libmoved.so'\nassert os.path.exists(P), P\n" + LOAD,
+    "dotted": "os.chdir(HERE)\nP = './ops/libmoved.so'\nif not os.path.exists(P):\n    raise RuntimeError('no P')\n" + LOAD,
+    "join": "P = " + OPS + "\nif not os.path.isfile(P):\n    raise FileNotFoundError(P)\n" + LOAD,
+    "bytes": "P = os.fsencode(" + OPS + ")\nif not os.path.isfile(P):\n    raise FileNotFoundError(P)\nP = P.decode()\n" + LOAD,
+    "plus": "P = HERE + '/ops/libmoved.so'\nif not os.path.isfile(P):\n    raise RuntimeError('no ' + P)\n" + LOAD,
+    "f-string": "P = f'{HERE}/ops/libmoved.so'\nif not os.path.isfile(P):\n    raise RuntimeError(f'no {P}')\n" + LOAD,
+    "percent": "N = 'moved'\nP = '%s/ops/lib%s.so' % (HERE, N)\nassert os.path.isfile(P), 'not built'\n" + LOAD,
+    "format": "P = '{}/ops/lib{}.so'.format(HERE, 'moved')\nassert os.path.isfile(P), 'not built'\n" + LOAD,
+    "list-join": "P = '/'.join([HERE, 'ops', 'libmoved.so'])\nassert os.path.isfile(P), P\n" + LOAD,
+    "replace": "P = __file__.replace('script.py', 'ops/libmoved.so')\nassert os.path.isfile(P), P\n" + LOAD,
+    "pathlib": "from pathlib import Path\nP = Path(HERE) / 'ops' / 'libmoved.so'\n"
+               "if not P.exists():\n    raise RuntimeError('build it first')\n" + LOAD,
+    "pathlib-resolve": "from pathlib import Path\nP = Path(HERE).resolve().joinpath('ops', 'libmoved').with_suffix('.so')\n"
+                       "if not P.is_file():\n    raise RuntimeError(P)\n" + LOAD,
+    "pathlib-glob": "from pathlib import Path\nP = next(Path(HERE).glob('ops/libmov*.so'))\n" + LOAD,
+    "parameter": "def find(path):\n    if not os.path.isfile(path):\n        raise FileNotFoundError(path)\n    return path\n"
+                 "P = find(" + OPS + ")\n" + LOAD,
+    "made-inside": "def find(name):\n    path = os.path.join(HERE, 'ops', name + '.so')\n    if not os.path.isfile(path):\n"
+                   "        raise FileNotFoundError('no library ' + name)\n    return path\nP = find('libmoved')\n" + LOAD,
+    "default": "def load(P=" + OPS + "):\n    assert os.path.exists(P), 'not built'\n    " + LOAD + "load()\n",
+    "class": CLASS.format("lib = " + OPS),
+    "self": CLASS.format("def __init__(self):\n        self.lib = " + OPS),
+    "property": CLASS.format("@property\n    def lib(self):\n        return " + OPS).replace("built'", "built: ' + self.lib"),
+    "table": "CFG = {'lib': " + OPS + "}\nif not os.path.exists(CFG['lib']):\n    raise OSError('no lib')\nP = CFG['lib']\n" + LOAD,
+    "for-else": "for d in ('ops', 'lib', 'out'):\n    P = os.path.join(HERE, d, 'libmoved.so')\n    if os.path.exists(P):\n"
+                "        break\nelse:\n    raise RuntimeError('libmoved.so not found')\n" + LOAD,
+    "comprehension": IN_LIST + "F = [p for p in C if os.path.exists(p)]\nif not F:\n    raise RuntimeError(', '.join(C))\n"
+                               "P = F[0]\n" + LOAD,
+    "any": IN_LIST + "if not any(os.path.exists(p) for p in C):\n    raise RuntimeError('libmoved.so not found')\n"
+                     "P = C[0]\n" + LOAD,
+    "next": IN_LIST + "P = next(p for p in C if os.path.exists(p))\n" + LOAD,
+    "glob": "P = glob.glob(os.path.join(HERE, 'ops', 'libmov*.so'))[0]\n" + LOAD,
+    "glob-sorted": "F = sorted(glob.glob(HERE + '/ops/libmov*.so'))\nif len(F) == 0:\n    raise RuntimeError('no libmov*.so')\n"
+                   "P = F[-1]\n" + LOAD,
+    "raise-from": "P = " + OPS + "\ntry:\n    os.stat(P)\nexcept OSError as e:\n    raise RuntimeError('build it') from e\n" + LOAD,
+    "stat": "P = " + OPS + "\nos.stat(P)\n" + LOAD,
+    "open": "P = " + OPS + "\nwith open(P, 'rb') as f:\n    assert f.read(4) == b'\\x7fELF'\n" + LOAD,
+    "argparse": "import argparse\np = argparse.ArgumentParser()\np.add_argument('--lib', default=" + OPS + ")\n"
+                "a = p.parse_args()\nif not os.path.exists(a.lib):\n    raise OSError('no library')\nP = a.lib\n" + LOAD,
+    "json": "import json\nc = json.loads('{\"lib\": \"@TOP@/ops/libmoved.so\"}')\nassert os.path.isfile(c['lib'])\nP = c['lib']\n" + LOAD,
+    "function-that-looks": "P = " + OPS + "\ndef built():\n    return os.path.exists(P)\nif not built():\n"
+                           "    raise RuntimeError('run make first')\n" + LOAD,
+    "function-that-is-told": "def built(p):\n    return os.path.exists(p)\ndef main():\n    P = " + OPS + "\n"
+                             "    if not built(P):\n        raise RuntimeError('run make first')\n    " + LOAD + "main()\n",
+    "first-statements": "",  # see below
+    "thread": "import threading\ndef work():\n    P = " + OPS + "\n    if not os.path.exists(P):\n"
+              "        raise OSError('not built: ' + P)\n    " + LOAD + "t = threading.Thread(target=work)\nt.start()\nt.join()\n",
+}  # fmt: skip
+FIRST = '# -*- coding: utf-8 -*-\n"""The words ä."""\nfrom __future__ import division, annotations\n'
+FIRST = FIRST if sys.version_info >= (3, 7) else FIRST
+
+
+def project(top: object, where: str = "build") -> str:
+    return compile_library(os.path.join(str(top), where, "libmoved.so"))
+
+
+def text_of(shape: str, top: object) -> str:
+    if shape == "first-statements":
+        looks = "P: str = " + OPS + "\nassert os.path.isfile(P), P\nprint(repr(__doc__), 7 / 2, __annotations__)\n"
+        return FIRST + START + looks + LOAD
+    return START + SHAPES[shape].replace("@TOP@", str(top))
+
+
+def own(err: str) -> str:
+    """What is not dlrepair's: a load of the path itself is repaired, and said to be, as any other."""
+    return "".join(line for line in err.splitlines(True) if not line.startswith("dlrepair[file-missing]: libmoved.so: "))
+
+
+def check(top: object, code: str, **options: object) -> Result:
+    """Fails as a bare run does, then works as a bare run does when the library is where it is looked for."""
+    bare = run(top, code, hooked=False, **options)  # type: ignore[arg-type]
+    first = run(top, code, **options)  # type: ignore[arg-type]
+    assert bare.out == first.out and bare.status == first.status and first.err.startswith(bare.err), (bare, first)
+    said = first.err[len(bare.err) :]
+    assert "help: Run it again: " in said and "libmov" in said and " is learned, and is in force" in said, first
+    again = run(top, code, **options)  # type: ignore[arg-type]
+    project(top, "ops")
+    whole = run(top, code, hooked=False, **options)  # type: ignore[arg-type]
+    shutil.rmtree(os.path.join(str(top), "ops"))
+    assert whole.status == 0 and whole.out.endswith("42\n"), whole
+    assert (again.status, again.out, own(again.err)) == (0, whole.out, whole.err), (again, whole)
+    assert not again.events("internal-error"), again
+    return again
+
+
+@pytest.mark.parametrize("shape", sorted(SHAPES))
+def test_shape(shape: str, tmp_path: object) -> None:
+    if shape == "thread" and sys.version_info < (3, 8):
+        pytest.skip("nothing is called after a thread's traceback")
+    project(tmp_path)
+    if shape == "thread":  # the program itself ends well
+        code = text_of(shape, tmp_path)
+        first, again = run(tmp_path, code), run(tmp_path, code)
+        assert "is learned" in first.err and again.out == "42\n" and not own(again.err), (first, again)
+        return
+    check(tmp_path, text_of(shape, tmp_path))
+
+
+ITSELF = """\
+import __main__
+M = dict(vars(__main__))
+print(__name__, __file__, __spec__, __package__, M.get("__cached__"), __doc__, sorted(vars(sys.modules["__main__"])))
+print(sys.argv, sys.path, sys.flags, __main__.__file__)
+print([one for one in map(repr, sys.meta_path) if "dlrepair" not in one and " at " not in one], len(sys.path_hooks))
+print([name for name in sys.path_importer_cache if name.endswith(".py")])
+import pickle, inspect, linecache
+class Thing: pass
+print(pickle.loads(pickle.dumps(Thing())).__class__, inspect.getsource(Thing), inspect.getsourcefile(Thing))
+print(linecache.getline(__file__, 1), Thing.__module__, sys._getframe().f_code.co_filename, sys._getframe().f_lineno)
+"""
+
+
+@pytest.mark.parametrize("options", [(), ("-O",), ("-P",), ("-B", "-W", "error")])
+@pytest.mark.parametrize("how", ["absolute", "relative", "link"])
+def test_what_a_script_sees_of_itself(how: str, options: tuple, tmp_path: object) -> None:
+    """Started by its path, from its directory, through a link in another directory."""
+    if options == ("-P",) and sys.version_info < (3, 11):
+        pytest.skip("the option is of 3.11")
+    top = str(tmp_path)
+    os.makedirs(os.path.join(top, "app"))
+    os.makedirs(os.path.join(top, "bin"))
+    os.symlink("../app/train.py", os.path.join(top, "bin", "link.py"))
+    code = START.replace("abspath", "realpath") + "P = " + OPS + "\nif not os.path.isfile(P):\n    raise OSError(P)\n"
+    code += ITSELF.replace("sorted(vars(sys.modules[\"__main__\"]))", "sorted({*M} - {'__dlrepair__'})") + LOAD
+    with open(os.path.join(top, "app", "train.py"), "w", encoding="utf-8") as stream:
+        stream.write(code)
+    project(os.path.join(top, "app"))
+    name, cwd = {
+        "absolute": (os.path.join(top, "app", "train.py"), top), "relative": ("train.py", os.path.join(top, "app")),
+        "link": ("bin/link.py", top),
+    }[how]  # fmt: skip
+
+    def start(hooked: bool) -> tuple:
+        env = environment(top, hooked)
+        words = [sys.executable, *options, name, "a", "b c"]
+        done = subprocess.run(words, env=env, cwd=cwd, stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=60)
+        return done.returncode, done.stdout.decode(), done.stderr.decode()
+
+    bare, first, again = start(False), start(True), start(True)
+    assert first[:2] == bare[:2] and first[2].startswith(bare[2]) and "is learned" in first[2], (bare, first)
+    project(os.path.join(top, "app"), "ops")
+    whole = start(False)
+    assert whole[0] == 0, whole
+    expected = whole[1].replace(os.path.join(top, "bare-site"), os.path.join(top, "hooked-site"))
+    assert again[1].splitlines() == expected.splitlines() and (again[0], own(again[2])) == (0, whole[2]), (again, whole)
+
+
+def start(top: object, *words: str, hooked: bool = True, stdin: bytes = b"", **extra: str) -> Result:
+    """Another way to start than a script by its path."""
+    env = environment(str(top), hooked, **extra)
+    done = subprocess.run(
+        [sys.executable, *words], env=env, cwd=str(top), input=stdin, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+        timeout=60,
+    )  # fmt: skip
+    journal = os.path.join(env["HOME"], ".local", "state", "dlrepair", "journal")
+    return Result(done.returncode, done.stdout.decode(), done.stderr.decode(), journal)
+
+
+def write(top: object, name: str, text: str) -> str:
+    path = os.path.join(str(top), name)
+    os.makedirs(os.path.dirname(path), exist_ok=True)
+    with open(path, "w", encoding="utf-8") as stream:
+        stream.write(text)
+    return path
+
+
+SIMPLE = START + "P = " + OPS + "\nif not os.path.isfile(P):\n    raise OSError('not built: ' + P)\n" + LOAD
+
+
+@pytest.mark.parametrize(
+    "words",
+    [("-m", "pool.train"), ("-m", "pool"), ("main.py",), ("pool",), ("-c", "import pool.train")],
+    ids=" ".join,
+)
+def test_ways_to_come_to_the_code(words: tuple, tmp_path: object) -> None:
+    """The code of a module, of a package's ``__main__``, of a directory that is run; byte code was written before."""
+    write(tmp_path, "pool/__init__.py", "")
+    write(tmp_path, "pool/train.py", SIMPLE + "print(__name__, __spec__.name, __package__, __cached__, __doc__)\n")
+    write(tmp_path, "pool/__main__.py", "from __future__ import print_function\n" + SIMPLE + "print(__name__, __spec__.name)\n")
+    write(tmp_path, "main.py", "import pool.train\n")
+    project(os.path.join(str(tmp_path), "pool"))
+    code = {"PYTHONDONTWRITEBYTECODE": ""}
+    bare = start(tmp_path, *words, hooked=False, **code)
+    first = start(tmp_path, *words, **code)
+    if words == ("pool",):  # a directory: its finder is the interpreter's own
+        assert "dlrepair fix --write" in first.err or "is learned" in first.err, first
+    else:
+        assert "is learned" in first.err and first.err.startswith(bare.err.rstrip("> \n")), (bare, first)
+    before = {name: _state(tmp_path, name) for name in ("pool/__pycache__", "__pycache__")}
+    again = start(tmp_path, *words, **code)
+    assert before == {name: _state(tmp_path, name) for name in before}
+    project(os.path.join(str(tmp_path), "pool"), "ops")
+    whole = start(tmp_path, *words, hooked=False, **code)
+    assert whole.out.startswith("42\n"), whole
+    if words == ("pool",):
+        return
+    assert (again.status, again.out, own(again.err)) == (whole.status, whole.out, whole.err), (again, whole)
+
+
+def _state(top: object, name: str) -> object:
+    folder = os.path.join(str(top), name)
+    if not os.path.isdir(folder):
+        return None
+    return sorted((one, os.stat(os.path.join(folder, one)).st_mtime_ns) for one in os.listdir(folder))
+
+
+@pytest.mark.parametrize("method", ["spawn", "forkserver", "fork"])
+@pytest.mark.parametrize("how", ["at-import", "in-worker"])
+def test_workers(how: str, method: str, tmp_path: object) -> None:
+    """A worker imports the script again, under another name, and looks for the same."""
+    inside = "    " if how == "in-worker" else ""
+    body = "P = " + OPS + "\nif not os.path.isfile(P):\n    raise OSError('not built: ' + P)\n"
+    code = START + "import multiprocessing\n"
+    code += "def work(n):\n    " + (body.replace("\n", "\n    ") if inside else "")
+    code += "return n * ctypes.CDLL(P).answer() if n else P[len(HERE):]\n"
+    code += "" if inside else body
+    code += "if __name__ == '__main__':\n    with multiprocessing.get_context(%r).Pool(2) as pool:\n" % method
+    code += "        print(pool.map(work, [0, 1, 2]))\n    print(42)\n"
+    project(tmp_path)
+    first = run(tmp_path, code)
+    assert first.status == 1 and "is learned" in first.err, first
+    again = run(tmp_path, code)
+    assert (again.status, again.out, own(again.err)) == (0, "['/ops/libmoved.so', 42, 84]\n42\n", ""), again
+
+
+def test_an_error_later_on_is_the_programs_own(tmp_path: object) -> None:
+    """Its lines and columns are those of the file; what runs a script in place of the interpreter stands above it."""
+    project(tmp_path)
+    code = SIMPLE + "def later():\n    return os.path.join(1, 2) + {}['none']\nlater()\n"
+    run(tmp_path, code)
+    again = run(tmp_path, code)
+    project(tmp_path, "ops")
+    whole = run(tmp_path, code, hooked=False)
+    assert again.status == 1 and again.out == whole.out == "42\n", again
+    head, rest = whole.err.split("\n", 1)
+    said = own(again.err)
+    assert said.startswith(head) and said.endswith(rest), (again, whole)
+    above = said[len(head) : -len(rest)]
+    assert all("runpy" in line or line[:4] == "    " for line in above.strip("\n").splitlines()), again
+
+
+def test_warnings_are_said_as_often_as_ever(tmp_path: object) -> None:
+    """A script's on each start, a module's when its byte code is written, and not again when we compile it."""
+    odd = "X = 1 is 1\nY = '\\d'\n"
+    write(tmp_path, "pool/__init__.py", START + odd + "def find():\n    P = " + OPS + "\n    assert os.path.exists(P), P\n    return P\n")
+    code = "import ctypes\n" + odd + "import pool\nprint(ctypes.CDLL(pool.find()).answer())\n"
+    project(os.path.join(str(tmp_path), "pool"))
+    options = {"PYTHONDONTWRITEBYTECODE": "", "PYTHONWARNINGS": "default"}
+    run(tmp_path, code, hooked=False, **options)
+    first = run(tmp_path, code, **options)
+    assert "is learned" in first.err, first
+    again = run(tmp_path, code, **options)
+    project(os.path.join(str(tmp_path), "pool"), "ops")
+    whole = run(tmp_path, code, hooked=False, **options)
+    assert again.status == 0 and (again.out, own(again.err)) == (whole.out, whole.err), (again, whole)
+
+
+def test_it_ends_with_what_it_rests_on(tmp_path: object) -> None:
+    """A file at the place itself, another source, another library, a switch: each time as without dlrepair."""
+    found = project(tmp_path)
+    check(tmp_path, SIMPLE)  # has put a library there, and taken it away again
+    assert run(tmp_path, SIMPLE).out == "42\n"
+    for name, value in (("DLREPAIR", "off"), ("DLREPAIR_MODE", "observe"), ("DLREPAIR_REEXEC", "never")):
+        off = run(tmp_path, SIMPLE, **{name: value})
+        assert off.status == 1 and not off.out and "is learned, and" not in off.err, off
+    compile_library(os.path.join(str(tmp_path), "ops", "libmoved.so"), "int answer(void) { return 7; }")
+    assert run(tmp_path, SIMPLE).out == "7\n"
+    shutil.rmtree(os.path.join(str(tmp_path), "ops"))
+    with open(found, "ab") as stream:
+        stream.write(b"\0")
+    changed = run(tmp_path, SIMPLE)
+    assert changed.status == 1 and "is learned" in changed.err, changed  # anew, with the file as it is now
+    assert run(tmp_path, SIMPLE).out == "42\n"
+    longer = SIMPLE + "print('more')\n"
+    edited = run(tmp_path, longer)
+    assert edited.status == 1 and "is learned" in edited.err, edited
+    assert run(tmp_path, longer).out == "42\nmore\n"
+
+
+def test_only_the_question_is_answered(tmp_path: object) -> None:
+    """What the program writes, removes or shows is its own path, and the question is about what is there by then."""
+    library = project(tmp_path)
+    with open(library, "rb") as stream:
+        before = stream.read()
+    code = START + """\
+def where(name):
+    return os.path.join(HERE, 'ops', name)
+print(os.path.exists(where('libmoved.so')), [where(one)[len(HERE):] for one in ('a.txt', 'libmoved.so')])
+if len(sys.argv) > 1:
+    os.makedirs(where('')[:-1])
+    with open(where('libmoved.so'), 'w') as stream:
+        stream.write('not one')
+    print(os.path.getsize(where('libmoved.so')))
+    os.remove(where('libmoved.so'))
+    os.rmdir(where(''))
+def need(name):
+    path = where(name)
+    if not os.path.exists(path):
+        raise OSError('no ' + path)
+    return path
+print(need('libmoved.so')[len(HERE):])
+"""
+    script = write(tmp_path, "script.py", code)
+    shown = "False ['/ops/a.txt', '/ops/libmoved.so']\n"
+    assert "is learned" in start(tmp_path, script).err
+    assert start(tmp_path, script).out == shown + "/ops/libmoved.so\n"
+    assert start(tmp_path, script, "x").out == shown + "7\n/ops/libmoved.so\n"
+    with open(library, "rb") as stream:
+        assert stream.read() == before
+
+
+def test_what_did_not_help_is_not_learned_again(tmp_path: object) -> None:
+    """The program reads the path where dlrepair does not see it: then the command is told."""
+    project(tmp_path)
+    code = START + "P = " + OPS + "\nif not eval('os.path.exists(os.path.join(HERE, \"ops\", \"libmoved.so\"))'):\n"
+    code += "    raise OSError('not built: ' + P)\n" + LOAD
+    first, second = run(tmp_path, code), run(tmp_path, code)
+    assert first.status == second.status == 1, (first, second)
+    assert "is learned, and" not in second.err and "help: dlrepair fix --write" in second.err, second
+
+
+def test_a_second_question_takes_a_second_time(tmp_path: object) -> None:
+    """Only the question that ended the program is answered: another one may stand before something is removed."""
+    project(tmp_path)
+    code = SIMPLE.replace("print(", "assert os.path.getsize(P)\nprint(")
+    for _ in range(2):
+        assert "libmoved.so is learned" in run(tmp_path, code).err
+    assert run(tmp_path, code).out == "42\n"
+
+
+def test_two_paths_one_after_the_other(tmp_path: object) -> None:
+    project(tmp_path)
+    compile_library(os.path.join(str(tmp_path), "out", "libother.so"), "int answer(void) { return 1; }")
+    code = START + "def need(p):\n    if not os.path.exists(p):\n        raise OSError('no ' + p)\n"
+    code += "    return ctypes.CDLL(p).answer()\nprint(need(HERE + '/ops/libmoved.so'), need(HERE + '/ops/libother.so'))\n"
+    assert "libmoved.so is learned" in run(tmp_path, code).err
+    assert "libother.so is learned" in run(tmp_path, code).err
+    assert run(tmp_path, code).out == "42 1\n"
+
+
+def test_the_record_is_shown_and_removed(tmp_path: object) -> None:
+    project(tmp_path)
+    run(tmp_path, SIMPLE)
+    shown = start(tmp_path, "-m", "dlrepair", "status", PYTHONPATH=os.path.dirname(os.path.dirname(os.path.dirname(__file__))))
+    assert "libmoved.so taken from" in shown.out, shown
