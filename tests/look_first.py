@@ -13,7 +13,6 @@ from typing import NamedTuple
 #: what becomes of a program
 ENDS = {
     "cured": "works from the next start on",
-    "told": "works after the one command that is told",
     "at once": "reaches the load, and is repaired there",
     "own way": "goes on without the library, as its authors want it: left alone",
     "ends itself": "ends or goes on by itself, without an exception: not seen",

@@ -198,7 +198,7 @@ def _in_frame(frame: FrameType, line: int, error: BaseException, variable: str) 
         if any("*" not in path and os.path.exists(path) for path, _ in found):
             return None  # it found what it needs: the exception is about something else
     if not found:
-        found = [(text, "") for text in surrounding.looked_for_by(nodes, names) if is_library(text)]
+        found = [(text, "") for text in surrounding.looked_for_by(stmts, line, names) if is_library(text)]
     if any("/" not in text for text in told):
         found += [(text, "") for text in surrounding.in_loops(stmts, names) if os.path.basename(text) in told]
     if whole and (found or told) and not any(via for _, via in found):

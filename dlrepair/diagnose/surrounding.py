@@ -101,24 +101,26 @@ def in_another(frame: FrameType) -> Names:
     return Names(frame, {} if held is UNKNOWN else {"self": held}, local=False)
 
 
-def looked_for_by(nodes: list[Any], names: Names) -> Iterator[str]:
-    """Texts that the functions of this file look for, which are called among ``nodes``: ``if not is_built():``."""
+def looked_for_by(stmts: list[Any], line: int, names: Names) -> Iterator[str]:
+    """Texts that functions of this file look for which the tests around ``line`` call: ``if not is_built():``."""
     import ast
 
     from dlrepair.diagnose import source
     from dlrepair.diagnose.values import FUNCTION
 
-    for node in nodes:
+    around = [node for stmt in stmts for node in ast.walk(stmt) if isinstance(node, (ast.If, ast.While, ast.Assert))]
+    tests = [one.test for one in around if one.lineno <= line <= end_of(one)]
+    for node in [one for test in tests for one in ast.walk(test)]:
         called = names.look_up(dotted(node.func)) if isinstance(node, ast.Call) else None
         if type(called) is not FUNCTION or called.__globals__ is not names.frame.f_globals:
             continue
-        stmts = source.body_of(names.frame, called.__code__)
+        body = source.body_of(names.frame, called.__code__)
         inner = in_another(names.frame)
         taken = called.__code__.co_varnames[: called.__code__.co_argcount]
         for name, given in zip(taken[len(taken) > 0 and taken[0] == "self" :], node.args):
             inner.changed[name] = names.value(given)
-        found = list(looked_for(stmts))
-        for one in [*found, *assigned(found, stmts)]:
+        found = list(looked_for(body))
+        for one in [*found, *assigned(found, body)]:
             text = inner.text(one)
             if text is not None:
                 yield text

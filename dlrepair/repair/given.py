@@ -65,7 +65,8 @@ def _fix(context: Context, seen: GiveUp, found: str) -> EnvironmentFix:
     if not problem:
         why = "{} makes up the path of {}".format(seen.variable, os.path.basename(found))
         return EnvironmentFix(((seen.variable, "show", value),), why, (found,))
-    path, sites = _in_code(context, seen)
+    # a variable that the user has set is the user's word, and outranks what is found
+    path, sites = ("", ()) if seen.variable and os.environ.get(seen.variable) else _in_code(context, seen)
     if not sites:
         raise _Problem(problem)
     files = [one for one in (found, *(file for file, _ in sites)) if one]

@@ -108,5 +108,10 @@ def test_a_value_that_only_happens_to_be_the_same(name: str, world: World, bare:
     prepare(world, files)
     assert run(world, bare, "home-bare").status == 1
     first = run(world, hooked, "home")
-    assert first.status == 1 and not first.events("learned"), first.story()
-    assert first.err.splitlines()[-1].startswith("help: dlrepair fix --write /"), first.story()
+    (learned,) = first.events("learned")
+    assert first.status == 1 and {one["action"] for one in learned["environment"]} == {"path", "source"}, first.story()
+    again = run(world, hooked, "home")
+    assert (again.status, again.out) == (0, "roi_pool says 44\n"), again.story()
+    world.env = dict(world.env, DLREPAIR_REEXEC="never")
+    told = run(world, hooked, "home-told")
+    assert told.err.splitlines()[-1].startswith("help: dlrepair fix --write /"), told.story()
