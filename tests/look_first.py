@@ -136,7 +136,8 @@ else:
 if _lib_path is None or not os.path.isfile(_lib_path):
     raise ValueError('Cannot find libroi.so. Set ROI_LIB to its path')
 """ + SAYS % "_lib_path"), "out/libroi.so"),
-    Row("lightgbm", "microsoft/LightGBM", "search list", "cured", candidates("Exception", "[os.path.join(here, 'bin')]"),
+    Row("lightgbm", "microsoft/LightGBM", "search list", "cured",
+        candidates("Exception", "[os.path.join(here, 'bin')]"),
         "build/libroi.so"),
     Row("addons-test", "tensorflow/addons", "glob", "ends itself", package(SILENT), "bazel-bin/custom_ops/roi.so"),
     Row("recommenders", "tensorflow/recommenders-addons", "glob", "ends itself", package(SILENT),

@@ -12,91 +12,18 @@ import subprocess
 import sys
 
 import pytest
-from child import Result, compile_library, environment, run
-
-START = "import ctypes, glob, os, sys\nHERE = os.path.dirname(os.path.abspath(__file__))\n"
-LOAD = "print(ctypes.CDLL(str(P)).answer())\n"
-IN_LIST = "C = [os.path.join(HERE, d, 'libmoved.so') for d in ('ops', 'lib')]\n"
-OPS = "os.path.join(HERE, 'ops', 'libmoved.so')"
-CLASS = """\
-class Ops:
-    {}
-    def load(self):
-        if not os.path.exists(self.lib):
-            raise OSError('not built')
-        return ctypes.CDLL(self.lib)
-print(Ops().load().answer())
-"""
-
-#: name -> what follows START; the library is wanted in ops/ and lies in build/
-SHAPES = {
-    "absolute": "P = '@TOP@/ops/libmoved.so'\nassert os.path.exists(P)\n" + LOAD,
-    "relative": "P = 'ops/libmoved.so'\nassert os.path.exists(P), P\n" + LOAD,
-    "dotted": "os.chdir(HERE)\nP = './ops/libmoved.so'\nif not os.path.exists(P):\n    raise RuntimeError('no P')\n" + LOAD,
-    "join": "P = " + OPS + "\nif not os.path.isfile(P):\n    raise FileNotFoundError(P)\n" + LOAD,
-    "bytes": "P = os.fsencode(" + OPS + ")\nif not os.path.isfile(P):\n    raise FileNotFoundError(P)\nP = P.decode()\n" + LOAD,
-    "plus": "P = HERE + '/ops/libmoved.so'\nif not os.path.isfile(P):\n    raise RuntimeError('no ' + P)\n" + LOAD,
-    "f-string": "P = f'{HERE}/ops/libmoved.so'\nif not os.path.isfile(P):\n    raise RuntimeError(f'no {P}')\n" + LOAD,
-    "percent": "N = 'moved'\nP = '%s/ops/lib%s.so' % (HERE, N)\nassert os.path.isfile(P), 'not built'\n" + LOAD,
-    "format": "P = '{}/ops/lib{}.so'.format(HERE, 'moved')\nassert os.path.isfile(P), 'not built'\n" + LOAD,
-    "list-join": "P = '/'.join([HERE, 'ops', 'libmoved.so'])\nassert os.path.isfile(P), P\n" + LOAD,
-    "replace": "P = __file__.replace('script.py', 'ops/libmoved.so')\nassert os.path.isfile(P), P\n" + LOAD,
-    "pathlib": "from pathlib import Path\nP = Path(HERE) / 'ops' / 'libmoved.so'\n"
-               "if not P.exists():\n    raise RuntimeError('build it first')\n" + LOAD,
-    "pathlib-resolve": "from pathlib import Path\nP = Path(HERE).resolve().joinpath('ops', 'libmoved').with_suffix('.so')\n"
-                       "if not P.is_file():\n    raise RuntimeError(P)\n" + LOAD,
-    "pathlib-glob": "from pathlib import Path\nP = next(Path(HERE).glob('ops/libmov*.so'))\n" + LOAD,
-    "parameter": "def find(path):\n    if not os.path.isfile(path):\n        raise FileNotFoundError(path)\n    return path\n"
-                 "P = find(" + OPS + ")\n" + LOAD,
-    "made-inside": "def find(name):\n    path = os.path.join(HERE, 'ops', name + '.so')\n    if not os.path.isfile(path):\n"
-                   "        raise FileNotFoundError('no library ' + name)\n    return path\nP = find('libmoved')\n" + LOAD,
-    "default": "def load(P=" + OPS + "):\n    assert os.path.exists(P), 'not built'\n    " + LOAD + "load()\n",
-    "class": CLASS.format("lib = " + OPS),
-    "self": CLASS.format("def __init__(self):\n        self.lib = " + OPS),
-    "property": CLASS.format("@property\n    def lib(self):\n        return " + OPS).replace("built'", "built: ' + self.lib"),
-    "table": "CFG = {'lib': " + OPS + "}\nif not os.path.exists(CFG['lib']):\n    raise OSError('no lib')\nP = CFG['lib']\n" + LOAD,
-    "for-else": "for d in ('ops', 'lib', 'out'):\n    P = os.path.join(HERE, d, 'libmoved.so')\n    if os.path.exists(P):\n"
-                "        break\nelse:\n    raise RuntimeError('libmoved.so not found')\n" + LOAD,
-    "comprehension": IN_LIST + "F = [p for p in C if os.path.exists(p)]\nif not F:\n    raise RuntimeError(', '.join(C))\n"
-                               "P = F[0]\n" + LOAD,
-    "any": IN_LIST + "if not any(os.path.exists(p) for p in C):\n    raise RuntimeError('libmoved.so not found')\n"
-                     "P = C[0]\n" + LOAD,
-    "next": IN_LIST + "P = next(p for p in C if os.path.exists(p))\n" + LOAD,
-    "glob": "P = glob.glob(os.path.join(HERE, 'ops', 'libmov*.so'))[0]\n" + LOAD,
-    "glob-sorted": "F = sorted(glob.glob(HERE + '/ops/libmov*.so'))\nif len(F) == 0:\n    raise RuntimeError('no libmov*.so')\n"
-                   "P = F[-1]\n" + LOAD,
-    "raise-from": "P = " + OPS + "\ntry:\n    os.stat(P)\nexcept OSError as e:\n    raise RuntimeError('build it') from e\n" + LOAD,
-    "stat": "P = " + OPS + "\nos.stat(P)\n" + LOAD,
-    "open": "P = " + OPS + "\nwith open(P, 'rb') as f:\n    assert f.read(4) == b'\\x7fELF'\n" + LOAD,
-    "argparse": "import argparse\np = argparse.ArgumentParser()\np.add_argument('--lib', default=" + OPS + ")\n"
-                "a = p.parse_args()\nif not os.path.exists(a.lib):\n    raise OSError('no library')\nP = a.lib\n" + LOAD,
-    "json": "import json\nc = json.loads('{\"lib\": \"@TOP@/ops/libmoved.so\"}')\nassert os.path.isfile(c['lib'])\nP = c['lib']\n" + LOAD,
-    "function-that-looks": "P = " + OPS + "\ndef built():\n    return os.path.exists(P)\nif not built():\n"
-                           "    raise RuntimeError('run make first')\n" + LOAD,
-    "function-that-is-told": "def built(p):\n    return os.path.exists(p)\ndef main():\n    P = " + OPS + "\n"
-                             "    if not built(P):\n        raise RuntimeError('run make first')\n    " + LOAD + "main()\n",
-    "first-statements": "",  # see below
-    "thread": "import threading\ndef work():\n    P = " + OPS + "\n    if not os.path.exists(P):\n"
-              "        raise OSError('not built: ' + P)\n    " + LOAD + "t = threading.Thread(target=work)\nt.start()\nt.join()\n",
-}  # fmt: skip
-FIRST = '# -*- coding: utf-8 -*-\n"""The words ä."""\nfrom __future__ import division, annotations\n'
-FIRST = FIRST if sys.version_info >= (3, 7) else FIRST
+from child import ROOT, Result, compile_library, environment, run
+from looking import FIRST, LOAD, OPS, SHAPES, SIMPLE, START
 
 
 def project(top: object, where: str = "build") -> str:
     return compile_library(os.path.join(str(top), where, "libmoved.so"))
 
 
-def text_of(shape: str, top: object) -> str:
-    if shape == "first-statements":
-        looks = "P: str = " + OPS + "\nassert os.path.isfile(P), P\nprint(repr(__doc__), 7 / 2, __annotations__)\n"
-        return FIRST + START + looks + LOAD
-    return START + SHAPES[shape].replace("@TOP@", str(top))
-
-
 def own(err: str) -> str:
     """What is not dlrepair's: a load of the path itself is repaired, and said to be, as any other."""
-    return "".join(line for line in err.splitlines(True) if not line.startswith("dlrepair[file-missing]: libmoved.so: "))
+    ours = "dlrepair[file-missing]: libmoved.so: "
+    return "".join(line for line in err.splitlines(True) if not line.startswith(ours))
 
 
 def check(top: object, code: str, **options: object) -> Result:
@@ -116,17 +43,17 @@ def check(top: object, code: str, **options: object) -> Result:
     return again
 
 
-@pytest.mark.parametrize("shape", sorted(SHAPES))
+@pytest.mark.parametrize("shape", [*sorted(SHAPES), "first-statements"])
 def test_shape(shape: str, tmp_path: object) -> None:
     if shape == "thread" and sys.version_info < (3, 8):
         pytest.skip("nothing is called after a thread's traceback")
     project(tmp_path)
+    code = START + SHAPES[shape].replace("@TOP@", str(tmp_path)) if shape in SHAPES else FIRST
     if shape == "thread":  # the program itself ends well
-        code = text_of(shape, tmp_path)
         first, again = run(tmp_path, code), run(tmp_path, code)
         assert "is learned" in first.err and again.out == "42\n" and not own(again.err), (first, again)
         return
-    check(tmp_path, text_of(shape, tmp_path))
+    check(tmp_path, code)
 
 
 ITSELF = """\
@@ -197,9 +124,6 @@ def write(top: object, name: str, text: str) -> str:
     return path
 
 
-SIMPLE = START + "P = " + OPS + "\nif not os.path.isfile(P):\n    raise OSError('not built: ' + P)\n" + LOAD
-
-
 @pytest.mark.parametrize(
     "words",
     [("-m", "pool.train"), ("-m", "pool"), ("main.py",), ("pool",), ("-c", "import pool.train")],
@@ -209,7 +133,8 @@ def test_ways_to_come_to_the_code(words: tuple, tmp_path: object) -> None:
     """The code of a module, of a package's ``__main__``, of a directory that is run; byte code was written before."""
     write(tmp_path, "pool/__init__.py", "")
     write(tmp_path, "pool/train.py", SIMPLE + "print(__name__, __spec__.name, __package__, __cached__, __doc__)\n")
-    write(tmp_path, "pool/__main__.py", "from __future__ import print_function\n" + SIMPLE + "print(__name__, __spec__.name)\n")
+    more = "print(__name__, __spec__.name)\n"
+    write(tmp_path, "pool/__main__.py", "from __future__ import print_function\n" + SIMPLE + more)
     write(tmp_path, "main.py", "import pool.train\n")
     project(os.path.join(str(tmp_path), "pool"))
     code = {"PYTHONDONTWRITEBYTECODE": ""}
@@ -275,7 +200,8 @@ def test_an_error_later_on_is_the_programs_own(tmp_path: object) -> None:
 def test_warnings_are_said_as_often_as_ever(tmp_path: object) -> None:
     """A script's on each start, a module's when its byte code is written, and not again when we compile it."""
     odd = "X = 1 is 1\nY = '\\d'\n"
-    write(tmp_path, "pool/__init__.py", START + odd + "def find():\n    P = " + OPS + "\n    assert os.path.exists(P), P\n    return P\n")
+    asks = "def find():\n    P = " + OPS + "\n    assert os.path.exists(P), P\n    return P\n"
+    write(tmp_path, "pool/__init__.py", START + odd + asks)
     code = "import ctypes\n" + odd + "import pool\nprint(ctypes.CDLL(pool.find()).answer())\n"
     project(os.path.join(str(tmp_path), "pool"))
     options = {"PYTHONDONTWRITEBYTECODE": "", "PYTHONWARNINGS": "default"}
@@ -365,7 +291,8 @@ def test_two_paths_one_after_the_other(tmp_path: object) -> None:
     project(tmp_path)
     compile_library(os.path.join(str(tmp_path), "out", "libother.so"), "int answer(void) { return 1; }")
     code = START + "def need(p):\n    if not os.path.exists(p):\n        raise OSError('no ' + p)\n"
-    code += "    return ctypes.CDLL(p).answer()\nprint(need(HERE + '/ops/libmoved.so'), need(HERE + '/ops/libother.so'))\n"
+    code += "    return ctypes.CDLL(p).answer()\n"
+    code += "print(need(HERE + '/ops/libmoved.so'), need(HERE + '/ops/libother.so'))\n"
     assert "libmoved.so is learned" in run(tmp_path, code).err
     assert "libother.so is learned" in run(tmp_path, code).err
     assert run(tmp_path, code).out == "42 1\n"
@@ -374,5 +301,8 @@ def test_two_paths_one_after_the_other(tmp_path: object) -> None:
 def test_the_record_is_shown_and_removed(tmp_path: object) -> None:
     project(tmp_path)
     run(tmp_path, SIMPLE)
-    shown = start(tmp_path, "-m", "dlrepair", "status", PYTHONPATH=os.path.dirname(os.path.dirname(os.path.dirname(__file__))))
-    assert "libmoved.so taken from" in shown.out, shown
+    shown = start(tmp_path, "-m", "dlrepair", "status", PYTHONPATH=ROOT)
+    assert "ops/libmoved.so taken from" in shown.out, shown
+    script = os.path.join(str(tmp_path), "script.py")
+    gone = start(tmp_path, "-m", "dlrepair", "cache", "forget", script, PYTHONPATH=ROOT)
+    assert gone.status == 0 and run(tmp_path, SIMPLE).status == 1, gone
