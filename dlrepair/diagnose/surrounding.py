@@ -110,8 +110,8 @@ def looked_for_by(stmts: list[Any], line: int, names: Names) -> Iterator[str]:
 
     around = [node for stmt in stmts for node in ast.walk(stmt) if isinstance(node, (ast.If, ast.While, ast.Assert))]
     tests = [one.test for one in around if one.lineno <= line <= end_of(one)]
-    for node in [one for test in tests for one in ast.walk(test)]:
-        called = names.look_up(dotted(node.func)) if isinstance(node, ast.Call) else None
+    for node in [one for test in tests for one in ast.walk(test) if isinstance(one, ast.Call)]:
+        called = names.look_up(dotted(node.func))
         if type(called) is not FUNCTION or called.__globals__ is not names.frame.f_globals:
             continue
         body = source.body_of(names.frame, called.__code__)
