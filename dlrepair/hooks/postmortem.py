@@ -184,7 +184,7 @@ def _report_broken(state: Any, seen: GiveUp) -> bool:
     if not _is_new("broken", target or request.requested):
         return True
     context, found = afterwards.rehearse(request, diagnosis, held.settings, held.view, target, held.emit)
-    outcome = afterwards.close(context, found, None)
+    outcome = afterwards.close(context, found, state, seen)
     held.write(context, "the program gave up before it loaded the library", "")
     verdicts = [one for _, one in context.verdicts if not one.accepted] if not found.repaired else []
     saying.say(text.failure_lines(outcome, diagnosis, request, verdicts, held.settings.verbosity), held.settings)
@@ -220,7 +220,8 @@ def _report(state: Any, error: BaseException, seen: GiveUp) -> None:
 
         found = unimported.diagnose(seen.module, diagnosis.symptom)
         if found is not None:
-            context.diagnosis, outcome = found, lookback.unimported(context, found)
+            context.diagnosis = found
+            outcome = lookback.unimported(context, found, seen.module)
     if outcome is None:
         return
     kind = "{}.{}".format(type(error).__module__, type(error).__qualname__)

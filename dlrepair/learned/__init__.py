@@ -21,7 +21,7 @@ MARK = "DLREPAIR__START"
 #: prefix of the variables that hold the user's own values meanwhile
 WAS = "DLREPAIR__WAS_"
 #: actions of a record that change no variable: ``inside`` sees to them
-INSIDE = ("module", "answer", "wanted", "path", "make", "source")
+INSIDE = ("module", "answer", "wanted", "built", "path", "make", "instead", "source")
 
 #: what ``restore`` found: the way the process was started (``learned`` or ``reexec``), the record's key, the run id
 _started: "list[str]" = []

@@ -56,14 +56,18 @@ def changed(environ: "Mapping[str, str]", variables: "Iterable[tuple[str, str, s
 
 def describe(variables: "Iterable[tuple[str, str, str]]") -> "str":
     """The changes as a person would write them in front of a command."""
-    parts = (_FORMS.get(action, "{}={}").format(name, value) for name, action, value in variables)
+    parts = []
+    for name, action, value in variables:
+        if action == "instead":
+            action = "path" if value[:1] == "/" else "make"
+        parts.append(_FORMS.get(action, "{}={}").format(name, value))
     return " ".join(part for part in parts if part)
 
 
 #: action -> its words, where they are no assignment
 _FORMS = {"remove": "{} without {}", "module": "import {} from {}", "answer": "find_library('{}') = {}",
           "wanted": "the load of {} repaired", "path": "{} taken from {}", "make": "a build of {}",
-          "source": ""}  # fmt: skip
+          "built": "a build of {}", "source": ""}  # fmt: skip
 
 
 def start_environment(

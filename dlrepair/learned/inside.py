@@ -18,33 +18,50 @@ if TYPE_CHECKING:
 class Finder:
     """The last one of ``sys.meta_path``: asked for a module only when everybody else has passed over it."""
 
-    def __init__(self, files: "dict[str, str]") -> "None":
-        self.files = files  #: name of an extension module -> its file
+    def __init__(self) -> "None":
+        self.files: "dict[str, str]" = {}  #: name of an extension module -> its file
+        self.built: "dict[str, str]" = {}  #: the same of one that is to be built -> where it would lie
 
     def find_spec(self, name: "str", path: "Any" = None, target: "Any" = None) -> "Any":
         """The spec of a module whose file was learned, else None."""
+        place = self.built.pop(name, "")
+        if place:
+            self.files[name] = build(place, "import")
         file = self.files.get(name)
-        if file is None:
+        if not file:
             return None
         external = sys.modules["_frozen_importlib_external"]
         return external.spec_from_file_location(name, file, loader=external.ExtensionFileLoader(name, file))
 
 
+def build(path: "str", loader: "str") -> "str":
+    """Path of the library that is built in place of ``path``, or was before; "" for none. Never raises."""
+    name = "dlrepair.hooks.making"  # by name, as stage 0 reaches the engine
+    try:
+        __import__(name)
+        return str(sys.modules[name].make(path, loader))
+    except Exception:
+        return ""
+
+
 def give(variables: "tuple[Change, ...]") -> "bool":
     """Whether something of a record takes effect inside this process from now on."""
-    files = {name: value for name, action, value in variables if action == "module"}
-    paths = {name: value for name, action, value in variables if action in ("path", "make")}
-    if paths:
+    table: "dict[str, dict[str, str]]" = {}
+    for name, action, value in variables:
+        table.setdefault(action, {})[name] = value
+    if "source" in table:
         from dlrepair.learned import sources
 
-        sources.give(paths, {name: value for name, action, value in variables if action == "source"})
-    if not files:
-        return bool(paths)
-    for finder in sys.meta_path:
-        if type(finder) is Finder:
-            finder.files.update(files)
-            return True
-    sys.meta_path.append(Finder(files))
+        asked = {name: value for action in ("path", "make", "instead") for name, value in table.get(action, {}).items()}
+        sources.give(asked, table["source"], table.get("instead", ()))
+    if "module" not in table and "built" not in table:
+        return "source" in table
+    finder = next((one for one in sys.meta_path if type(one) is Finder), None)
+    if finder is None:
+        finder = Finder()
+        sys.meta_path.append(finder)
+    finder.files.update(table.get("module", {}))
+    finder.built.update(table.get("built", {}))
     return True
 
 

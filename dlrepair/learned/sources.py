@@ -12,6 +12,8 @@ for a directory or an archive (``pymain_run_python``, Modules/main.c; "Interface
 import os
 import sys
 
+from dlrepair.learned import inside
+
 # `from __future__ import annotations` would import a module: annotations are strings here
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -26,6 +28,8 @@ _ONLY_AST = 0x400  # ast.PyCF_ONLY_AST
 NAME = "__dlrepair__"
 #: path or pattern that was looked for in vain -> the file that serves, or the loader for which one is to be built
 _paths: "dict[str, str]" = {}
+#: those of them where something is that is broken
+_anyway: "set[str]" = set()
 #: file -> module and numbers, as they were given to this process
 _given: "dict[str, str]" = {}
 
@@ -41,10 +45,10 @@ def other_path(value: "Any") -> "Any":
         else:
             return _asking(value)
         found = _paths.get(text)
-        if found is None or _is_there(text):
+        if found is None or (text not in _anyway and _is_there(text)):
             return value
         if not found.startswith("/"):
-            found = _paths[text] = _made(text, found)
+            found = _paths[text] = inside.build(text, found)
             if not found:
                 del _paths[text]
                 return value
@@ -53,13 +57,6 @@ def other_path(value: "Any") -> "Any":
         return os.fsencode(found) if kind is bytes else kind(found)
     except Exception:
         return value
-
-
-def _made(path: "str", loader: "str") -> "str":
-    """Path of the library that is built for ``path``, or was; "" for none."""
-    name = "dlrepair.hooks.making"  # by name, as stage 0 reaches the engine
-    __import__(name)
-    return str(sys.modules[name].make(path, loader))
 
 
 def _asking(value: "Any") -> "Any":
@@ -275,11 +272,13 @@ def has(path: "str", sites: "Iterable[tuple[str, str]]") -> "bool":
     return True
 
 
-def give(paths: "dict[str, str]", sources: "dict[str, str]") -> "None":
+def give(paths: "dict[str, str]", sources: "dict[str, str]", anyway: "Iterable[str]") -> "None":
     """From now on the modules of these files, and the script among them, look elsewhere.
 
-    ``paths``: what was looked for -> what serves; ``sources``: file -> name of its module, and numbers of expressions.
+    ``paths``: what was looked for -> what serves; ``sources``: file -> name of its module, and numbers of expressions;
+    ``anyway``: the paths for which that is so though something lies there.
     """
+    _anyway.update(anyway)
     _paths.update(paths)
     _given.update(sources)
     modules = {}

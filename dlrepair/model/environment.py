@@ -11,10 +11,12 @@ from dlrepair.model.records import dataclass
 #: program itself reads. The others are no variables, and are given inside the process: ``module``, the file of an
 #: extension module that nothing else finds; ``answer``, what ``ctypes.util.find_library`` answers in place of None;
 #: ``wanted``, a library whose load is repaired though its caller can do without: the program has ended for want of it;
-#: ``path``, the file that the program's own code has in place of a path at which nothing is, ``make``, the loader for
-#: which one is built in that place, and ``source``, in which expressions of one of its files: the name of the module,
-#: and numbers (``learned.sources``).
-ACTIONS = ("prepend", "remove", "tunable", "set", "show", "module", "answer", "wanted", "path", "make", "source")
+#: ``built``, where an extension module would lie that nobody has built; ``path``, the file that answers a question of
+#: the program's own code for a path at which nothing is, ``make``, the loader for which one is built in that place,
+#: ``instead``, either of these where something broken lies there; ``source``, which questions of one of its files: the
+#: name of the module, and numbers (``learned.sources``).
+ACTIONS = ("prepend", "remove", "tunable", "set", "show", "module", "answer", "wanted", "built", "path", "make",
+           "instead", "source")  # fmt: skip
 
 
 @dataclass(frozen=True)

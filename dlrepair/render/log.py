@@ -75,15 +75,17 @@ def _changes(event: dict[str, object]) -> str:
     parts = []
     for row in rows if isinstance(rows, list) else ():
         if isinstance(row, dict):
-            form = _FORMS.get(str(row.get("action")), "{}={}")
-            parts.append(form.format(row.get("name", ""), row.get("value", "")))
+            action, value = str(row.get("action")), str(row.get("value", ""))
+            if action == "instead":
+                action = "path" if value[:1] == "/" else "make"
+            parts.append(_FORMS.get(action, "{}={}").format(row.get("name", ""), value))
     return " ".join(part for part in parts if part)
 
 
 #: as in ``learned.environ``
 _FORMS = {"remove": "{} without {}", "module": "import {} from {}", "answer": "find_library('{}') = {}",
           "wanted": "the load of {} repaired", "path": "{} taken from {}", "make": "a build of {}",
-          "source": ""}  # fmt: skip
+          "built": "a build of {}", "source": ""}  # fmt: skip
 
 
 def _reexec(event: dict[str, object]) -> str:

@@ -13,6 +13,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any, Callable
 
+    from dlrepair.diagnose.giveups import GiveUp
     from dlrepair.diagnose.missed import Left
     from dlrepair.model.diagnosis import Diagnosis
     from dlrepair.model.plan import Outcome
@@ -57,10 +58,10 @@ def rehearse(
     return context, ladder.climb(context, context.incident, context.began)[1]
 
 
-def close(context: Context, found: Outcome, wanted: Any) -> Outcome:
+def close(context: Context, found: Outcome, state: Any, looked: GiveUp | None = None) -> Outcome:
     """How the incident ends, journalled: what the user does next, and what was learned.
 
-    ``wanted``: the state of a program that has asked for it, None where it only looked at the file.
+    ``looked``: where the program only looked at the file, which is there and broken; None where it has asked for it.
     """
     from dlrepair.diagnose.rule import quote
     from dlrepair.model.plan import Outcome
@@ -70,11 +71,13 @@ def close(context: Context, found: Outcome, wanted: Any) -> Outcome:
     name = os.path.basename(context.request.requested)
     if found.repaired:
         summary = summary or "{} would serve".format(found.path)
-        step = ""
-        if wanted is not None:
-            why = "mode is observe" if context.settings.mode != "repair" else learn(context, found, wanted)
-            step = "" if why else start.again("the repair of {} is learned".format(name))
-            summary += "; nothing is learned: " + why if why else ""
+        step, shown = "", "the repair of {}".format(name)
+        if looked is not None:
+            shown, why = _learn_instead(context, found, state, looked)
+        else:
+            why = "mode is observe" if context.settings.mode != "repair" else learn(context, found, state)
+        step = "" if why else start.again("{} is learned".format(shown))
+        summary += "; nothing is learned: " + why if why and looked is None else ""
         if not step and found.strategy == "reexec":
             step = "Run it again with {}.".format(found.summary.partition("started again with ")[2] or found.summary)
         step = step or "dlrepair fix --write {}".format(quote(context.target or context.request.requested))
@@ -83,11 +86,35 @@ def close(context: Context, found: Outcome, wanted: Any) -> Outcome:
     return Outcome(False, cause, context.incident, ms=context.elapsed(), next_step=step, summary=summary)
 
 
+def _real(context: Context, state: Any) -> Context:
+    """The incident of a rehearsal, for the program that runs."""
+    from dlrepair.repair import lookback
+    from dlrepair.repair.context import Context
+
+    real = Context(
+        lookback.NoAsk(state, context.request.requested), context.request, context.diagnosis, context.guard,
+        context.settings, context.view, context.target, context.emit,
+    )  # fmt: skip
+    real.incident = context.incident
+    return real
+
+
+def _learn_instead(context: Context, found: Outcome, state: Any, looked: GiveUp) -> tuple[str, str]:
+    """(what is in force from the next start on, "") or ("", why not), where a program looks into a broken file."""
+    from dlrepair.repair import given
+
+    path = os.path.join(context.request.cwd, found.path)
+    if found.strategy == "rebuild":
+        return given.learn(_real(context, state), looked, "", anyway=True)
+    if found.strategy == "reexec" or not os.path.isfile(path) or path == context.target:
+        return "", "it is the load itself that has to be repaired"
+    return given.learn(_real(context, state), looked, path, anyway=True)
+
+
 def learn(context: Context, found: Outcome, state: Any) -> str:
     """Has the load repaired from the next start on, though its caller swallows the failure; "" or why not."""
     from dlrepair.model.environment import EnvironmentFix
-    from dlrepair.repair import lookback, start
-    from dlrepair.repair.context import Context
+    from dlrepair.repair import start
 
     if context.settings.reexec == "never":
         return "the setting reexec is never"
@@ -98,10 +125,6 @@ def learn(context: Context, found: Outcome, state: Any) -> str:
     if not os.path.exists(path):  # it would be built
         path = os.path.join(request.cwd, name)
     why = "the program has ended for want of {}".format(os.path.basename(name))
-    real = Context(
-        lookback.NoAsk(state, request.requested), request, context.diagnosis, context.guard, context.settings,
-        context.view, context.target, context.emit,
-    )  # fmt: skip
-    real.incident = context.incident
+    real = _real(context, state)
     fix = EnvironmentFix(((name, "wanted", path),), why, tuple(dict.fromkeys(files)))
     return "" if start.learn(real, start.with_former(real, fix)) else "it could not be kept"

@@ -27,22 +27,39 @@ _SECONDS = 0.5
 _SHARED_BEGINNINGS = ("LD_", "LC_", "XDG_", "PYTHON", "CONDA_", "DLREPAIR", "DBUS_", "SSH_", "SLURM_", "OMPI_", "PMI_")
 
 
-def learn(context: Context, seen: GiveUp, found: str) -> tuple[str, str]:
+def learn(context: Context, seen: GiveUp, found: str, anyway: bool = False) -> tuple[str, str]:
     """(what is in force from the next start on, "") or ("", why nothing could be learned).
 
-    ``found``: the file that serves, "" where one is to be built.
+    ``found``: the file that serves, "" where one is to be built; ``anyway``: something broken lies at the place.
     """
+    try:
+        return _keep(context, _fix(context, seen, found, anyway))
+    except _Problem as problem:
+        return "", str(problem)
+
+
+def learn_build(context: Context, module: str, place: str) -> tuple[str, str]:
+    """As ``learn``, for an extension module that is to be built, and would lie at ``place`` if it were."""
+    from dlrepair.model.environment import EnvironmentFix
+
+    why = "{} can be built, and is not".format(module)
+    try:
+        return _keep(context, EnvironmentFix(((module, "built", place),), why, (place,)))
+    except _Problem as problem:
+        return "", str(problem)
+
+
+def _keep(context: Context, fix: EnvironmentFix) -> tuple[str, str]:
+    """(what was learned, ""). Raises _Problem."""
     from dlrepair.learned import environ
     from dlrepair.repair import start
 
-    try:
-        fix = _fix(context, seen, found)
-    except _Problem as problem:
-        return "", str(problem)
+    if context.settings.mode != "repair":
+        raise _Problem("mode is {}".format(context.settings.mode))
     if context.settings.reexec == "never":
-        return "", "the setting reexec is never"
+        raise _Problem("the setting reexec is never")
     if not start.learn(context, start.with_former(context, fix)):
-        return "", "it could not be kept"
+        raise _Problem("it could not be kept")
     return environ.describe(fix.variables), ""
 
 
@@ -50,7 +67,7 @@ class _Problem(Exception):
     """Why nothing can be learned."""
 
 
-def _fix(context: Context, seen: GiveUp, found: str) -> EnvironmentFix:
+def _fix(context: Context, seen: GiveUp, found: str, anyway: bool) -> EnvironmentFix:
     """What has the program find the file, "" for one that is to be built. Raises _Problem."""
     from dlrepair.model.environment import EnvironmentFix
 
@@ -62,7 +79,7 @@ def _fix(context: Context, seen: GiveUp, found: str) -> EnvironmentFix:
         return EnvironmentFix(((seen.question, "answer", found),), why, (found,))
     value = seen.value_for(found) if found else ""
     problem = _speaks_against(seen, value)
-    if not problem:
+    if not problem and not anyway:
         why = "{} makes up the path of {}".format(seen.variable, os.path.basename(found))
         return EnvironmentFix(((seen.variable, "show", value),), why, (found,))
     # a variable that the user has set is the user's word, and outranks what is found
@@ -71,10 +88,10 @@ def _fix(context: Context, seen: GiveUp, found: str) -> EnvironmentFix:
         raise _Problem(problem)
     files = [one for one in (found, *(file for file, _ in sites)) if one]
     if "*" not in path:
-        files.append(os.path.normpath(os.path.join(context.request.cwd, path)))  # nothing yet: it ends when there is
+        files.append(os.path.normpath(os.path.join(context.request.cwd, path)))  # it ends when that changes, or comes
     why = "the program itself makes the path {}".format(path)
-    first = (path, "path", found) if found else (path, "make", context.request.loader)
-    changes = (first, *((file, "source", where) for file, where in sites))
+    action = "instead" if anyway else "path" if found else "make"
+    changes = ((path, action, found or context.request.loader), *((file, "source", where) for file, where in sites))
     return EnvironmentFix(changes, why, tuple(files))
 
 

@@ -97,9 +97,10 @@ def look(context: Context, seen: GiveUp) -> Outcome | None:
     found = find(context, seen)
     if not found and (seen.module or seen.question):
         return None  # simply not installed
-    step, summary = context.diagnosis.next_step, "{} would serve".format(found) if found else _would_build(context)
+    step = context.diagnosis.next_step
+    summary = "{} would serve".format(found) if found else _would_build(context, context.request)
     if summary:
-        shown, why = ("", "mode is observe") if context.settings.mode != "repair" else given.learn(context, seen, found)
+        shown, why = given.learn(context, seen, found)
         if shown:
             step = start.again("{} is learned".format(shown))
         else:
@@ -110,7 +111,7 @@ def look(context: Context, seen: GiveUp) -> Outcome | None:
     return Outcome(False, cause, context.incident, ms=context.elapsed(), next_step=step, summary=summary)
 
 
-def _would_build(context: Context) -> str:
+def _would_build(context: Context, request: LoadRequest) -> str:
     """From what a library would be built that nobody has built yet, "" where none would be. Nothing is built."""
     from dlrepair.repair import afterwards
 
@@ -118,17 +119,28 @@ def _would_build(context: Context) -> str:
         if event != "candidate":  # the same were looked at before
             context.emit(event, **fields)
 
-    request = context.request
-    _, outcome = afterwards.rehearse(request, context.diagnosis, context.settings, context.view, context.target, emit)
+    _, outcome = afterwards.rehearse(request, context.diagnosis, context.settings, context.view, None, emit)
     return "it would be {}".format(outcome.summary) if outcome.repaired and outcome.strategy == "rebuild" else ""
 
 
-def unimported(context: Context, diagnosis: Diagnosis) -> Outcome:
-    """The end of the story of a module that no finder found: its file is the user's to put in place."""
+def unimported(context: Context, diagnosis: Diagnosis, module: str) -> Outcome:
+    """The end of the story of a module that no finder found: it is built at the next start, or put in place by hand."""
     from dlrepair.model.plan import Outcome
+    from dlrepair.model.records import replace
+    from dlrepair.repair import given, start, unimported
 
-    context.emit("load-unrepaired", cause=diagnosis.cause, next_step=diagnosis.next_step, ms=context.elapsed())
-    return Outcome(False, diagnosis.cause, context.incident, ms=context.elapsed(), next_step=diagnosis.next_step)
+    step, summary = diagnosis.next_step, ""
+    place = unimported.place_of(diagnosis)
+    if place:
+        asked = replace(context.request, loader="import", requested=place, op_loader=False)
+        summary = _would_build(context, asked)
+    if summary:
+        shown, why = given.learn_build(context, module, place)
+        step = start.again("{} is learned".format(shown)) if shown else step
+        summary += "; nothing is learned for the next start: {}".format(why) if why else ""
+    cause = diagnosis.cause
+    context.emit("load-unrepaired", cause=cause, next_step=step, ms=context.elapsed(), reason=summary or None)
+    return Outcome(False, cause, context.incident, ms=context.elapsed(), next_step=step, summary=summary)
 
 
 def _command(context: Context, seen: GiveUp, found: str) -> str:

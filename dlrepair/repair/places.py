@@ -13,7 +13,7 @@ import sys
 
 from dlrepair.diagnose import source, surrounding
 from dlrepair.diagnose.syntax import dotted, first_line
-from dlrepair.diagnose.values import FUNCTION, Names
+from dlrepair.diagnose.values import FUNCTION, Names, constant
 from dlrepair.learned import sources
 
 TYPE_CHECKING = False
@@ -33,6 +33,9 @@ _ASKS = frozenset((
 ))  # fmt: skip
 #: methods of a path that do the same
 _METHODS = frozenset(("exists", "is_file", "stat", "lstat", "is_symlink"))
+#: what starts a program, and programs that only read the files they are given
+_RUNS = ("run", "call", "check_call", "check_output", "Popen")
+_READERS = ("ldd", "readelf", "objdump", "nm", "file", "strings", "md5sum", "sha1sum", "sha256sum", "ls", "test")
 _GLOBS = ("glob.glob", "glob.iglob", "glob", "iglob")
 
 
@@ -89,7 +92,7 @@ class _Questions:
         nodes = list(surrounding.relevant(stmts, self.line))
         nodes += surrounding.assigned(nodes, stmts)
         for tier in (nodes, self._called(nodes, tree), list(surrounding.everything(stmts))):
-            found = [one for one in map(self._asked, tier) if one is not None]
+            found = [one for node in tier for one in self._asked(node)]
             if any(self._may_be(value) for value, _ in found):
                 return {id(node) for _, node in found}
         return set()
@@ -102,21 +105,28 @@ class _Questions:
         bodies = [one.body for one in _functions(tree) if any(_is(one, code) for code in codes)]
         return [node for body in bodies for node in surrounding.everything(body)]
 
-    def _asked(self, node: Any) -> tuple[Any, Any] | None:
+    def _asked(self, node: Any) -> Iterator[tuple[Any, Any]]:
         """(node of the path, node to replace) where a call asks about a path."""
         func = node.func if type(node).__name__ == "Call" else None
         if func is None:
-            return None
+            return
         name = dotted(func)
         last = func.attr if type(func).__name__ == "Attribute" else name
         by_itself = name in ("imp.find_module", "find_module") or (_is_method(func) and last in ("glob", "rglob"))
-        if node.args and by_itself:
-            return node.args[0], func
-        if node.args and last.lower() in _ASKS and ("*" not in self.path or name in _GLOBS):
-            return node.args[0], node.args[0]
-        if node.args and name in ("open", "io.open") and _reads(node):
-            return node.args[0], node.args[0]
-        return (func.value, func.value) if _is_method(func) and last in _METHODS and not node.args else None
+        if not node.args:
+            if _is_method(func) and last in _METHODS:
+                yield func.value, func.value
+        elif by_itself:
+            yield node.args[0], func
+        elif last.lower() in _ASKS:
+            if "*" not in self.path or name in _GLOBS:
+                yield node.args[0], node.args[0]
+        elif name in ("open", "io.open") and _reads(node):
+            yield node.args[0], node.args[0]
+        elif last in _RUNS and type(node.args[0]).__name__ == "List" and node.args[0].elts:
+            words = node.args[0].elts
+            if constant(words[0]) in _READERS:
+                yield from zip(words[1:], words[1:])
 
     def _may_be(self, node: Any) -> bool:
         """Whether an expression may stand for the path: a loop's variable has other values, too."""

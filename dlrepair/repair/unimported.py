@@ -43,6 +43,15 @@ def diagnose(module: str, symptom: Symptom) -> Diagnosis | None:
     return None
 
 
+def place_of(diagnosis: Diagnosis) -> str:
+    """Where the import system would find the module that is to be built; "" where an installation is the way."""
+    if not diagnosis.next_step.startswith("dlrepair fix --write "):
+        return ""
+    other = next((one.value for one in diagnosis.evidence if one.key == "python"), "")
+    path = diagnosis.failing_object or ""
+    return os.path.join(os.path.dirname(path), other) if other else path
+
+
 def _places(module: str) -> list[str]:
     """Directories in which the import system looks for the file of ``module`` and that exist."""
     parent = module.rpartition(".")[0]

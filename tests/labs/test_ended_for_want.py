@@ -195,12 +195,20 @@ def test_where_nothing_may_be_learned_it_is_one_command(world: World, bare: str,
 @pytest.mark.compile
 @pytest.mark.parametrize("shape", LOOKED)
 def test_a_file_that_the_program_looks_into(shape: str, world: World, bare: str, hooked: str) -> None:
-    """What is wrong with it is told, and the one command puts a sound one in its place."""
+    """What is wrong with it is told; it looks into another one from its next start on, or one command is told."""
     script, says = LOOKED[shape]
     prepare(world, script)
     broken = run(world, bare, "home-bare")
     assert broken.status == 1 and says in broken.err, broken.story()
-    first = run(world, hooked)
+    before = world.state()
+    if shape != "a-command":
+        first = run(world, hooked)
+        assert "libroi.so taken from {} is learned".format(world.path("build/libroi.so")) in first.err, first.story()
+        again = run(world, hooked)
+        assert (again.status, again.out, world.state()) == (0, "roi_pool says 44\n", before), again.story()
+        assert not again.events("internal-error"), again.story()
+        world.env = {"DLREPAIR_REEXEC": "never"}
+    first = run(world, hooked, "home-told")
     assert (first.status, first.out) == (1, broken.out), first.story()
     assert plain(first.err).startswith(plain(broken.err)), first.story()
     assert "\ndlrepair[wrong-arch]: libroi.so, needed by " in first.err, first.story()

@@ -1,4 +1,7 @@
-"""Extension modules that no finder finds: built for another Python, or never built. One command is told, and helps."""
+"""Extension modules that no finder finds: built for another Python, or never built. The next start builds them.
+
+Where nothing may be learned, one command is told, and helps.
+"""
 
 from __future__ import annotations
 
@@ -49,8 +52,22 @@ def run(world: World, python: str, home: str) -> Run:
 
 
 def check(world: World, bare: str, hooked: str, cause: str, fact: str) -> None:
-    """The program ends as without us, is told why, and the one command makes it run without us."""
-    broken, seen = run(world, bare, "home-bare"), run(world, hooked, "home")
+    """The program ends as without us, is told why, and works from its next start on."""
+    broken, first = run(world, bare, "home-bare"), run(world, hooked, "home")
+    assert broken.status == 1 and (first.status, first.out) == (1, "") and fact in first.err, first.story()
+    assert first.err.endswith("help: Run it again: a build of pool._fast is learned, and is in force from its start.\n")
+    before = world.state()
+    for told in (1, 0):  # built, then remembered
+        again = run(world, hooked, "home")
+        assert (again.status, again.out, world.state()) == (0, "the sum is 5\n", before), again.story()
+        assert again.err.count("dlrepair[") == told and not again.events("internal-error"), again.story()
+    world.env = {"DLREPAIR_REEXEC": "never"}
+    check_command(world, bare, hooked, cause, fact)
+
+
+def check_command(world: World, bare: str, hooked: str, cause: str, fact: str) -> None:
+    """The one command makes the program run without us."""
+    broken, seen = run(world, bare, "home-bare"), run(world, hooked, "home-told")
     assert broken.status == 1 and (seen.status, seen.out) == (1, ""), seen.story()
     lines = seen.err.splitlines()
     said = [at for at, line in enumerate(lines) if line.startswith("dlrepair[")]
