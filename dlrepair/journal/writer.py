@@ -73,10 +73,9 @@ def run_id() -> str:
 
 
 def _before() -> str:
-    """The identity that this process had before it was started again, or ""."""
+    """The identity that this process had before it was started again, or got at its start; or ""."""
     learned: Any = sys.modules.get("dlrepair.learned")  # a layer above; it is imported where there was such a start
-    started = [] if learned is None else learned.started()
-    return started[2] if len(started) > 2 else ""
+    return "" if learned is None else str(learned.run_before())
 
 
 def _job() -> str:

@@ -25,6 +25,8 @@ INSIDE = ("module", "answer", "wanted", "built", "path", "make", "instead", "sou
 
 #: what ``restore`` found: the way the process was started (``learned`` or ``reexec``), the record's key, the run id
 _started: "list[str]" = []
+#: the run id under which the journal has the start of this process, where nothing was started again
+_run: "list[str]" = []
 
 
 def directory() -> "str":
@@ -54,6 +56,11 @@ def restore(state: "Any") -> "None":
 def started() -> "list[str]":
     """[way, key, run id, names] of a start of ours that this process came from; [] for any other."""
     return _started
+
+
+def run_before() -> "str":
+    """Identity of the run in which this process was given something at its start, or ""."""
+    return _started[2] if len(_started) > 2 else _run[-1] if _run else ""
 
 
 def give_back(environ: "Any") -> "list[str]":

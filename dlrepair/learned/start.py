@@ -3,7 +3,7 @@
 import os
 import sys
 
-from dlrepair.learned import MARK, directory, inside
+from dlrepair.learned import MARK, _run, directory, inside
 from dlrepair.learned.environ import changed, original, start_environment
 from dlrepair.learned.program import command_line, is_worker, program, read
 from dlrepair.learned.records import Record, load, signature
@@ -59,7 +59,7 @@ def apply(state: "Any") -> "None":
         elif why != "subinterpreter":  # above all a process with raised rights
             return
         if inside.give(found[1].variables):
-            _journal(found[1])
+            _run.append(_journal(found[1]))
     except Exception:
         return
 

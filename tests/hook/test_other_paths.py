@@ -298,6 +298,16 @@ def test_two_paths_one_after_the_other(tmp_path: object) -> None:
     assert run(tmp_path, code).out == "42 1\n"
 
 
+def test_one_run_has_one_name(tmp_path: object) -> None:
+    """What was applied at the start, and the load that was repaired after it."""
+    project(tmp_path)
+    run(tmp_path, SIMPLE)
+    again = run(tmp_path, SIMPLE)
+    (applied,) = [line for line in again.events("learned") if line.get("applied")]
+    (repaired,) = again.events("load-repaired")
+    assert (applied["run"], applied["pid"]) == (repaired["run"], repaired["pid"]), again
+
+
 def test_the_record_is_shown_and_removed(tmp_path: object) -> None:
     project(tmp_path)
     run(tmp_path, SIMPLE)

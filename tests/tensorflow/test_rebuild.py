@@ -304,3 +304,35 @@ def test_build_and_watch_follow_the_recipe_that_a_failing_load_would(world: opki
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
     )  # fmt: skip
     assert done.stdout.strip() == "True ('CPU_ONLY',) False", done.stdout + done.stderr
+
+
+LOOKS = """\
+HERE = os.path.dirname(os.path.abspath(__file__))
+PATH = os.path.join(HERE, "ops", "roi_pool.so")
+if not os.path.exists(PATH):
+    raise RuntimeError("the op is not compiled: {}".format(PATH))
+"""
+
+
+def test_a_program_that_looks_first(rebuilt: opkit.TfWorld, hooked: str, pooled: str) -> None:
+    """Nobody has built the op: it is built when the program asks whether it is there, from its second start on."""
+    text = script(LOAD)
+    rebuilt.write(rebuilt.script, text.replace(LOAD, LOOKS + LOAD, 1))
+    home = os.path.join(rebuilt.top, "home-hooked")
+    bare = run_script(rebuilt, rebuilt.kit.python, os.path.join(rebuilt.top, "home-bare"))
+    assert bare.status == 1 and "RuntimeError: the op is not compiled" in bare.err, bare.story()
+    before = rebuilt.state()
+    first = run_script(rebuilt, hooked, home)
+    assert first.status == 1 and not first.events("build-finished"), first.story()
+    assert "it would be rebuilt from ops/roi_pool.cc" in first.err, first.story()
+    assert first.err.splitlines()[-1].startswith("help: Run it again: a build of /"), first.story()
+    for _ in range(2):  # built, then remembered
+        again = run_script(rebuilt, hooked, home)
+        assert (again.status, again.out, rebuilt.state()) == (0, pooled, before), again.story()
+        assert [one["hit"] for one in again.events("build-finished")] == [False, True], again.story()
+        assert not again.events("internal-error"), again.story()
+    source = rebuilt.read("ops/roi_helper.cc").decode()
+    rebuilt.write("ops/roi_helper.cc", source.replace("return greatest;", "return greatest + 100;"))
+    edited = run_script(rebuilt, hooked, home)
+    numbers = [float(word) + 100 for word in pooled.split()[1:4]]
+    assert [float(word) for word in edited.out.split()[1:4]] == numbers, edited.story()
