@@ -260,7 +260,7 @@ lap("its imports")
 with elf.StillView() as still:
     proof = proofs.Proofs(still, process.ProcessView.current())
     lap("what the process itself holds")
-    paths, states = walk.survey(places)
+    paths, listed = walk.survey(places)
     lap("the directories: listed, and their state")
     largest = max(paths, key=os.path.getsize)
     proof.look([[largest]], lambda path: None)
@@ -269,8 +269,9 @@ with elf.StillView() as still:
     lap("all other libraries")
     loads = list(filter(proof.holds, paths))
     lap("the answers")
-    states.update(proof.states)
-    surveys.keep("0" * 32, list(states), list(proof.mapped), time.time_ns(), (paths, loads), states)
+    surveys.keep(
+        "0" * 32, listed, list(proof.states), list(proof.mapped), time.time_ns(), (paths, loads), proof.states
+    )
     lap("what is kept")
 print(json.dumps(parts))
 """

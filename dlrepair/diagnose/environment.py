@@ -45,10 +45,11 @@ class Environment:
         self._began = time.time_ns()
         self._still, self._view, self._places = still, view, places
         self._proof: Proofs | None = None
-        #: states of paths that were looked at
-        self._listed: dict[str, tuple[bytes, int]] = {}
-        #: what a proof looked at and mapped
+        #: the directories that were read
+        self._listed: list[surveys.Listed] = []
+        #: what a proof looked at (with some states), and mapped
         self._looked: dict[str, None] = {}
+        self._states: dict[str, bytes] = {}
         self._mapped: dict[str, None] = {}
         self._proved: set[str] = set()
         self._done = False  #: every library was looked at
@@ -70,7 +71,7 @@ class Environment:
         self.paths = self._by_themselves()
         self._proved.update(filter(proof.holds, self.paths))
         self._looked, self._mapped = {**proof.looked, **dict.fromkeys(self._still.seen)}, proof.mapped
-        self._listed.update(proof.states)
+        self._states = proof.states
         self._done = True
 
     def _prepare(self) -> Proofs:
@@ -92,10 +93,10 @@ class Environment:
 
         if self.remembered or not self._done:
             return False
-        looked_at = list({**dict.fromkeys(self._listed), **self._looked, PATH: None})
+        looked_at = list({**self._looked, PATH: None})
         answer = (self.paths, sorted(self._proved))
         key = self._key("" if self._holds_everywhere() else self._view.cwd)
-        return surveys.keep(key, looked_at, list(self._mapped), self._began, answer, self._listed)
+        return surveys.keep(key, self._listed, looked_at, list(self._mapped), self._began, answer, self._states)
 
     def _holds_everywhere(self) -> bool:
         """Whether no search began in the working directory."""
@@ -131,7 +132,7 @@ class Environment:
                 code.append("")
         who = str(os.geteuid()) if hasattr(os, "geteuid") else ""
         return store.key_of(
-            "survey 3", dlrepair.__version__, sys.version, who, view.main, view.library_path, cwd,
+            "survey 4", dlrepair.__version__, sys.version, who, view.main, view.library_path, cwd,
             "\n".join(view.loaded), "\n".join(self._places), " ".join(hwcaps.subdirectories()), *code,
         )  # fmt: skip
 

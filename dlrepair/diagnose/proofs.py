@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     #: what was looked at, searched, would have been searched and mapped; what ``stat`` said of the first; and what was
     #: read, for who did not read it
-    _News = Tuple[List[List[str]], List[surveys.State], List[Tuple[Any, ...]]]
+    _News = Tuple[List[List[str]], List[bytes], List[Tuple[Any, ...]]]
     #: a library, what would be loaded with it, whether it finds its symbols and versions there
     _Row = Tuple[str, Tuple[str, ...], bool]
 
@@ -48,7 +48,7 @@ class Proofs:
         #: what the proofs looked at, and what they would map
         self.looked: dict[str, None] = {}
         self.mapped: dict[str, None] = {}
-        self.states: dict[str, surveys.State] = {}  #: of most of ``looked`` (``surveys.state_of``)
+        self.states: dict[str, bytes] = {}  #: of most of ``looked`` (``surveys.state_of``)
         self._census.read_global()
 
     def look(self, shares: list[list[str]], step: Callable[[str], None]) -> None:

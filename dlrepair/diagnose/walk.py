@@ -11,8 +11,10 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Callable, Iterator, List, Tuple
 
-    #: a directory, what ``stat`` said of it before it was read, the libraries in it
-    _Row = Tuple[str, Tuple[bytes, int], List[str]]
+    #: a directory, its state before it was read (``surveys.state_of``), the libraries in it
+    _Row = Tuple[str, bytes, List[str]]
+    #: names of directories below a place, joined by NUL, and their states, joined; directories with libraries
+    _Read = Tuple[str, bytes, List[Tuple[str, List[str]]]]
 
 #: so many subtrees for every process make their shares even
 SUBTREES = 96
@@ -40,39 +42,48 @@ def find_libraries(directory: str) -> Iterator[str]:
 
 def survey(
     places: list[str], before: Callable[[], object] = lambda: None
-) -> tuple[list[str], dict[str, tuple[bytes, int]]]:
-    """(what ``find_libraries`` says of ``places``, the state of every directory that was read).
+) -> tuple[list[str], list[surveys.Listed]]:
+    """(what ``find_libraries`` says of ``places``, every directory that was read, place by place).
 
     ``before`` is called while others read (``crew.spread``).
     """
-    pending, rows = list(places), []  # type: list[str], list[_Row]
+    tasks: list[tuple[str, str]] = []
+    read: list[tuple[str, _Read]] = []
     enough = SUBTREES * crew.size()
-    while pending and len(pending) < enough:
-        following: list[str] = []
-        for directory in pending:
-            following += _visit(directory, rows)
-        pending = following
-    for more in crew.spread(_below, pending, before):
-        rows += more
-    order = {place: number for number, place in enumerate(places)}
-    states = {directory: state for directory, state, _ in rows}
-    with_libraries = sorted(
-        (_place(directory, order, places), directory.split("/"), sorted(found)) for directory, _, found in rows if found
-    )
-    return [path for _, _, found in with_libraries for path in found], states
+    for place in places:
+        pending, rows = [place], []  # type: list[str], list[_Row]
+        while pending and len(pending) < enough:
+            following: list[str] = []
+            for directory in pending:
+                following += _visit(directory, rows)
+            pending = following
+        read.append((place, _packed(place, rows)))
+        tasks += [(place, directory) for directory in pending]
+    read += zip([place for place, _ in tasks], crew.spread(_below, tasks, before))
+    found, listed = [], []  # type: list[str], list[surveys.Listed]
+    for place in places:
+        own = [one for where, one in read if where == place]
+        names = "\0".join([some for some, _, _ in own if some]).split("\0")
+        listed.append((place, names, b"".join([states for _, states, _ in own])))
+        rows = sorted((directory.split("/"), sorted(some)) for _, _, with_some in own for directory, some in with_some)
+        found += [path for _, some in rows for path in some]
+    return found, listed
 
 
-def _place(directory: str, order: dict[str, int], places: list[str]) -> int:
-    """The number of the first place that the directory lies in."""
-    return next(order[one] for one in places if directory == one or directory.startswith(one.rstrip("/") + "/"))
-
-
-def _below(top: str) -> list[_Row]:
+def _below(task: tuple[str, str]) -> _Read:
+    place, top = task
     rows: list[_Row] = []
     pending = [top]
     while pending:
         pending += _visit(pending.pop(), rows)
-    return rows
+    return _packed(place, rows)
+
+
+def _packed(place: str, rows: list[_Row]) -> _Read:
+    """Few large pieces, which cross a pipe in no time."""
+    start = len(place.rstrip("/")) + 1
+    names = [directory[start:] or "." for directory, _, _ in rows]
+    return "\0".join(names), b"".join([state for _, state, _ in rows]), [(top, some) for top, _, some in rows if some]
 
 
 def _visit(directory: str, rows: list[_Row]) -> list[str]:

@@ -2,12 +2,15 @@
 
 ``surveys/<key>`` has the paths that were looked at, a digest of what ``stat`` said of them, and the answer: lists of
 paths, each ended by a NUL. A path that was absent belongs to it as well: a file that appears there is a change.
+Directories that were listed are named from the place on below which they lie: ``stat`` has a shorter way to them.
 """
 
 from __future__ import annotations
 
 import os
 import struct
+from itertools import starmap
+from operator import attrgetter
 
 from dlrepair import store
 
@@ -15,8 +18,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Iterable, Mapping, Sequence, Tuple
 
-    #: what ``stat`` said of a path, and its latest change in ns since the epoch
-    State = Tuple[bytes, int]
+    #: a directory, the names of those below it, and their states, joined
+    Listed = Tuple[str, Sequence[str], bytes]
 
 MAX_SURVEYS = 32
 MAX_BYTES = 64 * 1024 * 1024
@@ -25,38 +28,42 @@ RACY_NS = 2 * 10**9
 #: those that keep fractions of a second count the kernel's ticks, 10 ms at most (Linux, ktime_get_coarse_real_ts64)
 TICK_NS = 5 * 10**7
 _PART = "surveys"
-_STATE = struct.Struct("=QQQqqI")
+_STATE = struct.Struct("=QQQqqQ")
+_MTIME, _CTIME, _NUMBERS = 3, 4, 6  #: where they stand in a state, and how many there are
+_seen = attrgetter("st_dev", "st_ino", "st_size", "st_mtime_ns", "st_ctime_ns", "st_mode")
 
 
-def state_of(path: str) -> State:
-    """Device, inode, size, mtime, ctime and mode of a path, or the error; and the latest change."""
+def state_of(path: str) -> bytes:
+    """Device, inode, size, mtime, ctime and mode of a path, 48 bytes; or the error, which has no mode."""
     try:
-        info = os.stat(path)
+        return _STATE.pack(*_seen(os.stat(path)))
     except (OSError, ValueError) as error:
-        return b"%d" % (getattr(error, "errno", None) or -1), 0
-    mtime, ctime = info.st_mtime_ns, info.st_ctime_ns
-    packed = _STATE.pack(info.st_dev, info.st_ino, info.st_size, mtime, ctime, info.st_mode)
-    return packed, max(mtime, ctime)
+        return _STATE.pack(getattr(error, "errno", None) or 0, 0, 0, 0, 0, 0)
 
 
-def digest_of(
-    paths: Iterable[str], executable: Iterable[str], known: Mapping[str, State] | None = None
-) -> tuple[str, list[int]]:
-    """(digest of the state of ``paths``, the latest change of each in ns since the epoch).
-
-    A state is that of ``state_of``, or the ``known`` one; of ``executable`` also whether the file system lets code be
-    mapped (``noexec``).
-    """
-    known = known or {}
-    found = [known[path] if path in known else state_of(path) for path in paths]
-    states = [state for state, _ in found]
-    states.append(b"1" if any(map(is_noexec, executable)) else b"0")
-    return store.digest(b"|".join(states)), [latest for _, latest in found]
+def _states_below(place: str, names: Iterable[str]) -> bytes:
+    """The states of ``names`` below a directory, joined. Raises OSError where one is gone."""
+    descriptor = os.open(place, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        found = map(_seen, map(lambda name: os.stat(name, dir_fd=descriptor), names))
+        return b"".join(starmap(_STATE.pack, found))
+    finally:
+        os.close(descriptor)
 
 
-def _is_settled(latest: int, now: int) -> bool:
-    """Whether a change after ``now`` would have another time stamp than that at ``latest``, ns since the epoch."""
-    return latest <= now - (TICK_NS if latest % 10**9 else RACY_NS)
+def _digest_of(states: Sequence[bytes], executable: Iterable[str]) -> str:
+    """Of ``executable`` counts whether the file system lets code be mapped (``noexec``)."""
+    return store.digest(b"".join((*states, b"1" if any(map(is_noexec, executable)) else b"0")))
+
+
+def _is_settled(states: Sequence[bytes], now: int) -> bool:
+    """Whether a change after ``now`` (ns since the epoch) would give another time stamp than the present one."""
+    numbers = memoryview(b"".join(states)).cast("q")
+    changes = [*numbers[_MTIME::_NUMBERS].tolist(), *numbers[_CTIME::_NUMBERS].tolist()]
+    if max(changes, default=0) <= now - RACY_NS:
+        return True
+    latest = map(max, changes[: len(changes) // 2], changes[len(changes) // 2 :])
+    return all(one <= now - (TICK_NS if one % 10**9 else RACY_NS) for one in latest)
 
 
 def is_noexec(path: str) -> bool:
@@ -78,27 +85,34 @@ def recall(key: str) -> list[list[str]] | None:
     head, _, body = data.partition(b"\n")
     if head != store.digest(body).encode("ascii"):  # not ours, or damaged
         return None
-    state, paths, executable, *answer = _decode(body)
-    return answer if [digest_of(paths, executable)[0]] == state else None
+    (state, *places), *lists = _decode(body)
+    paths, executable, *answer = lists[len(places) :]
+    try:
+        states = [_states_below(*one) for one in zip(places, lists)]
+    except (OSError, ValueError):
+        return None
+    return answer if _digest_of([*states, *map(state_of, paths)], executable) == state else None
 
 
 def keep(
     key: str,
+    listed: Sequence[Listed],
     paths: Sequence[str],
     executable: Sequence[str],
     began_ns: int,
     answer: Sequence[Sequence[str]],
-    known: Mapping[str, State] | None = None,
+    known: Mapping[str, bytes],
 ) -> bool:
-    """Whether ``answer`` was kept; not where one of ``paths`` had changed just before ``began_ns``.
+    """Whether ``answer`` was kept; not where something that was looked at had changed just before ``began_ns``.
 
-    ``known`` are states of paths that were looked at before the answer was found.
+    ``listed`` are the directories that were read, ``paths`` what else was looked at, ``known`` the states of some.
     """
     base = store.root()
-    state, changes = digest_of(paths, executable, known)
-    if base is None or not all(_is_settled(one, began_ns) for one in changes if one > began_ns - RACY_NS):
+    states = [*(one for _, _, one in listed), *[known.get(path) or state_of(path) for path in paths]]
+    if base is None or not _is_settled(states, began_ns):
         return False
-    body = _encode([[state], paths, executable, *answer])
+    head = [_digest_of(states, executable), *(place for place, _, _ in listed)]
+    body = _encode([head, *(names for _, names, _ in listed), paths, executable, *answer])
     return store.write_part(_PART, key, store.digest(body).encode("ascii") + b"\n" + body, MAX_SURVEYS)
 
 

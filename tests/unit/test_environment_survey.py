@@ -131,7 +131,9 @@ def test_what_changed_a_moment_ago_is_not_kept(place, monkeypatch, seconds):
     latest = int(seconds * 1e9)
     soon = latest + (40 * 10**6 if latest % 10**9 else 1900 * 10**6)
     for began, kept in ((latest, False), (soon, False), (soon + 200 * 10**6, True)):
-        assert surveys.keep("0" * 32, [place], [], began, [[place]], {place: (b"state", latest)}) is kept
+        state = surveys._STATE.pack(1, 2, 3, latest - 5, latest, 4)
+        for listed, known in (([(place, ["."], state)], {}), ([], {place: state})):
+            assert surveys.keep("0" * 32, listed, list(known), [], began, [[place]], known) is kept
 
 
 def test_the_working_directory_counts_where_a_search_begins_there(place, tmp_path, monkeypatch):
