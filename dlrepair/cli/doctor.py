@@ -36,9 +36,27 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         parser.add_argument("--" + name, action="store_true", help=meaning)
 
 
+def places() -> list[str]:
+    """``purelib`` and ``platlib`` of ``sysconfig``, without the build's variables, which take a millisecond to read."""
+    import os
+    import sys
+    import sysconfig
+
+    names = ("purelib", "platlib")
+    known = {
+        "base": sys.prefix, "platbase": sys.exec_prefix, "py_version_short": "{}.{}".format(*sys.version_info[:2]),
+        "platlibdir": getattr(sys, "platlibdir", "lib"), "abi_thread": "t" * ("t" in getattr(sys, "abiflags", "")),
+        "implementation_lower": {"cpython": "python"}.get(sys.implementation.name, sys.implementation.name),
+    }  # fmt: skip
+    try:
+        found = [sysconfig.get_path(name, expand=False).format(**known) for name in names]
+    except (KeyError, ValueError):  # a scheme of a distribution, or of another version
+        found = [sysconfig.get_path(name) for name in names]
+    return sorted(set(map(os.path.normpath, found)))
+
+
 def execute(arguments: argparse.Namespace) -> int:
     import gc
-    import sysconfig
 
     from dlrepair.binary import elf, process
     from dlrepair.diagnose import walk
@@ -48,10 +66,9 @@ def execute(arguments: argparse.Namespace) -> int:
 
     gc.disable()  # nothing here makes cycles worth looking for, and the process ends soon
     broken: list[tuple[str, str, Diagnosis]] = []
-    places = sysconfig.get_paths()
     with elf.StillView() as still, Progress("doctor") as progress:
         view = process.ProcessView.current()
-        environment = Environment(sorted({places["purelib"], places["platlib"]}), still, view, arguments.fresh)
+        environment = Environment(places(), still, view, arguments.fresh)
         progress.total = len(environment.paths)
         environment.prove(progress.step)
         for path in environment.paths:

@@ -338,3 +338,13 @@ def test_check_takes_its_argument_for_a_path(env: dict[str, str]) -> None:
     with open(os.path.join(env["HOME"], "empty.py"), "w") as handle:
         handle.write("print(1)\n")
     assert "empty.py: no load" in run(env, "check", "empty.py").stderr
+
+
+def test_doctor_looks_where_sysconfig_says() -> None:
+    """On the Pythons of the matrix, and for schemes that it does not know."""
+    import sysconfig
+
+    from dlrepair.cli import doctor
+
+    paths = sysconfig.get_paths()
+    assert doctor.places() == sorted({paths["purelib"], paths["platlib"]})
