@@ -45,7 +45,7 @@ def _states_below(place: str, names: Iterable[str]) -> bytes:
     """The states of ``names`` below a directory, joined. Raises OSError where one is gone."""
     descriptor = os.open(place, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
-        found = map(_seen, map(lambda name: os.stat(name, dir_fd=descriptor), names))
+        found = map(_seen, (os.stat(name, dir_fd=descriptor) for name in names))
         return b"".join(starmap(_STATE.pack, found))
     finally:
         os.close(descriptor)
