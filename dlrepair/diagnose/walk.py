@@ -65,8 +65,8 @@ def survey(
         own = [one for where, one in read if where == place]
         names = "\0".join([some for some, _, _ in own if some]).split("\0")
         listed.append((place, names, b"".join([states for _, states, _ in own])))
-        rows = sorted((directory.split("/"), sorted(some)) for _, _, with_some in own for directory, some in with_some)
-        found += [path for _, some in rows for path in some]
+        full = sorted((directory.split("/"), sorted(some)) for _, _, with_some in own for directory, some in with_some)
+        found += [path for _, some in full for path in some]
     return found, listed
 
 
