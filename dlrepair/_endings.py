@@ -115,6 +115,9 @@ def _cells(state: "Stage0", events: "Any") -> "None":
         begin(self, *args, **kwargs)
         try:
             self.register("post_run_cell", after_cell)
+            if "dlrepair.learned.sources" in sys.modules:
+                shell = self.shell
+                self.register("pre_run_cell", lambda info: sys.modules["dlrepair.learned.sources"].attach(shell))
         except Exception:  # another version of IPython
             pass
 
@@ -131,6 +134,8 @@ def _cells(state: "Stage0", events: "Any") -> "None":
     running = _shell()
     if running is not None:  # ctypes was imported in one of its cells
         running.events.register("post_run_cell", after_cell)
+        if "dlrepair.learned.sources" in sys.modules:
+            sys.modules["dlrepair.learned.sources"].attach(running)
 
 
 def _shell() -> "Any":

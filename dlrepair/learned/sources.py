@@ -30,6 +30,9 @@ NAME = "__dlrepair__"
 _paths: "dict[str, str]" = {}
 #: those of them where something is that is broken
 _anyway: "set[str]" = set()
+#: stands for the name of a module where the code is a cell of IPython's, and for its file its mark does
+CELL = "(cell)"
+_cells: "dict[str, frozenset[int]]" = {}
 #: file -> module and numbers, as they were given to this process
 _given: "dict[str, str]" = {}
 
@@ -120,12 +123,10 @@ def parse(data: "bytes", path: "str") -> "Any":
     return compile(data, path, "exec", _ONLY_AST, True)
 
 
-def edited(data: "bytes", path: "str", numbers: "frozenset[int]", script: "bool") -> "Any":
-    """Code of a file in which the expressions of these numbers are handed to ``other_path``."""
+def replace(tree: "Any", numbers: "frozenset[int]") -> "None":
+    """Hands the expressions of these numbers to ``other_path``, in place."""
     import _ast
 
-    with _Quiet(script):
-        tree = parse(data, path)
     for number, (parent, field, at, node) in enumerate(list(nodes(tree))):
         if number not in numbers:
             continue
@@ -135,6 +136,13 @@ def edited(data: "bytes", path: "str", numbers: "frozenset[int]", script: "bool"
             setattr(parent, field, call)
         else:
             getattr(parent, field)[at] = call
+
+
+def edited(data: "bytes", path: "str", numbers: "frozenset[int]", script: "bool") -> "Any":
+    """Code of a file in which the expressions of these numbers are handed to ``other_path``."""
+    with _Quiet(script):
+        tree = parse(data, path)
+    replace(tree, numbers)
     first = 0
     while first < len(tree.body) and _stays_first(tree.body[first], first):
         first += 1
@@ -252,6 +260,44 @@ class Script:
         return external.spec_from_file_location(name, self.path, loader=Loader(name, self.path, self.numbers, True))
 
 
+class Cells:
+    """What IPython puts every cell through before it compiles it ("Customizing input transformation" of its manual)."""
+
+    def __init__(self, shell: "Any", cells: "dict[str, frozenset[int]]") -> "None":
+        self.shell = shell
+        self.cells = cells  #: mark of a cell -> numbers
+
+    def visit(self, tree: "Any") -> "Any":
+        """The tree, with the expressions that were learned handed to ``other_path``. Never raises."""
+        try:
+            numbers = self.cells.get(mark_of(tree))
+            if numbers is not None:
+                replace(tree, numbers)
+                self.shell.user_ns[NAME] = other_path
+                self.shell.user_ns_hidden[NAME] = other_path
+        except Exception:
+            pass
+        return tree
+
+
+def mark_of(tree: "Any") -> "str":
+    """What a cell is known by at another start: a digest of all that it says, wherever its lines stand."""
+    import ast
+
+    from dlrepair.learned.program import digest
+
+    return digest(ast.dump(tree))
+
+
+def attach(shell: "Any") -> "None":
+    """Has IPython's shell put its cells through ``Cells``, once, where some were learned. Never raises."""
+    try:
+        if _cells and not any(type(one) is Cells for one in shell.ast_transformers):
+            shell.ast_transformers.append(Cells(shell, _cells))
+    except Exception:  # another version of IPython
+        pass
+
+
 def _hook_for(file: "str", numbers: "frozenset[int]") -> "Any":
     def hook(path: "str") -> "Script":
         if os.path.abspath(path) != file:
@@ -285,7 +331,9 @@ def give(paths: "dict[str, str]", sources: "dict[str, str]", anyway: "Iterable[s
     for file, value in sources.items():
         name, _, rest = value.partition(" ")
         numbers = frozenset(int(one) for one in rest.split(","))
-        if name == "__main__":
+        if name == CELL:
+            _cells[file] = numbers
+        elif name == "__main__":
             sys.path_hooks.insert(0, _hook_for(file, numbers))
         else:
             modules[name] = (file, numbers)

@@ -86,7 +86,7 @@ def _fix(context: Context, seen: GiveUp, found: str, anyway: bool) -> Environmen
     path, sites = ("", ()) if seen.variable and os.environ.get(seen.variable) else _in_code(context, seen)
     if not sites:
         raise _Problem(problem)
-    files = [one for one in (found, *(file for file, _ in sites)) if one]
+    files = [one for one in (found, *(file for file, _ in sites)) if one[:1] == "/"]  # a cell is no file
     if "*" not in path:
         files.append(os.path.normpath(os.path.join(context.request.cwd, path)))  # it ends when that changes, or comes
     why = "the program itself makes the path {}".format(path)

@@ -57,7 +57,7 @@ def _loads_ops(seen: GiveUp) -> bool:
     """Whether the code of the traceback goes on to ``tf.load_op_library``."""
     from dlrepair.diagnose import source
 
-    return "tensorflow" in sys.modules and any(source.mentions(one, b"load_op_library") for one, _ in seen.steps)
+    return "tensorflow" in sys.modules and any(b"load_op_library" in source.text_of(one) for one, _ in seen.steps)
 
 
 def words(error: BaseException) -> str:

@@ -42,20 +42,35 @@ _GLOBS = ("glob.glob", "glob.iglob", "glob", "iglob")
 def find(path: str, seen: GiveUp, program: Program | None) -> tuple[tuple[str, str], ...]:
     """(file, module and numbers of nodes) for ``learned.sources``, where the program asked for ``path``; or ()."""
     for frame, line in seen.steps:
-        file = source.find_file(frame)
-        module = _module(frame, file, program) if file and source.whole_file(frame) else ""
-        if not module:
-            continue
-        try:
-            with open(file, "rb") as stream:
-                tree = sources.parse(stream.read(BYTES), file)
-        except (OSError, SyntaxError, ValueError, RecursionError, MemoryError):
-            continue
-        found = _Questions(path, frame, line).find(tree)
+        file, module, tree = _code_of(frame, program)
+        found = _Questions(path, frame, line).find(tree) if module else ()
         if found:
             numbers = [number for number, (_, _, _, node) in enumerate(sources.nodes(tree)) if id(node) in found]
-            return ((os.path.normpath(file), "{} {}".format(module, ",".join(map(str, numbers)))),)
+            return ((file, "{} {}".format(module, ",".join(map(str, numbers)))),)
     return ()
+
+
+def _code_of(frame: FrameType, program: Program | None) -> tuple[str, str, Any]:
+    """(file, its module, its tree) of the code that a frame runs; of a cell, its mark in place of a file."""
+    file = source.find_file(frame)
+    try:
+        if file:
+            module = _module(frame, file, program) if source.whole_file(frame) else ""
+            if module:
+                with open(file, "rb") as stream:
+                    return os.path.normpath(file), module, sources.parse(stream.read(BYTES), file)
+        elif _is_cell(frame):
+            tree = sources.parse(source.text_of(frame), frame.f_code.co_filename)
+            return sources.mark_of(tree), sources.CELL, tree
+    except (OSError, SyntaxError, ValueError, RecursionError, MemoryError):
+        pass
+    return "", "", None
+
+
+def _is_cell(frame: FrameType) -> bool:
+    """Whether IPython's shell runs this code for a cell, or a function that one has defined."""
+    shell = getattr(sys.modules.get("IPython.core.interactiveshell"), "InteractiveShell", None)
+    return frame.f_globals is getattr(getattr(shell, "_instance", None), "user_ns", None)
 
 
 def _module(frame: FrameType, file: str, program: Program | None) -> str:
