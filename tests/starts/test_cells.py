@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 from starting import Did, Project
 
@@ -43,9 +45,7 @@ def plain(text: str) -> list[str]:
 
 @pytest.mark.parametrize("way", ["kernel", "prompt"])
 def test_cells(way: str, project: Project, ways_bare: str, ways: str) -> None:
-    """Shown as ever and told once; a cell that asks is known again at the next start, a cell that was changed is not."""
-    import json
-
+    """Shown as ever and told once; a cell that asks is known at the next start, a cell that was changed is not."""
     project.world.library("build/libroi.so", "int roi(void) { return 42; }\n")
     project.write("kernel.py", KERNEL)
 
