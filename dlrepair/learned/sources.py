@@ -300,7 +300,11 @@ def attach(shell: "Any") -> "None":
 
 def _hook_for(file: "str", numbers: "frozenset[int]") -> "Any":
     def hook(path: "str") -> "Script":
-        if os.path.abspath(path) != file:
+        try:
+            ours = os.path.abspath(path) == file
+        except Exception:  # no path at all; a working directory that is no more
+            ours = False
+        if not ours:
             raise ImportError
         return Script(hook, path, numbers)
 
