@@ -1,8 +1,9 @@
-"""The code of a program that looked for a library in vain, with the library that was found in the place of its path.
+"""The code of a program that asked in vain whether its library is there, asking about the one that was found.
 
 Stage 0 imports this where a record says so. The source itself stays as it is: it is compiled here, in memory, with
-some of its expressions handed to ``other_path``, which answers with another path where the value is the one that was
-looked for in vain and nothing is there now, and with the value itself everywhere else. No byte code of it is written.
+what some questions are about handed to ``other_path`` first, which answers with another path where the value is the one
+that was asked for in vain and nothing is there now, and with the value itself everywhere else. No byte code of it is
+written (decision 0008).
 
 A module comes with a loader of ours. For a script there is none: the interpreter reads it itself, unless a hook of
 ``sys.path_hooks`` takes its path for a place of modules. Then ``runpy`` runs the ``__main__`` found there, as it does

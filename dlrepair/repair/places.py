@@ -107,7 +107,7 @@ class _Questions:
         nodes = list(surrounding.relevant(stmts, self.line))
         nodes += surrounding.assigned(nodes, stmts)
         for tier in (nodes, self._called(nodes, tree), list(surrounding.everything(stmts))):
-            found = [one for node in tier for one in self._asked(node)]
+            found = [one for node in tier for one in self._asked(node) if type(one[1]).__name__ != "Starred"]
             if any(self._may_be(value) for value, _ in found):
                 return {id(node) for _, node in found}
         return set()
@@ -131,7 +131,7 @@ class _Questions:
         if not node.args:
             if _is_method(func) and last in _METHODS:
                 yield func.value, func.value
-        elif by_itself:
+        elif by_itself:  # looks by itself, and cannot be told where
             yield node.args[0], func
         elif last.lower() in _ASKS:
             if "*" not in self.path or name in _GLOBS:

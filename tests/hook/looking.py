@@ -249,6 +249,11 @@ def main():
     print(ctypes.CDLL(str(P)).answer())
 main()
 """,
+    "starred": """\
+P = os.path.join(HERE, 'ops', 'libmoved.so')
+assert os.path.exists(*[HERE]) and os.path.exists(P), 'not built'
+print(ctypes.CDLL(str(P)).answer())
+""",
     "thread": """\
 import threading
 def work():
