@@ -88,24 +88,40 @@ class Environment:
 
     def keep(self) -> bool:
         """Write down what was proved; whether that was done."""
-        from dlrepair.binary.ldcache import PATH
         from dlrepair.store import surveys
 
         if self.remembered or not self._done:
             return False
-        looked_at = list({**self._looked, PATH: None})
+        looked_at = self._looked_at()
         answer = (self.paths, sorted(self._proved))
         key = self._key("" if self._holds_everywhere() else self._view.cwd)
         return surveys.keep(key, self._listed, looked_at, list(self._mapped), self._began, answer, self._states)
 
+    def _looked_at(self) -> list[str]:
+        """What the proofs rest on. A name that was looked for in the working directory is one in any such directory.
+
+        An empty entry of an RPATH stands for it; one wheel that TensorFlow needs, libclang's, has it.
+        """
+        from dlrepair.binary import hwcaps
+        from dlrepair.binary.ldcache import PATH
+
+        looked_at, cwd = {**self._looked, PATH: None}, self._view.cwd
+        if "." in looked_at and cwd:
+            del looked_at["."]  # whatever else comes and goes there
+            names = [path.rpartition("/")[2] for path in looked_at if path.rpartition("/")[0] == cwd.rstrip("/")]
+            names += [sub.partition("/")[0] for sub in hwcaps.subdirectories() if sub]
+            looked_at.update(dict.fromkeys(names))
+        return list(looked_at)
+
     def _holds_everywhere(self) -> bool:
-        """Whether no search began in the working directory."""
+        """Whether no search led to a directory that lies somewhere else for another working directory."""
         texts = [self._view.library_path]
         for elf_facts in (facts.elf for facts in self._still.seen.values() if facts.elf is not None):
             texts += [elf_facts.rpath or "", elf_facts.runpath or ""]
             names = (*elf_facts.needed, *(name for name, _optional in elf_facts.filters))
             texts += [name for name in names if "/" in name]
-        return all(part.startswith(ABSOLUTE) for text in texts if text for part in text.replace(";", ":").split(":"))
+        parts = [part for text in texts for part in text.replace(";", ":").split(":") if part]
+        return all(part.startswith(ABSOLUTE) for part in parts)
 
     def _shares(self) -> list[list[str]]:
         """``paths`` package by package: libraries of one need the same ones, which each process reads for itself.
@@ -132,7 +148,7 @@ class Environment:
                 code.append("")
         who = str(os.geteuid()) if hasattr(os, "geteuid") else ""
         return store.key_of(
-            "survey 4", dlrepair.__version__, sys.version, who, view.main, view.library_path, cwd,
+            "survey 5", dlrepair.__version__, sys.version, who, view.main, view.library_path, cwd,
             "\n".join(view.loaded), "\n".join(self._places), " ".join(hwcaps.subdirectories()), *code,
         )  # fmt: skip
 

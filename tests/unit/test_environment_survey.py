@@ -9,7 +9,7 @@ import time
 import pytest
 
 from dlrepair import store
-from dlrepair.binary import bulk, elf, hashes, lookups, tables
+from dlrepair.binary import bulk, elf, hashes, hwcaps, lookups, tables
 from dlrepair.binary.process import ProcessView
 from dlrepair.binary.scope import fresh_process
 from dlrepair.diagnose.environment import Environment
@@ -136,22 +136,43 @@ def test_what_changed_a_moment_ago_is_not_kept(place, monkeypatch, seconds):
             assert surveys.keep("0" * 32, listed, list(known), [], began, [[place]], known) is kept
 
 
-def test_the_working_directory_counts_where_a_search_begins_there(place, tmp_path, monkeypatch):
+@pytest.fixture
+def two_directories(tmp_path, monkeypatch):
+    """Working directories: what enters the first and the second."""
     here, there = str(tmp_path / "here"), str(tmp_path / "there")
     for directory in (here, there):
         os.mkdir(directory)
-    survey(place, cwd=here)
-    assert survey(place, cwd=there)[0] is True
-    assert survey(place, cwd=there, library_path="/nowhere:")[0] is False
-    assert survey(place, cwd=here, library_path="/nowhere:")[0] is False
-    for options in (["-Wl,-rpath,two"], ["-Wl,-rpath,/nowhere:$LIB"], [here + "/lib.so", "-Wl,-rpath,$ORIGIN"]):
+    return [lambda one=one: monkeypatch.chdir(one) or one for one in (here, there)]
+
+
+def test_a_name_that_is_looked_for_in_the_working_directory(place, two_directories):
+    """An empty entry of a path stands for it: what is not there is not there in another one either."""
+    for enter in two_directories:
+        here = enter()
+        assert survey(place, cwd=here)[0] is (enter is not two_directories[0])
+        assert survey(place, cwd=here, library_path="/nowhere:")[0] is (enter is not two_directories[0])
+    open("other", "w").close()
+    assert survey(place, cwd=here, library_path="/nowhere:") == (True, {"one/libneeds.so"}, set())
+    compile_library(here + "/libbase.so", "int other(void) { return 1; }", "-Wl,-soname,libbase.so")
+    for _ in range(2):
+        assert survey(place, cwd=here, library_path="/nowhere:")[1:] == (set(), {"one/libneeds.so"})
+        assert survey(place, cwd=two_directories[0](), library_path="/nowhere:")[1:] == ({"one/libneeds.so"}, set())
+        here = two_directories[1]()
+    os.unlink("libbase.so")
+    os.makedirs("tls" if "tls/" in hwcaps.subdirectories() else "glibc-hwcaps")
+    two_directories[0]()
+    survey(place, library_path="/nowhere:")
+    assert survey(place, cwd=two_directories[1](), library_path="/nowhere:")[0] is False
+
+
+def test_the_working_directory_counts_where_a_search_begins_there(place, two_directories):
+    here = two_directories[0]()
+    for options in (["-Wl,-rpath,two"], ["-Wl,-rpath,/nowhere:$LIB"], ["./lib.so", "-Wl,-rpath,$ORIGIN"]):
+        two_directories[0]()
         compile_library(here + "/lib.so", "int lib(void) { return 1; }")  # no SONAME: needed as it was named
-        monkeypatch.chdir(here)
-        if len(options) == 2:
-            options[0] = "./lib.so"
         compile_library(place + "/three/libmore.so", "int lib(void); int more(void) { return lib(); }", *options)
         survey(place, cwd=here)
-        assert [survey(place, cwd=one)[0] for one in (there, here)] == [False, True], options
+        assert [survey(place, cwd=enter())[0] for enter in reversed(two_directories)] == [False, True], options
 
 
 def test_a_damaged_survey_is_no_answer(place, tmp_path):
