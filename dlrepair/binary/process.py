@@ -13,7 +13,10 @@ import sys
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Sequence
+    from typing import List, Sequence, Tuple
+
+    #: the path of the program, LD_LIBRARY_PATH when it started, what is loaded as ld.so names it
+    Started = Tuple[str, str, List[str]]
 
 AT_PHDR, AT_PHENT, AT_PHNUM, AT_SECURE = 3, 4, 5, 23
 MAX_OBJECTS = 20000
@@ -153,6 +156,13 @@ def loaded_names() -> list[str]:
     return [main_program()] + [name for name in names[1:] if "/" in name]
 
 
+def started() -> Started:
+    """This process, in the words of ``ProcessView``."""
+    names = loaded_names()
+    secure = bool(auxiliary().get(AT_SECURE, 0))
+    return names[0] if names else main_program(), "" if secure else start_env("LD_LIBRARY_PATH"), names[1:]
+
+
 def mapped() -> tuple[str, ...]:
     """Real paths of the shared objects in this process, in link-map order; the program itself is not among them."""
     found: dict[str, None] = {}
@@ -268,11 +278,10 @@ class ProcessView:
         names = loaded_names()
         if _last and _last[0][0] == names and _last[0][1] == working_directory():
             return _last[0][2]
-        view = cls(names[0] if names else main_program(), start_env("LD_LIBRARY_PATH"), live=True)
+        main, library_path, loaded = started()
+        view = cls(main, library_path, live=True)
         view.secure = bool(auxiliary().get(AT_SECURE, 0))
-        if view.secure:
-            view.library_path = ""
-        for name in names[1:]:
+        for name in loaded:
             view.add(name)
         view.name_by_need()
         _last[:] = [(names, view.cwd, view)]

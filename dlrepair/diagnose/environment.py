@@ -1,13 +1,12 @@
-"""Which shared objects of an environment would load: proved for all of them together, and remembered.
+"""Which shared objects of an environment would load: proved for all of them together, and kept.
 
-What was proved holds until one of the files and directories that the proof looked at changes (``store.surveys``).
+What was proved holds until one of the files and directories that the proof looked at changes (``diagnose.surveyed``).
 What is not proved is somebody else's to diagnose: ``False`` means only that nothing was proved.
 """
 
 from __future__ import annotations
 
 import os
-import sys
 import time
 
 from dlrepair.binary import elf
@@ -19,13 +18,6 @@ if TYPE_CHECKING:
 
     from dlrepair.binary.process import ProcessView
     from dlrepair.diagnose.proofs import Proofs
-
-#: the modules of ``binary`` on which a proof rests
-CODE = (
-    "bulk", "elf", "hashes", "image", "layouts", "lookups", "machine", "names", "scope", "search_path", "symbols",
-    "symtab", "tables", "trace",
-)  # fmt: skip
-
 
 #: how what does not lie in the working directory begins
 ABSOLUTE = ("/", "$ORIGIN", "${ORIGIN}")
@@ -39,32 +31,22 @@ class Environment:
     inside ``elf.StillView``.
     """
 
-    def __init__(self, places: list[str], still: elf.StillView, view: ProcessView, fresh: bool = False) -> None:
-        from dlrepair.store import surveys
-
+    def __init__(self, places: list[str], still: elf.StillView, view: ProcessView) -> None:
         self._began = time.time_ns()
         self._still, self._view, self._places = still, view, places
         self._proof: Proofs | None = None
-        #: the directories that were read
-        self._listed: list[surveys.Listed] = []
         #: what a proof looked at (with some states), and mapped
         self._looked: dict[str, None] = {}
         self._states: dict[str, bytes] = {}
         self._mapped: dict[str, None] = {}
         self._proved: set[str] = set()
         self._done = False  #: every library was looked at
-        self.remembered = False  #: an earlier survey holds
-        kept = None if fresh else surveys.recall(self._key("")) or surveys.recall(self._key(view.cwd))
-        if kept is not None:
-            #: after ``prove``: those that something loads by itself; before, all files that are named like libraries
-            self.paths: list[str] = kept[0]
-            self._proved, self.remembered = set(kept[1]), True
-        else:
-            self.paths, self._listed = walk.survey(places, self._prepare)
+        #: after ``prove``: those that something loads by itself; before, all files that are named like libraries
+        self.paths, self._listed = walk.survey(places, self._prepare)
 
     def prove(self, step: Callable[[str], None] = lambda path: None) -> None:
         """Look at every library; ``step`` is told of those that this process looks at."""
-        if self.remembered or self._done:
+        if self._done:
             return
         proof = self._proof or self._prepare()
         proof.look(self._shares(), step)
@@ -88,13 +70,15 @@ class Environment:
 
     def keep(self) -> bool:
         """Write down what was proved; whether that was done."""
+        from dlrepair.diagnose import surveyed
         from dlrepair.store import surveys
 
-        if self.remembered or not self._done:
+        if not self._done:
             return False
         looked_at = self._looked_at()
         answer = (self.paths, sorted(self._proved))
-        key = self._key("" if self._holds_everywhere() else self._view.cwd)
+        program = self._view.main, self._view.library_path, self._view.loaded
+        key = surveyed.key(self._places, program, "" if self._holds_everywhere() else self._view.cwd)
         return surveys.keep(key, self._listed, looked_at, list(self._mapped), self._began, answer, self._states)
 
     def _looked_at(self) -> list[str]:
@@ -133,24 +117,6 @@ class Environment:
             place = next(one for one in self._places if path.startswith(one))
             shares.setdefault(place + path[len(place) :].lstrip("/").partition("/")[0], []).append(path)
         return sorted(shares.values(), key=len, reverse=True)
-
-    def _key(self, cwd: str) -> str:
-        """What else the proofs rest on: the process, the user, the processor, this code; ``cwd`` where it counts."""
-        import dlrepair
-        from dlrepair import store
-        from dlrepair.binary import hwcaps
-
-        view, code = self._view, []
-        for name in CODE:
-            try:
-                code.append(str(os.stat(os.path.join(os.path.dirname(elf.__file__), name + ".py")).st_mtime_ns))
-            except OSError:  # in an archive: the version tells
-                code.append("")
-        who = str(os.geteuid()) if hasattr(os, "geteuid") else ""
-        return store.key_of(
-            "survey 5", dlrepair.__version__, sys.version, who, view.main, view.library_path, cwd,
-            "\n".join(view.loaded), "\n".join(self._places), " ".join(hwcaps.subdirectories()), *code,
-        )  # fmt: skip
 
     def _by_themselves(self) -> list[str]:
         """Of ``paths``, each real file once, those that no other one needs."""

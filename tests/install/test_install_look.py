@@ -13,12 +13,10 @@ pytestmark = pytest.mark.compile
 
 #: whether ``doctor``, started now, would find an answer in the store
 _REMEMBERED = """
-import re, sys, sysconfig
-from dlrepair.binary import elf, process
-from dlrepair.diagnose.environment import Environment
-with elf.StillView() as still:
-    place = sysconfig.get_path("purelib")
-    sys.stdout.write(str(Environment([place], still, process.ProcessView.current()).remembered))
+import re, sys
+from dlrepair.cli import doctor
+from dlrepair.diagnose import surveyed
+sys.stdout.write(str(surveyed.recall(doctor.places()) is not None))
 """
 #: that the look takes longer than it may
 _SHORT = "from dlrepair.cli import lookover, main; lookover.BUDGET = 0.5; raise SystemExit(main.main(%r))"
@@ -61,6 +59,8 @@ def test_the_first_doctor_has_an_answer(interpreter: object, tmp_path: object) -
     assert world.install()["libraries"] == {"checked": 2, "broken": 1, "complete": True}
     os.unlink(world.path("ops/libbad.so"))
     assert world.run("-c", _REMEMBERED).out == "False"
+    assert world.dlrepair("doctor", "--fresh").status == 0
+    assert world.run("-c", _REMEMBERED).out == "True"
     assert world.dlrepair("install").out.splitlines()[-1] == "  looked at 1 library: all would load"
 
 

@@ -12,6 +12,7 @@ from dlrepair import store
 from dlrepair.binary import bulk, elf, hashes, hwcaps, lookups, tables
 from dlrepair.binary.process import ProcessView
 from dlrepair.binary.scope import fresh_process
+from dlrepair.diagnose import surveyed
 from dlrepair.diagnose.environment import Environment
 from dlrepair.store import surveys
 
@@ -34,12 +35,17 @@ def compile_library(path, source, *more):
 def survey(place, fresh=False, library_path="", cwd=None):
     """(was it remembered, names that load, names of which nothing is proved)."""
     view = fresh_process(library_path=library_path, cwd=cwd)
-    with elf.StillView() as still:
-        environment = Environment([place], still, view, fresh)
-        environment.prove()
-        loads = {os.path.relpath(path, place): environment.loads(path) for path in environment.paths}
-        environment.keep()
-    return environment.remembered, {name for name in loads if loads[name]}, {name for name in loads if not loads[name]}
+    program = view.main, view.library_path, view.loaded
+    kept = None if fresh else surveyed.recall([place], program, view.cwd)
+    if kept is not None:
+        loads = {os.path.relpath(path, place): path in kept[1] for path in kept[0]}
+    else:
+        with elf.StillView() as still:
+            environment = Environment([place], still, view)
+            environment.prove()
+            loads = {os.path.relpath(path, place): environment.loads(path) for path in environment.paths}
+            environment.keep()
+    return kept is not None, {name for name in loads if loads[name]}, {name for name in loads if not loads[name]}
 
 
 @pytest.fixture
@@ -329,7 +335,7 @@ from dlrepair.binary import elf
 from dlrepair.binary.process import ProcessView
 from dlrepair.diagnose.environment import Environment
 with elf.StillView() as still:
-    environment = Environment(sys.argv[2:], still, ProcessView.current(), True)
+    environment = Environment(sys.argv[2:], still, ProcessView.current())
     environment.prove()
 assert bool(forks) == (sys.argv[1] != "1")
 print(environment.paths)
