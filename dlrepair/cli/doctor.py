@@ -7,7 +7,6 @@ from dlrepair.cli import output
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import argparse
-
     from typing import Tuple
 
     from dlrepair.diagnose import surveyed

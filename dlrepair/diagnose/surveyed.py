@@ -15,7 +15,7 @@ from dlrepair.store import surveys
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import List, Optional, Sequence, Tuple
+    from typing import List, Sequence, Tuple
 
     #: libraries that something loads by itself, those of them that were proved to load
     Answer = Tuple[List[str], List[str]]
@@ -29,7 +29,7 @@ CODE = (
 store.digest(b"")  # loads an extension module: before the process is looked at, whether or not there is an answer
 
 
-def recall(places: Sequence[str], program: process.Started | None = None, cwd: str | None = None) -> Optional[Answer]:
+def recall(places: Sequence[str], program: process.Started | None = None, cwd: str | None = None) -> Answer | None:
     """The answer for what lies below ``places``, if nothing changed on which it rests; None otherwise.
 
     For this process in its working directory, or for another one.

@@ -350,7 +350,7 @@ def test_doctor_looks_where_sysconfig_says() -> None:
     assert doctor.places() == sorted({paths["purelib"], paths["platlib"]})
 
 
-@pytest.mark.parametrize("path", ["", "/a b/c.so", "/it's/lib.so", "/usr/lib/libc++_1.0-x.so,v@%=:", "/é.so", "/$HOME/`x`"])
+@pytest.mark.parametrize("path", ["", "/a b/c.so", "/it's/lib.so", "/lib/libc++_1.0-x.so,v@%=:", "/é.so", "/$HOME/`x`"])
 def test_doctor_quotes_as_shlex_does(path: str) -> None:
     import shlex
 
