@@ -75,7 +75,7 @@ def _is_whole(found: Found) -> bool:
             return not mangled.is_cut(found.missing)
         return True
     if found.platform != "glibc":
-        return found.obj is not None
+        return found.obj is not None or found.facts.get("state") == "symbol"
     return cut.is_library(found.obj) or cut.is_library(found.missing)
 
 
@@ -151,7 +151,10 @@ def _complete(found: Found, text: str) -> None:
     bare = found.kind == "not-found" and found.platform == "glibc" and not cut.is_path(found.obj)
     program = found.facts.get("program")
     if found.obj is None or (bare and found.obj == found.missing and not found.facts.get("opened")):
-        around = wrappers.context(text, found.pos, found.missing)
+        pos = found.pos
+        if found.facts.get("state") == "numpy":  # printed before the traceback: the import comes behind it
+            pos = max(pos, text.find("multiarray failed to import", pos))
+        around = wrappers.context(text, pos, found.missing) or wrappers.alone(text, found)
         if program and bare:
             around = program
         if around:

@@ -83,7 +83,7 @@ def scan(text: str) -> list[Found]:
     if "Error relocating " in text and "dlopen(" not in text:  # musl's words
         return []
     starts = _starts(text) or [0]
-    found = []
+    found = _cut_off(text)
     for index, start in enumerate(starts[:32]):
         end = starts[index + 1] if index + 1 < len(starts) else len(text)
         item = _block(text[start:end], start)
@@ -105,6 +105,20 @@ def _starts(text: str) -> list[int]:
             found.append(at)
         at = text.find("dlopen(", at + 7)
     return found
+
+
+def _cut_off(text: str) -> list[Found]:
+    """``dlopen(PATH`` where the paste ends within the path or behind it: what is wrong with it was not copied."""
+    import re
+
+    end = re.search(
+        r"dlopen\((?P<obj>/[^\n()'\",]{3,4000})(?:,[ 0-9A-Fa-fx]{0,12})?\Z", text[-4200:].rstrip(" .\n`*\u2026")
+    )
+    return (
+        [Found("unknown", end.group("obj"), None, len(text), 3, "dyld", opened=end.group("obj"), cut="yes")]
+        if end
+        else []
+    )
 
 
 def _block(block: str, start: int) -> Found | None:
@@ -130,7 +144,11 @@ def _block(block: str, start: int) -> Found | None:
         facts["expected"] = expected.group("where").strip() if expected else ""
         if "flat namespace" in symbol.group(0):
             facts["expected"] = "flat namespace"
-        return Found("undefined-symbol", needer or obj, name, start, 10, "dyld", **facts)
+        before = "" if needer or obj else cut.object_before(block, symbol.start()) or ""
+        named_before = before if cut.is_library(before) else ""
+        return Found("undefined-symbol", needer or obj or named_before, name, start, 10, "dyld", **facts)
+    if "missing symbol called" in block:  # dyld 4: a function that was bound to nothing is called
+        return Found("undefined-symbol", needer or obj, None, start, 6, "dyld", **facts)
     library = re.search(_LIBRARY, block)
     if library:
         return _library(
@@ -181,7 +199,7 @@ def _refused(block: str, obj: str, start: int, facts: dict[str, str]) -> Found |
         return Found("not-found", name, cut.base_name(name), start, 7, "dyld", **facts)
     failing = path or obj
     if not failing:
-        at = block.find(": mach-o")
+        at = max(block.find(": mach-o"), block.find(": code signature"))
         failing = cut.object_before(block, at) or "" if at > 0 else ""
     return Found(kind, failing, None, start, 9 if kind != "unknown" else 3, "dyld", **facts)
 

@@ -149,6 +149,8 @@ def _one(text: str, at: int, words: str, kind: str, weight: int) -> Found | None
             if tail.startswith(errno_words):
                 kind, weight = errno_kind, weight if at_start else 9  # two programs' failures: the first
                 break
+    if obj and obj.isalpha() and text[at - 1 : at] in ("'", '"', "`") and text[:at].rstrip("'\"` ").endswith(obj):
+        obj = None  # somebody quotes the words in a sentence
     found = Found(kind, obj, None, at, weight, "glibc", reason=tail.split("\n")[0][:60], words=words)
     if kind == "not-found" and obj:
         found.missing = cut.base_name(obj)
@@ -176,6 +178,8 @@ def _undefined(text: str, at: int, end: int, weight: int) -> Found | None:
     if obj and obj.endswith(("lookup error", "ImportError", "error")):
         begin = text.rfind(": symbol lookup error", max(0, at - 40), at)
         obj = cut.object_before(text, begin) if begin > 0 else None
+        if obj == "error":  # what LD_DEBUG=all writes: "L: error: symbol lookup error: …"
+            obj = cut.object_before(text, text.rfind(": error", 0, begin))
     begin = text.find(symbol, end) if symbol else end
     behind = text[begin + len(symbol) :]
     if symbol:
@@ -199,6 +203,8 @@ def _object(text: str, at: int) -> str | None:
     obj = cut.object_before(text, at)
     if obj is None or cut.is_library(obj) or cut.is_path(obj):
         return obj
+    if ": symbol lookup error: " in text[text.rfind("\n", 0, at) + 1 : at][-600:]:
+        return obj  # a program, whatever its name looks like
     head = text[max(0, at - 40) : at].rstrip()
     spoken = not head.endswith(":") or head[-2:-1] in "])}" or ":" in obj or obj.isdigit() or obj.isupper()
     return None if spoken else obj
@@ -207,8 +213,13 @@ def _object(text: str, at: int) -> str | None:
 def _reference(text: str, at: int, end: int) -> Found | None:
     """``X: undefined reference to `S'`` of GNU ld, where S may be demangled."""
     start = end
+    if text.startswith(" symbol ", end):  # `S' is in a library that was not named on the command line
+        start += len(" symbol ")
     while start < len(text) and text[start] in " `'\"":
         start += 1
+    if text[start - 1 : start] == " " and "(" not in cut.word_after(text, start):  # in prose: a word
+        named = cut.word_after(text, start)
+        return Found("undefined-symbol", _object(text, at), named, at, 7, "glibc") if named else None
     stop = min((found for found in (text.find(mark, start) for mark in "'\"\n") if found >= 0), default=len(text))
     symbol = text[start:stop].strip()
     if not symbol:
@@ -226,8 +237,8 @@ def _not_defined_in(text: str, at: int) -> Found | None:
     symbol, version = symbol.strip().strip(",").strip(), version.strip()
     provider = cut.word_after(text, at + len("not defined in file"))
     missing = symbol + "@" + version if version else symbol
-    obj = cut.object_before(text, start)
-    return Found("undefined-symbol", obj, missing, at, 10, "glibc", version=version, provider=provider)
+    obj = _object(text, start)
+    return Found("undefined-symbol", obj, missing, start, 10, "glibc", version=version, provider=provider)
 
 
 def _versions(text: str) -> list[Found]:

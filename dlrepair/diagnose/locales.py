@@ -252,15 +252,27 @@ _WORDS = {
 
 def to_english(text: str) -> str:
     """``text`` with the known translations of glibc's words put back; the text itself where none occurs."""
+    import re
+
     lowered = text.lower()
-    for english, translations in _WORDS.items():
-        for words in translations:
-            at = lowered.find(words.lower())
-            while at >= 0:
-                text = text[:at] + english + text[at + len(words) :]
-                lowered = text.lower()
-                at = lowered.find(words.lower(), at + len(english))
+    for words, english in _translations():
+        if words.lower() in lowered:
+            text = re.sub(re.escape(words), english, text, flags=re.I)
+            lowered = text.lower()
     return _of_unknown_words(text)
+
+
+def _translations() -> list[tuple[str, str]]:
+    """(translation, English), the longest first: a shorter one may be a part of it; quotes as ``paste`` leaves them."""
+    from dlrepair.diagnose.locales_words import MORE
+
+    pairs = [
+        (words.replace("\u2019", "'"), english)
+        for table in (_WORDS, MORE)
+        for english, translations in table.items()
+        for words in translations
+    ]
+    return sorted(pairs, key=lambda pair: -len(pair[0]))
 
 
 def _of_unknown_words(text: str) -> str:

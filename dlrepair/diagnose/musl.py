@@ -23,7 +23,7 @@ def scan(text: str) -> list[Found]:
     """Every message of musl in a text."""
     loading = _loading(text)
     lacking = any(item.facts["needer"] for item in loading)
-    found = loading + _relocating(text, 8 if lacking else 10) + _no_function(text)
+    found = loading + _relocating(text, 8 if lacking else 10) + _no_function(text) + _without_object(text)
     if "Dynamic loading not supported" in text:
         at = text.find("Dynamic loading not supported")
         found.append(Found("unknown", None, None, at, 8, "musl", static="yes"))
@@ -38,6 +38,8 @@ def _loading(text: str) -> list[Found]:
     while at >= 0:
         line = text[at + len(words) : at + 2000].split("\n")[0]
         name, _, tail = line.partition(": ")
+        if not tail:  # the name was left out, the reason was not
+            name, tail = _around_reason(line)
         name = cut.strip_marks(name)
         kind = "not-found"
         for reason, reason_kind in _REASONS:
@@ -54,6 +56,12 @@ def _loading(text: str) -> list[Found]:
     return found
 
 
+def _around_reason(line: str) -> tuple[str, str]:
+    """What stands before a reason, dots for a name that was left out taken off, and the rest of the line."""
+    at = min((found for found in (line.find(reason) for reason, _ in _REASONS) if found >= 0), default=-1)
+    return (line[:at].strip(" .:\u2026"), line[at:]) if at >= 0 else (line, "")
+
+
 def _no_function(text: str) -> list[Found]:
     """``Symbol not found: S`` of dlsym(3); dyld writes the same words before a name that begins with ``_``."""
     words = "Symbol not found: "
@@ -62,6 +70,15 @@ def _no_function(text: str) -> list[Found]:
     if not symbol or symbol.startswith("_") or "Referenced from" in text or "dlopen(" in text or "dyld" in text:
         return []
     return [Found("undefined-symbol", None, symbol, at, 9, "musl", state="dlsym")]
+
+
+def _without_object(text: str) -> list[Found]:
+    """``S: symbol not found``, the end of a message whose beginning was not copied."""
+    at = text.find(": symbol not found")
+    word = text[:at].rsplit(None, 1)[-1] if at > 0 and text[:at].split() else ""
+    if "Error relocating " in text or "dlsym(" in text or not word.isidentifier():
+        return []
+    return [Found("undefined-symbol", None, word, at, 6, "musl")]
 
 
 def _relocating(text: str, weight: int) -> list[Found]:
@@ -77,11 +94,14 @@ def _relocating(text: str, weight: int) -> list[Found]:
     while at >= 0 and count < 32:
         line = text[at + len(words) : at + 4000].split("\n")[0]
         obj, _, tail = line.partition(": ")
+        obj = obj.replace(" .so", ".so")  # a line break before the ending
         symbol = tail.split(": ")[0].strip() if ": " in tail else ""
         if "initial-exec TLS" in tail:
             found.append(Found("static-tls", obj, None, at, 10, "musl"))
         elif "symbol not found" in tail:
             found.append(Found("undefined-symbol", obj, symbol, at, weight, "musl"))
+        elif not tail:  # cut off: as a rule a symbol follows
+            found.append(Found("undefined-symbol", None if obj.endswith("/") else obj, None, at, 4, "musl"))
         else:
             found.append(Found("bad-header", obj, None, at, 8, "musl"))
         at = text.find(words, at + 1)

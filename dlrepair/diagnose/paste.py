@@ -165,7 +165,8 @@ def recased(text: str) -> str:
 
     from dlrepair.diagnose.glibc import PHRASES
 
-    phrases = [words for words, _, _ in PHRASES if words[0].islower()] + ["version", "not found"]
+    phrases = {words.lower(): words for words, _, _ in PHRASES if words[0].islower()}
+    phrases.update({"version": "version", "not found": "not found"})
     pattern = "|".join(re.escape(words) for words in phrases)
-    text = re.sub(pattern, lambda match: match.group(0).lower(), text, flags=re.I)
+    text = re.sub(pattern, lambda match: phrases.get(match.group(0).lower(), match.group(0)), text, flags=re.I)
     return re.sub(r"\b(?:glibc|glibcxx|cxxabi|openssl)_(?=\d)", lambda match: match.group(0).upper(), text, flags=re.I)

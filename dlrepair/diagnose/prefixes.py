@@ -78,7 +78,7 @@ def _matched(lines: list[str], pattern: Pattern[str]) -> Iterable[tuple[str, Mat
 
 
 def _end(line: str) -> str:
-    stripped = line.rstrip()
+    stripped = line.rstrip(" \t\u00b7")  # tmux fills what no client shows with middle dots
     if stripped.endswith(("\u2502", "\u2551")):
         return stripped.rstrip("\u2502\u2551").rstrip()
     return stripped[:-2] if stripped.endswith("**") else line

@@ -146,6 +146,8 @@ def _unknown(found: Found, text: str, loader: str) -> tuple[str, ...]:
         return ("search-path", "truncated", "symbol-version-missing")
     if found.facts.get("state") == "source-tree":
         return ("search-path", "dependency-missing", "python-abi")
+    if found.facts.get("cut"):
+        return ("dependency-missing", "wrong-arch", "file-missing", "unknown")
     if found.platform == "dyld" and found.facts.get("opened") and "tried:" in text:  # cut off behind it
         return ("wrong-arch", "dependency-missing", "code-signature")
     return ("unknown", "dependency-missing", "search-path")

@@ -4,6 +4,8 @@
 
 from __future__ import annotations
 
+from dlrepair.diagnose.sentences_of_hosts import HOSTS
+
 #: Before the name of a library in prose.
 _VERB = r"(?:[Uu]nable to|[Ff]ailed to|[Cc]ould not|[Cc]annot|[Cc]ouldn't|[Cc]an't) "
 _KEYWORDS = ("nable to ", "ailed to ", "ould not ", "annot ", "ouldn't ", "an't ")
@@ -19,7 +21,7 @@ _BY_NAME = (
 
 #: (keyword, pattern, kind, weight, fact): the pattern is searched around the keyword; its groups ``obj`` and
 #: ``missing`` are there where the sentence names them.
-SENTENCES = (
+_OF_LIBRARIES = (
     (
         "ersion not found: ",
         r"""[Ll]ibrary version not found: ['"`]?(?P<obj>[\w@./~+-]+\.(?:so(?:\.\d+)*|dylib|dll))\b""",
@@ -38,7 +40,7 @@ SENTENCES = (
     ("Exec format error", r"""Exec format error: b?['"](?P<obj>[^'"\n]+)['"]""", "bad-header", 8, "exec"),
     (
         "Exec format error",
-        r"""(?P<obj>[^\s:'"]{1,300}): (?:cannot execute binary file: )?Exec format error""",
+        r"""(?P<obj>[^\s:'"]{1,300}) ?: (?:[^\n:/]{1,40} [^\n:/]{1,60}: ?)?Exec format error""",
         "bad-header",
         7,
         "exec",
@@ -50,7 +52,13 @@ SENTENCES = (
         7,
         "file",
     ),
-    ("] Cannot allocate memory: ", r"""Cannot allocate memory: b?['"](?P<obj>[^'"\n]+)['"]""", "no-memory", 7, "file"),
+    (
+        "] Cannot allocate memory: ",
+        r"""Cannot allocate memory: b?['"](?P<obj>[^'"\n]+)['"]""",
+        "no-memory",
+        7,
+        "file",
+    ),
     # A version that stands for itself, in a sentence that leaves the loader's word "version" out.
     *(
         (
@@ -65,6 +73,32 @@ SENTENCES = (
         )
         for name in ("GLIBC_", "GLIBCXX_", "CXXABI_", "GCC_", "OPENSSL_")
     ),
+    # Rust's libloading since 0.9 keeps the loader's words to itself.
+    (
+        "dlopen failed",
+        r"""(?<![\w./+-])(?P<obj>[\w@./~+-]+\.(?:so(?:\.\d+)*|dylib|dll)): dlopen failed(?!:)""",
+        "not-found",
+        6,
+        "library",
+    ),
+    # numpy.ctypeslib.load_library, which looks for the file under the endings of this system.
+    (
+        "no file with expected extension",
+        r"""(?:load_library\([^\n]{0,300}?['"](?P<obj>[\w+-]{2,100})['"][^\n]{0,300}\n[\s\S]{0,400})?no file with expected extension""",
+        "not-found",
+        6,
+        "file",
+    ),
+    # Launchers with a linker of their own; a mangled name is no word of prose.
+    (
+        "nresolved ",
+        r"""[Uu]nresolved (?:\w+ ){0,2}symbol:? ['"`]?(?P<missing>_?_Z\w{3,4000})""",
+        "undefined-symbol",
+        7,
+        "symbol",
+    ),
+    ("Code Signature Invalid", r"""\(Code Signature Invalid\)""", "code-signature", 6, "crash"),
+    ("multiarray failed to import", r"""numpy\._?core\.multiarray failed to import""", "python-abi", 3, "numpy"),
     ("Inconsistency detected by ld.so", r"""Inconsistency detected by ld\.so""", "unknown", 6, "ld.so"),
     (
         "Could not load this library",
@@ -174,20 +208,6 @@ SENTENCES = (
         "file",
     ),
     (
-        "UnsatisfiedLinkError",
-        r"""UnsatisfiedLinkError:\s+(?:'[\w.\[\]]+ )?(?P<obj>(?:\w+\.)+[A-Z]\w*)\.(?P<missing>\w+)\(""",
-        "undefined-symbol",
-        5,
-        "native-method",
-    ),
-    (
-        "No implementation found for ",
-        r"""No implementation found for [\w.\[\]]+ (?P<obj>(?:\w+\.)+[A-Z]\w*)\.(?P<missing>\w+)\(""",
-        "undefined-symbol",
-        6,
-        "native-method",
-    ),
-    (
         "disabled stack guard",
         r"""loaded library (?P<obj>\S+) which might have disabled stack guard""",
         "execstack",
@@ -230,9 +250,56 @@ SENTENCES = (
         7,
         "either",
     ),
+    (
+        "not found lib",
+        r"""\bnot found (?P<obj>lib[\w.+-]+\.(?:so(?:\.\d+)*|dylib))(?![\w./])""",
+        "not-found",
+        4,
+        "file",
+    ),
+    (
+        "ake sure ",
+        r"""make sure (?P<obj>[\w.+-]+\.(?:so(?:\.\d+)*|dylib|dll)) is in (?:your |the )?(?:library )?path""",
+        "not-found",
+        4,
+        "library",
+    ),
+    (
+        "dynamic module does not define",
+        r"""dynamic module does not define(?: \w{1,10})?\s*\Z""",
+        "python-abi",
+        7,
+        "python",
+    ),
+    (
+        "Error on loading function",
+        r"""Error on loading function (?P<missing>\w+)""",
+        "undefined-symbol",
+        8,
+        "dlsym",
+    ),
+    (
+        "ile is too short",
+        r"""(?:(?P<obj>[\w@./~+-]+\.(?:so(?:\.\d+)*|dylib|dll)):? ["'`]?)?[Ff]ile is too short""",
+        "too-short",
+        6,
+        "",
+    ),
     (" find -l", r"""not find -l(?P<obj>:?[\w.+-]+)""", "not-found", 5, "linker"),
-    ("skipping incompatible", r"""skipping incompatible (?P<obj>\S+) when searching for""", "wrong-class", 6, "linker"),
-    ("library", r"""(?<![\w.+-])(?P<obj>[\w.+-]+) (?:shared )?library (?:was )?not found""", "not-found", 4, "library"),
+    (
+        "skipping incompatible",
+        r"""skipping incompatible (?P<obj>\S+) when searching for""",
+        "wrong-class",
+        6,
+        "linker",
+    ),
+    (
+        "library",
+        r"""(?<![\w.+-])(?P<obj>[\w.+-]+) (?:shared )?library (?:was )?not found""",
+        "not-found",
+        4,
+        "library",
+    ),
     ("共享库", r"""\u65e0\u6cd5\u627e\u5230 ?(?P<obj>[\w.+-]+) ?\u5171\u4eab\u5e93""", "not-found", 5, "library"),
     (" not found", r"""Library (?P<obj>[\w.+-]+) (?:is )?not found""", "not-found", 4, "library"),
     # An extension's own name begins with an underscore; whether another module is one, its name does not tell.
@@ -260,7 +327,7 @@ SENTENCES = (
         6,
         "library",
     ),
-    ("nable to load cu", r"""[Uu]nable to load (?P<obj>(?P<missing>cu[A-Za-z]+)) DSO""", "not-found", 5, "gpu"),
+    ("nable to load cu", r"""[Uu]nable to load (?P<obj>(?P<missing>cu[A-Z][A-Za-z]+))""", "not-found", 5, "gpu"),
     ("rror: _Z", r"""Error: (?P<missing>_Z[NTKLS]?\w{6,4000})\s*(?:\n|$)""", "undefined-symbol", 3, "symbol"),
     # Java (ClassLoader.loadLibrary) looks whether the file exists before it opens it.
     ("an't load library", r"""Can't load library: (?P<obj>[^\s,'"]+)""", "not-found", 9, "file"),
@@ -314,45 +381,14 @@ SENTENCES = (
         8,
         "library",
     ),
-    # Another release of the program that loads it: Node.js, Ruby, PHP, Perl, PostgreSQL.
-    (
-        "NODE_MODULE_VERSION",
-        r"""The module '(?P<obj>[^'\n]+)'\s+was compiled against a different Node\.js version""",
-        "version-not-found",
-        9,
-        "host",
-    ),
-    ("NODE_MODULE_VERSION", r"""was compiled against a different Node\.js version""", "version-not-found", 8, "host"),
-    (
-        "incompatible library version",
-        r"""incompatible library version - (?P<obj>[^\s()]+)""",
-        "version-not-found",
-        9,
-        "host",
-    ),
-    (
-        "compiled with module API",
-        r"""(?P<obj>[\w.+-]+): Unable to initialize module\s+Module compiled with module API=""",
-        "version-not-found",
-        9,
-        "host",
-    ),
-    (
-        "binaries are mismatched",
-        r"""(?P<obj>[\w.+-]+): loadable library and perl binaries are mismatched""",
-        "version-not-found",
-        9,
-        "host",
-    ),
-    (
-        "incompatible library ",
-        r"""incompatible library ["'](?P<obj>[^"'\n]+)["']: (?:version mismatch|missing magic)""",
-        "version-not-found",
-        9,
-        "host",
-    ),
-) + tuple(
-    (keyword, pattern, "not-found", 5, fact)
-    for pattern, fact in ((_BY_FILE, "file"), (_BY_NAME, "library"))
-    for keyword in _KEYWORDS
+)
+
+SENTENCES = (
+    _OF_LIBRARIES
+    + HOSTS
+    + tuple(
+        (keyword, pattern, "not-found", 5, fact)
+        for pattern, fact in ((_BY_FILE, "file"), (_BY_NAME, "library"))
+        for keyword in _KEYWORDS
+    )
 )

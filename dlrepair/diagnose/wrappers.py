@@ -7,7 +7,7 @@ from dlrepair.diagnose.text import Found
 
 #: A process that died: (words, fact).
 _DEATHS = (
-    ("Illegal instruction", "illegal"), ("SIGILL", "illegal"), ("exit code 132", "illegal"),
+    ("llegal instruction", "illegal"), ("SIGILL", "illegal"), ("exit code 132", "illegal"),
     ("invalid opcode", "illegal"),
     ("Bus error", "bus"), ("SIGBUS", "bus"), ("exit code 135", "bus"),
     ("Segmentation fault", "crash"), ("SIGSEGV", "crash"), ("exit code 139", "crash"), ("0xC0000005", "crash"),
@@ -50,7 +50,7 @@ def scan(text: str) -> list[Found]:
     for words, fact in _DEATHS:
         at = spoken.find(words)
         if at >= 0:
-            found.append(Found("initializer", _any_library(text), None, at, 3, "", state=fact))
+            found.append(Found("initializer", _any_library(text, _OF_LIBC), None, at, 3, "", state=fact))
             break
     for words in _MEMORY:
         name = _any_library(text) if words in text and "CUDA out of memory" not in text else None
@@ -85,11 +85,21 @@ def _stem(name: str) -> str:
     return base[3:] if base.startswith("lib") and not base.startswith("liblib") else base.replace("liblib", "", 1)
 
 
-def _any_library(text: str) -> str | None:
+#: The innermost frames of a backtrace: where the process died, not what brought it there.
+_OF_LIBC = ("libc.so", "libc-2", "libpthread", "libm.so", "libdl.so", "ld-linux")
+
+
+def _any_library(text: str, but: tuple[str, ...] = ()) -> str | None:
+    """The first library that a text names whose name begins with none of ``but``; the very first where all do."""
     import re
 
-    match = re.search(r"(?<![\w@./\\:~+-])[\w@./\\:~+-]*\.(?:so(?:\.\d+)*|dylib|dll|pyd)\b", text)
-    return match.group(0).lstrip(":") if match else None
+    first = None
+    for match in re.finditer(r"(?<![\w@./\\:~+-])[\w@./\\:~+-]*\.(?:so(?:\.\d+)*|dylib|dll|pyd)\b", text):
+        name = match.group(0).lstrip(":")
+        first = first or name
+        if not but or not cut.base_name(name).startswith(but):
+            return name
+    return first
 
 
 #: Sentences that name what was being loaded, before the message about what it needs.
@@ -126,6 +136,24 @@ def context(text: str, pos: int, missing: str | None) -> str | None:
         if match and cut.base_name(match.group("obj")) != missing:
             return cut.strip_marks(match.group("obj"))
     return _source_line(text[:pos], missing) or _in_command(text[:pos]) or _in_prose(text, pos, missing)
+
+
+#: What a file says of itself; where something was not found, another name than the failing one may stand in the text.
+_OF_ONE_FILE = ("wrong-class", "bad-header", "too-short", "not-shared", "code-signature", "execstack")
+
+
+def alone(text: str, found: Found) -> str | None:
+    """The only library that a short text names, for a message that has none of its own."""
+    import re
+
+    if found.kind not in _OF_ONE_FILE or len(text) > 4000:
+        return None
+    named = r"(?<![\w@./\\:~+-])[\w@./\\:~+-]{1,200}\.(?:so(?:\.\d+)*|dylib|dll|pyd)\b"
+    names = set(re.findall(named, text))
+    if len(names) > 1:  # "a and b are reported as ...": the first of them
+        listed = re.findall(named, text[text.rfind("\n", 0, found.pos) + 1 : found.pos][-1000:])
+        return str(listed[0]) if listed else None
+    return names.pop() if names else None
 
 
 def _in_prose(text: str, pos: int, missing: str | None) -> str | None:
