@@ -156,11 +156,11 @@ def loaded_names() -> list[str]:
     return [main_program()] + [name for name in names[1:] if "/" in name]
 
 
-def started() -> Started:
-    """This process, in the words of ``ProcessView``."""
-    names = loaded_names()
+def started(names: Sequence[str] | None = None) -> Started:
+    """This process, in the words of ``ProcessView``; ``names`` are the ``loaded_names``, where they are known."""
+    main, *loaded = (loaded_names() if names is None else names) or [main_program()]
     secure = bool(auxiliary().get(AT_SECURE, 0))
-    return names[0] if names else main_program(), "" if secure else start_env("LD_LIBRARY_PATH"), names[1:]
+    return main, "" if secure else start_env("LD_LIBRARY_PATH"), loaded
 
 
 def mapped() -> tuple[str, ...]:
@@ -278,7 +278,7 @@ class ProcessView:
         names = loaded_names()
         if _last and _last[0][0] == names and _last[0][1] == working_directory():
             return _last[0][2]
-        main, library_path, loaded = started()
+        main, library_path, loaded = started(names)
         view = cls(main, library_path, live=True)
         view.secure = bool(auxiliary().get(AT_SECURE, 0))
         for name in loaded:
