@@ -58,6 +58,9 @@ def test_sdist_wheel_install(interpreter: Interpreter, tmp_path: object) -> None
     bare = run([python, "-c", "print(1)"], home)
     done2 = run([program, "install"], home)
     assert done2.status == 0 and "hook installed" in done2.out, done2
+    kept = os.listdir(os.path.join(home, ".cache", "dlrepair", "surveys"))
+    assert run([program, "doctor"], home).status == 0  # asks for the answer that the installation left, of no other
+    assert len(kept) == 1 and os.listdir(os.path.join(home, ".cache", "dlrepair", "surveys")) == kept
     assert run([program, "status"], home).status == 0
     assert run([python, "-c", "print(1)"], home) == bare
     assert run([program, "explain", "file-missing"], home).status == 0
