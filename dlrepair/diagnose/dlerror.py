@@ -81,11 +81,11 @@ def _is_whole(found: Found) -> bool:
 
 def _pasted(text: str) -> Found | None:
     """The most telling message of any loader in a text as people paste it."""
-    from dlrepair.diagnose import paste, unwrap
+    from dlrepair.diagnose import paste, prefixes, unwrap
 
-    raw = paste.readable(text)
+    raw = prefixes.unmarked(paste.readable(text))
     lines = paste.bare(raw)
-    whole = paste.bare(unwrap.at_width(raw))
+    whole = unwrap.at_width(lines) if unwrap.has_prefixes(raw, lines) else paste.bare(unwrap.at_width(raw))
     best = None
     paths = unwrap.in_paths(whole)
     first = (paths,) if paths != whole else ()

@@ -94,7 +94,8 @@ def _relocating(text: str, weight: int) -> list[Found]:
     while at >= 0 and count < 32:
         line = text[at + len(words) : at + 4000].split("\n")[0]
         obj, _, tail = line.partition(": ")
-        obj = obj.replace(" .so", ".so")  # a line break before the ending
+        obj = cut.strip_marks(obj.replace(" .so", ".so"))  # a line break before the ending
+        obj = obj if cut.is_path(obj) or obj.replace(".", "").isalnum() else ""
         symbol = tail.split(": ")[0].strip() if ": " in tail else ""
         if "initial-exec TLS" in tail:
             found.append(Found("static-tls", obj, None, at, 10, "musl"))

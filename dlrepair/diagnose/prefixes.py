@@ -62,7 +62,35 @@ def _grammar() -> str:
     opening = "(?:" + "|".join((_TIME, _BRACKETS, level)) + ")"
     more = "(?:" + "|".join((_LEVEL + r"(?=[\s:|\]-])\s{0,8}[:|\]-]?", _BRACKETS, _TIME, _ALONE, _LOGGER)) + ")"
     log = opening + gap + "(?:" + more + gap + "){0,8}"
-    return "[ \t]{0,40}(?:(?:" + alone + gap + "){1,6}(?:" + log + ")?|" + log + ")"
+    several = alone + "(?:[ \t]{0,6}" + alone + "){0,5}" + gap
+    return "[ \t]{0,40}(?:" + several + "(?:" + log + ")?|" + log + ")"
+
+
+#: A mail's quote or the side of a box, and an editor's number of a line.
+_MARK = r"[ \t]{0,3}(?:>|\||\u2502) ?"
+_NUMBER = r"[ \t]{0,8}(?P<number>\d{1,5})(?:[:|)]| ?[|\u2502])?(?=\s|$)"
+
+
+def unmarked(text: str) -> str:
+    """``text`` without the marks or the numbers with which all its lines begin, and no more: widths stay comparable."""
+    import re
+
+    for _ in range(3):
+        lines = text.split("\n")
+        said = [line for line in lines if line.strip()]
+        if len(said) < 2:
+            break
+        if re.match(_MARK, said[0]) and all(re.match(_MARK, line[:8]) for line in said):
+            text = "\n".join(re.sub("^" + _MARK, "", line[:8]) + line[8:] for line in lines)
+            continue
+        numbers = [re.match(_NUMBER, line[:20]) for line in said]
+        counted = [int(match.group("number")) for match in numbers if match]
+        if len(counted) < len(said) or any(one + 1 != two for one, two in zip(counted, counted[1:])):
+            break
+        rest = [line[match.end() :] for line, match in zip(said, numbers) if match]
+        blanks = min([len(line) - len(line.lstrip(" ")) for line in rest if line.strip()] or [0])
+        text = "\n".join(line[min(blanks, 2) :] for line in rest)
+    return text
 
 
 def strip(lines: list[str]) -> list[str]:
@@ -93,7 +121,7 @@ def _uncommon(lines: list[str]) -> list[str]:
     import re
 
     said = [line for line in lines if line.strip()]
-    if len(said) < 3:
+    if len(said) < 2:
         return lines
     shapes = sorted(re.sub(r"\d+", "0", line[:160]) for line in (said[0], *said))
     first, last = shapes[0], shapes[-1]  # what the extremes share, all share
@@ -101,5 +129,7 @@ def _uncommon(lines: list[str]) -> list[str]:
     shared = first[:size].rpartition(" ")[0].strip()
     if len(shared) < 6 or "0" not in shared or any(char in shared for char in _SPEAKING) or "rror" in shared:
         return lines
+    if len(said) == 2 and (len(shared) < 12 or "-" not in shared or "." in shared or ":" in shared):
+        return lines  # two lines have a beginning in common by chance as well
     pattern = re.compile(r"\s{0,40}" + re.escape(shared).replace("0", r"\d+") + " ?")
     return [line[match.end() :] if match else line for line, match in _matched(lines, pattern)]

@@ -81,6 +81,13 @@ _OF_LIBRARIES = (
         6,
         "library",
     ),
+    (
+        "find_library(",
+        r"""find_library\(['"](?P<obj>[\w.+-]{1,100})['"]\)[\s\S]{0,500}?NoneType""",
+        "not-found",
+        6,
+        "library",
+    ),
     # numpy.ctypeslib.load_library, which looks for the file under the endings of this system.
     (
         "no file with expected extension",
@@ -89,7 +96,6 @@ _OF_LIBRARIES = (
         6,
         "file",
     ),
-    # Launchers with a linker of their own; a mangled name is no word of prose.
     (
         "nresolved ",
         r"""[Uu]nresolved (?:\w+ ){0,2}symbol:? ['"`]?(?P<missing>_?_Z\w{3,4000})""",

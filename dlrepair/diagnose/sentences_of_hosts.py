@@ -1,9 +1,18 @@
 """Sentences in which a program refuses a library of another release, or misses a function of its own in one."""
 
+# ruff: noqa: E501
+
 from __future__ import annotations
 
 #: As ``sentences.SENTENCES``: Java, Node.js, Ruby, PHP, Perl, PostgreSQL.
 HOSTS = (
+    (
+        "UnsatisfiedLinkError: ",
+        r"""UnsatisfiedLinkError: (?P<obj>(?:[A-Za-z]:\\|/)[^\n:*?"<>|]{1,300}\.(?:dll|so[.\d]*|dylib))(?::\s?\w{0,3})?\s*\Z""",
+        "unknown",
+        3,
+        "cut",
+    ),
     (
         "UnsatisfiedLinkError",
         r"""UnsatisfiedLinkError:\s+(?:'[\w.\[\]]+ )?(?P<obj>(?:\w+\.)+[A-Z]\w*)\.(?P<missing>\w+)\(""",

@@ -9,7 +9,7 @@ _WIDTHS = (72, 76, 78, 79, 80, 100, 120, 132, 140, 150, 160)
 _FRESH = (
     r"\s{2,}|\d{4}-\d\d-\d\d|\[[A-Z\d]|Traceback |File \"|[\w.]*(?:Error|Exception|Warning)\b|(?:ERROR|WARNING)\b"
     r"|dyld\b|Referenced from|Expected in|Reason:|Did find|During handling|The above exception|[-+=*#]{3}|at \w"
-    r"|\$ |Error |>>>|\)"
+    r"|\$ |Error |>>>|\)|(?:\(\S{1,40}\) )?[\w.-]{1,40}@[\w.-]{1,60}:\S{0,100}[$#%](?:\s|$)"
 )
 
 #: A line that ends so was cut by whoever pasted it.
@@ -24,6 +24,12 @@ def _is_over(line: str, following: str) -> bool:
 
         return following.split(" ", 1)[0].rstrip(":").isalpha() and " " in following and not mangled.is_cut(word)
     return line.endswith(_CUT_OFF)
+
+
+def has_prefixes(raw: str, bare: str) -> bool:
+    """Whether most lines begin with what is not of the message: one that was broken then goes on behind that."""
+    pairs = [(one, other) for one, other in zip(raw.split("\n"), bare.split("\n")) if one.strip()]
+    return len(pairs) > 1 and sum(one != other for one, other in pairs) * 4 > len(pairs) * 3
 
 
 def at_width(text: str) -> str:

@@ -180,8 +180,12 @@ def _source_line(before: str, missing: str | None) -> str | None:
 
     last = None
     named = None
-    for line in before[-20000:].split("\n"):
-        match = re.match(r"(?:[-> ]{0,8}\d{1,6} )?[ \t]{0,80}" + _IMPORT, line[:400])
+    before = before[-20000:]
+    arrows = re.search(r"(?m)^ {0,8}-{2,6}> ?\d", before) is not None
+    for line in before.split("\n"):
+        if arrows and re.match(r"[ \t]{0,12}\d{1,6} ", line[:24]):
+            continue  # IPython shows the lines around the one that was run
+        match = re.match(r"(?:[-> ]{0,8}\d{1,6} )?[ \t]{0,80}(?:b?['\"(]{1,2})?" + _IMPORT, line[:400])
         if match:
             last = match
             named = match.group("path") or named

@@ -37,7 +37,7 @@ def fits(expected, got):
 
 @pytest.mark.parametrize(
     ("batch", "count"),
-    [(1, 124), (2, 64), (3, 29), (4, 30), (5, 13), (6, 13), (7, 12), (8, 16), (9, 6), (10, 5), (11, 40)],
+    [(1, 124), (2, 64), (3, 29), (4, 30), (5, 13), (6, 13), (7, 12), (8, 16), (9, 6), (10, 5), (11, 40), (12, 3)],
 )
 def test_unseen(batch, count):
     rows = [row for row in lines_of("messages_unseen.jsonl") if row["batch"] == batch]
@@ -73,6 +73,10 @@ def broken_at(width):
     return lambda text: "\n".join(
         line[at : at + width] for line in text.split("\n") for at in range(0, max(len(line), 1), width)
     )
+
+
+def numbered(text):
+    return "\n".join("{:4d}  {}".format(number, line) for number, line in enumerate(text.split("\n"), 1))
 
 
 def wrapped(text):
@@ -123,6 +127,31 @@ WAYS = {
     "a pod": (before_each_line("my-pod-6f7d9-abcde app "), 0.02),
     "a prompt of Windows": (before_each_line("PS C:\\> "), 0.01),
     "BuildKit": (before_each_line("#12 3.456 "), 0.01),
+    "an editor's numbers": (lambda text: numbered(text), 0.01),
+    "a shell": (lambda text: "anna@host:~/work$ python run.py\n" + text + "\nanna@host:~/work$ ", 0.02),
+    "a repr in a record": (lambda text: json.dumps({"level": "error", "exc_info": repr(text)}), 0.02),
+    "a list of lines in a record": (lambda text: json.dumps({"event": "failed", "lines": text.split("\n")}), 0.01),
+    "a record in a record": (lambda text: json.dumps({"log": json.dumps({"msg": text})}), 0.03),
+    "a notebook's cell": (lambda text: json.dumps({"ename": "OSError", "traceback": ["\x1b[0;31m" + text]}), 0.01),
+    "Jupyter": (
+        lambda text: "OSError   Traceback (most recent call last)\nCell In[1], line 1\n----> 1 main()\n\n" + text,
+        0.01,
+    ),
+    "a terminal's lines in a mail": (lambda text: before_each_line("> ")(broken_at(80)(text)), 0.04),
+    "numbered, quoted, escaped": (
+        lambda text: html.escape(before_each_line("> ")(numbered(broken_at(80)(text)))),
+        0.04,
+    ),
+    "a shell in colours on a page": (
+        lambda text: "<pre>"
+        + html.escape(before_each_line("\x1b[31m")("anna@host:~$ python run.py\n" + text))
+        + "</pre>",
+        0.02,
+    ),
+    "coloured, in a container, on a server": (
+        lambda text: before_each_line("2024-05-01T12:00:00.1234567Z #12 3.456 \x1b[31m")(text),
+        0.01,
+    ),
     "a question": (lambda text: "Hi, I get this error:\n\n" + text + "\n\nAny idea how to fix it?", 0.02),
 }
 
