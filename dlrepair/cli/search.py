@@ -51,7 +51,20 @@ def execute(arguments: argparse.Namespace) -> int:
             output.say(candidate_line(candidate, verdict, "{:3}. ".format(number)))
             output.say("     {}".format(why))
         output.say("{}, {} accepted".format(output.counted(len(found), "candidate"), len(accepted)))
+        if not accepted:
+            output.say("help: " + _next_step(arguments, found[0][0].path if found else ""))
     return output.FINE if accepted else output.FOUND
+
+
+def _next_step(arguments: argparse.Namespace, nearest: str) -> str:
+    """What a person does where nothing is accepted: look at the nearest, look further, or read what else there is."""
+    from dlrepair.diagnose.rule import quote
+
+    if nearest:
+        return "dlrepair check {}".format(quote(nearest))
+    if not arguments.rebuild:
+        return "dlrepair search --rebuild {}".format(quote(arguments.name))
+    return "dlrepair explain file-missing"
 
 
 def _rebuild(quiet: bool) -> dict[str, Any]:

@@ -357,3 +357,12 @@ def test_doctor_quotes_as_shlex_does(path: str) -> None:
     from dlrepair.cli import doctor
 
     assert doctor._quoted(path) == shlex.quote(path)
+
+
+@pytest.mark.parametrize(
+    ("words", "next_step"),
+    [([], "dlrepair search --rebuild libnothing_there.so"), (["--rebuild"], "dlrepair explain file-missing")],
+)
+def test_a_vain_search_says_what_to_do_next(words: list[str], next_step: str, env: dict[str, str]) -> None:
+    done = run(env, "search", *words, "libnothing_there.so")
+    assert done.returncode == 1 and done.stdout.splitlines()[-2:] == ["0 candidates, 0 accepted", "help: " + next_step]
