@@ -6,6 +6,17 @@ from __future__ import annotations
 
 #: As ``sentences.SENTENCES``: Java, Node.js, Ruby, PHP, Perl, PostgreSQL.
 HOSTS = (
+    # The C library's version in somebody's own words.
+    *(
+        (
+            name,
+            r"""\b(?P<missing>[Gg](?:LIBC|libc)(?:XX|xx)?(?: version)? v?\d{1,2}\.\d{1,2}(?:\.\d{1,2})?)['"`]? (?:is |was )?not found""",
+            "version-not-found",
+            5,
+            "spoken",
+        )
+        for name in ("LIBC", "libc")
+    ),
     (
         "UnsatisfiedLinkError: ",
         r"""UnsatisfiedLinkError: (?P<obj>(?:[A-Za-z]:\\|/)[^\n:*?"<>|]{1,300}\.(?:dll|so[.\d]*|dylib))(?::\s?\w{0,3})?\s*\Z""",

@@ -118,7 +118,9 @@ def _code(text: str) -> tuple[int, int]:
     match = re.search(r"DLL load failed with error code (-?\d+)", text)
     if match:
         return (1114, match.start()) if match.group(1) in _CRASHES else (int(match.group(1)[:6]), match.start())
-    match = re.search(r"DLL load failed(?: while importing [\w.]+)?:([^\n]{0,14})(?:\n|$)", text)
+    match = re.search(
+        r"DLL load failed(?: while importing [\w.]+)?(?::[^\n]{0,14}(?:\n|$)|[ \t]{0,4}(?:[\n&\"'`]|$))", text
+    )
     if match:  # the words are cut off: the usual ones
         return 126, match.start()
     return 0, 0

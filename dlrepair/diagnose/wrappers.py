@@ -39,6 +39,9 @@ def scan(text: str) -> list[Found]:
         item = Found(kind, obj, missing, start + match.start(), weight, "", state=fact)
         if fact == "export":
             item.obj = obj
+        if fact == "spoken":
+            name, _, number = missing.rpartition(" ")
+            item.missing = name.split(" ")[0].upper() + "_" + number.lstrip("v")
         if fact == "dotnet":
             _quoted_by_dotnet(item, text[start + match.end() :][:2000])
         found.append(item)
@@ -146,6 +149,9 @@ def alone(text: str, found: Found) -> str | None:
     """The only library that a short text names, for a message that has none of its own."""
     import re
 
+    if found.platform == "windows" and "DLL load failed" in text:  # Python 3.3 to 3.7 do not say what they import
+        module = re.search(r"No module named '?(\w[\w.]{0,200})", text)
+        return module.group(1) if module else None
     if found.kind not in _OF_ONE_FILE or len(text) > 4000:
         return None
     named = r"(?<![\w@./\\:~+-])[\w@./\\:~+-]{1,200}\.(?:so(?:\.\d+)*|dylib|dll|pyd)\b"
