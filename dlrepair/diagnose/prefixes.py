@@ -121,15 +121,23 @@ def _uncommon(lines: list[str]) -> list[str]:
     import re
 
     said = [line for line in lines if line.strip()]
-    if len(said) < 2:
+    if len(said) < 2 or len(_shared(said[:32])) < 6:
         return lines
-    shapes = sorted(re.sub(r"\d+", "0", line[:160]) for line in (said[0], *said))
-    first, last = shapes[0], shapes[-1]  # what the extremes share, all share
-    size = next((at for at, (one, two) in enumerate(zip(first, last)) if one != two), min(len(first), len(last)))
-    shared = first[:size].rpartition(" ")[0].strip()
+    shared = _shared(said)
     if len(shared) < 6 or "0" not in shared or any(char in shared for char in _SPEAKING) or "rror" in shared:
         return lines
     if len(said) == 2 and (len(shared) < 12 or "-" not in shared or "." in shared or ":" in shared):
         return lines  # two lines have a beginning in common by chance as well
     pattern = re.compile(r"\s{0,40}" + re.escape(shared).replace("0", r"\d+") + " ?")
     return [line[match.end() :] if match else line for line, match in _matched(lines, pattern)]
+
+
+def _shared(said: list[str]) -> str:
+    """What lines begin with in common, whole words, every number as 0."""
+    import re
+
+    number = re.compile(r"\d+")
+    shapes = sorted(number.sub("0", line[:160]) for line in (said[0], *said))
+    first, last = shapes[0], shapes[-1]  # what the extremes share, all share
+    size = next((at for at, (one, two) in enumerate(zip(first, last)) if one != two), min(len(first), len(last)))
+    return first[:size].rpartition(" ")[0].strip()
