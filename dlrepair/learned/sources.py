@@ -25,8 +25,11 @@ else:
     Base = sys.modules["_frozen_importlib_external"].SourceFileLoader
 
 _ONLY_AST = 0x400  # ast.PyCF_ONLY_AST
-#: what the edited code knows ``other_path`` by: a name of the module that is no private one of a class
-NAME = "__dlrepair__"
+#: what the edited code calls. It needs no name in the module: the program would see one, and a function that is copied
+#: to other globals, or sent to a process that was given nothing, would lack it
+_CALLED = "getattr(__import__('sys').modules.get({!r}), 'other_path', lambda one: one)".format(__name__)
+#: what ``runpy`` has made otherwise than the interpreter would for a script
+_BEGINNING = b"__loader__ = __loader__.plain; __spec__ = __package__ = __cached__ = None\n"
 #: path or pattern that was looked for in vain -> the file that serves, or the loader for which one is to be built
 _paths: "dict[str, str]" = {}
 #: those of them where something is that is broken
@@ -104,7 +107,7 @@ def _is_there(text: "str") -> "bool":
         return os.path.lexists(text)
     import glob
 
-    return bool(glob.glob(text))
+    return bool(glob.glob(text, recursive=True))
 
 
 def nodes(tree: "Any") -> "Iterator[tuple[Any, str, int, Any]]":
@@ -131,39 +134,38 @@ def replace(tree: "Any", numbers: "frozenset[int]") -> "None":
     for number, (parent, field, at, node) in enumerate(list(nodes(tree))):
         if number not in numbers:
             continue
-        name = _located(_ast.Name(NAME, _ast.Load()), node)
-        call = _located(_ast.Call(name, [node], []), node)
+        call = _located(_ast.Call(_added(_CALLED.encode("ascii"), node)[0].value, [node], []), node)
         if at < 0:
             setattr(parent, field, call)
         else:
             getattr(parent, field)[at] = call
 
 
-def edited(data: "bytes", path: "str", numbers: "frozenset[int]", script: "bool") -> "Any":
-    """Code of a file in which the expressions of these numbers are handed to ``other_path``."""
-    with _Quiet(script):
+def edited(
+    data: "bytes", path: "str", numbers: "frozenset[int]", script: "bool", warns: "bool" = False
+) -> "Any":
+    """Code of a file in which the expressions of these numbers are handed to ``other_path``.
+
+    ``warns``: what the compiler warns of is to be seen.
+    """
+    with _Quiet(warns):
         tree = parse(data, path)
     replace(tree, numbers)
-    first = 0
-    while first < len(tree.body) and _stays_first(tree.body[first], first):
-        first += 1
-    lines = "{} = __loader__.other_path\n".format(NAME)
-    lines += "__spec__ = __package__ = __cached__ = None\n" if script else ""  # as the interpreter has it for a script
-    added = parse(lines.encode("ascii"), path).body
-    beside = tree.body[min(first, len(tree.body) - 1)]
-    for _, _, _, node in (one for stmt in added for one in [(None, "", -1, stmt), *nodes(stmt)]):
-        _located(node, beside)
-    tree.body[first:first] = added
-    with _Quiet(script):
+    if script:
+        first = 0
+        while first < len(tree.body) and _stays_first(tree.body[first], first):
+            first += 1
+        tree.body[first:first] = _added(_BEGINNING, tree.body[min(first, len(tree.body) - 1)])
+    with _Quiet(warns):
         return compile(tree, path, "exec", 0, True)
 
 
 class _Quiet:
     """Keeps what the compiler warns of to itself: of a module it was said when its byte code was written."""
 
-    def __init__(self, script: "bool") -> "None":
+    def __init__(self, warns: "bool") -> "None":
         held = getattr(sys.modules.get("warnings") or sys.modules.get("_warnings"), "filters", None)
-        self.filters: "list[Any]" = [] if script or type(held) is not list else held
+        self.filters: "list[Any]" = [] if warns or type(held) is not list else held
 
     def __enter__(self) -> "None":
         self.filters.insert(0, ("ignore", None, Warning, None, 0))
@@ -171,6 +173,14 @@ class _Quiet:
     def __exit__(self, *error: "Any") -> "None":
         if self.filters:
             del self.filters[0]
+
+
+def _added(text: "bytes", beside: "Any") -> "list[Any]":
+    """Statements that the file does not have, at the place of a node of its own."""
+    tree = parse(text, "")
+    for _, _, _, node in nodes(tree):
+        _located(node, beside)
+    return list(tree.body)
 
 
 def _located(node: "Any", other: "Any") -> "Any":
@@ -191,21 +201,28 @@ def _stays_first(stmt: "Any", at: "int") -> "bool":
 class Loader(Base):  # type: ignore[misc]
     """Loads a module, or a script, from its own file, with some of its paths handed to ``other_path``."""
 
-    other_path = staticmethod(other_path)
-
     def __init__(self, name: "str", path: "str", numbers: "frozenset[int]", script: "bool" = False) -> "None":
         Base.__init__(self, name, path)
         self._numbers = numbers
         self._script = script
+        self.plain = Base(name, path)  #: what the interpreter gives a script
 
     def get_code(self, fullname: "str") -> "Any":
         """The edited code; where that cannot be had, the module's own."""
         try:
-            return edited(self.get_data(self.path), self.path, self._numbers, self._script)
+            warns = self._script or (sys.dont_write_bytecode and not os.path.exists(self._byte_code()))
+            return edited(self.get_data(self.path), self.path, self._numbers, self._script, warns)
         except Exception:
             if not self._script:
                 return Base.get_code(self, fullname)
-        return edited(self.get_data(self.path), self.path, frozenset(), True)
+        self.code = Base.source_to_code(self, self.get_data(self.path), self.path)
+        run = b"__code__ = __loader__.code; " + _BEGINNING + b"exec(globals().pop('__code__'))\n"
+        return compile(run, self.path, "exec", 0, True)
+
+
+    def _byte_code(self) -> "str":
+        """Where the interpreter keeps the module's byte code."""
+        return str(sys.modules["_frozen_importlib_external"].cache_from_source(self.path))
 
 
 class Finder:
@@ -274,8 +291,6 @@ class Cells:
             numbers = self.cells.get(mark_of(tree))
             if numbers is not None:
                 replace(tree, numbers)
-                self.shell.user_ns[NAME] = other_path
-                self.shell.user_ns_hidden[NAME] = other_path
         except Exception:
             pass
         return tree
@@ -313,8 +328,12 @@ def _hook_for(file: "str", numbers: "frozenset[int]") -> "Any":
 
 
 def has(path: "str", sites: "Iterable[tuple[str, str]]") -> "bool":
-    """Whether this process was given another path at all of these places already: (file, module and numbers)."""
-    if path not in _paths:
+    """Whether this process was given another path at all of these places already: (file, module and numbers).
+
+    A path is as good as another of the same name: one with a process id or a temporary directory in it is another each
+    time, and would be learned for ever.
+    """
+    if os.path.basename(path) not in map(os.path.basename, _paths):
         return False
     for file, value in sites:
         known = _given.get(file, "").partition(" ")[2].split(",")

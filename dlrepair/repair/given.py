@@ -105,11 +105,21 @@ def _in_code(context: Context, seen: GiveUp) -> tuple[str, tuple[tuple[str, str]
     from dlrepair.repair import places
 
     here = program(context.ask.state.cwd)
-    for path in ("" if seen.bare else seen.path, *seen.others):
+    paths = ("" if seen.bare else seen.path, *seen.others)
+    for path in paths if not any(map(_is_of_this_run, paths)) else ():
         sites = places.find(path, seen, here) if path else ()
         if sites:
             return path, () if sources.has(path, sites) else sites
     return "", ()
+
+
+def _is_of_this_run(path: str) -> bool:
+    """Whether a path has the process id in it, or a name of the module ``tempfile``: the next run makes another."""
+    import re
+
+    return any(
+        re.fullmatch(r"tmp[a-z0-9_]{8}", one) or str(os.getpid()) in re.findall(r"\d+", one) for one in path.split("/")
+    )
 
 
 def _speaks_against(seen: GiveUp, value: str) -> str:

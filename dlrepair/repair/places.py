@@ -46,6 +46,8 @@ def find(path: str, seen: GiveUp, program: Program | None) -> tuple[tuple[str, s
         found = _Questions(path, frame, line).find(tree) if module else ()
         if found:
             numbers = [number for number, (_, _, _, node) in enumerate(sources.nodes(tree)) if id(node) in found]
+            if module != sources.CELL and not _compiles(file, frozenset(numbers)):
+                return ()
             return ((file, "{} {}".format(module, ",".join(map(str, numbers)))),)
     return ()
 
@@ -57,14 +59,36 @@ def _code_of(frame: FrameType, program: Program | None) -> tuple[str, str, Any]:
         if file:
             module = _module(frame, file, program) if source.whole_file(frame) else ""
             if module:
-                with open(file, "rb") as stream:
-                    return os.path.normpath(file), module, sources.parse(stream.read(BYTES), file)
+                return os.path.normpath(file), module, _tree(file)
         elif _is_cell(frame):
             tree = sources.parse(source.text_of(frame), frame.f_code.co_filename)
             return sources.mark_of(tree), sources.CELL, tree
     except (OSError, SyntaxError, ValueError, RecursionError, MemoryError):
         pass
     return "", "", None
+
+
+def _tree(file: str) -> Any:
+    """The tree of a file; what the compiler warns of was said at the start. Raises ValueError for one that is long."""
+    import warnings
+
+    with open(file, "rb") as stream:
+        data = stream.read(BYTES + 1)
+    if len(data) > BYTES:  # the numbers of a part's nodes are not those of the whole
+        raise ValueError("too long")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return sources.parse(data, file)
+
+
+def _compiles(file: str, numbers: frozenset[int]) -> bool:
+    """Whether the next start will be able to do it: a tree is not compiled as deep as a text is."""
+    try:
+        with open(file, "rb") as stream:
+            sources.edited(stream.read(BYTES), file, numbers, True)
+    except Exception:
+        return False
+    return True
 
 
 def _is_cell(frame: FrameType) -> bool:
