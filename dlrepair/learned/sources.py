@@ -359,7 +359,7 @@ def give(paths: "dict[str, str]", sources: "dict[str, str]", anyway: "Iterable[s
             _cells[file] = numbers
         elif name == "__main__":
             sys.path_hooks.insert(0, _hook_for(file, numbers))
-        else:
+        if name != "__main__" or file.endswith("/__main__.py"):  # of a directory: it is a module there
             modules[name] = (file, numbers)
     if modules:
         sys.meta_path.insert(0, Finder(modules))

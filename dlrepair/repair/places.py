@@ -107,11 +107,13 @@ def _module(frame: FrameType, file: str, program: Program | None) -> str:
         return name
     if program is None:
         return ""
-    spec = frame.f_globals.get("__spec__")
-    if spec is not None:  # -m, or a directory
+    spec, file = frame.f_globals.get("__spec__"), os.path.normpath(file)
+    if spec is not None and program.kind == "module":
         name = getattr(spec, "name", "")
-        return name if type(name) is str and name and program.kind == "module" else ""
-    return "__main__" if program.kind == "file" and program.what == os.path.normpath(file) else ""
+        return name if type(name) is str else ""
+    # a script, or the file of that name in a directory
+    started = file if spec is None else os.path.dirname(file)
+    return "__main__" if program.kind == "file" and program.what == started else ""
 
 
 class _Questions:
