@@ -106,17 +106,25 @@ def _in_code(context: Context, seen: GiveUp) -> tuple[str, tuple[tuple[str, str]
 
     here = program(context.ask.state.cwd)
     paths = ("" if seen.bare else seen.path, *seen.others)
-    for path in paths if not any(map(_is_of_this_run, paths)) else ():
+    homes = [context.request.cwd, os.path.dirname(context.request.script)]
+    if any(_is_of_this_run(path, homes) for path in paths):
+        return "", ()
+    for path in paths:
         sites = places.find(path, seen, here) if path else ()
         if sites:
             return path, () if sources.has(path, sites) else sites
     return "", ()
 
 
-def _is_of_this_run(path: str) -> bool:
-    """Whether a path has the process id in it, or a name of the module ``tempfile``: the next run makes another."""
+def _is_of_this_run(path: str, homes: list[str]) -> bool:
+    """Whether a path has the process id in it, or a name of the module ``tempfile``: the next run makes another.
+
+    ``homes``: directories that were there before the run, whatever they are called.
+    """
     import re
 
+    lengths = [len(one) for one in homes if one and path.startswith(one + "/")]
+    path = path[max(lengths, default=0) :]
     return any(
         re.fullmatch(r"tmp[a-z0-9_]{8}", one) or str(os.getpid()) in re.findall(r"\d+", one) for one in path.split("/")
     )

@@ -32,7 +32,7 @@ _ASKS = frozenset((
     "iglob"
 ))  # fmt: skip
 #: methods of a path that do the same
-_METHODS = frozenset(("exists", "is_file", "stat", "lstat", "is_symlink"))
+_METHODS = frozenset(("exists", "is_file", "stat", "lstat", "is_symlink", "read_bytes"))
 #: what starts a program, and programs that only read the files they are given
 _RUNS = ("run", "call", "check_call", "check_output", "Popen")
 _READERS = ("ldd", "readelf", "objdump", "nm", "file", "strings", "md5sum", "sha1sum", "sha256sum", "ls", "test")

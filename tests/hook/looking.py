@@ -208,6 +208,12 @@ P = os.path.join(HERE, 'ops', 'libmoved.so')
 os.stat(P)
 print(ctypes.CDLL(str(P)).answer())
 """,
+    "read-bytes": """\
+from pathlib import Path
+P = Path(HERE) / 'ops' / 'libmoved.so'
+assert P.read_bytes()[:4] == b'\\x7fELF'
+print(ctypes.CDLL(str(P)).answer())
+""",
     "open": """\
 P = os.path.join(HERE, 'ops', 'libmoved.so')
 with open(P, 'rb') as f:

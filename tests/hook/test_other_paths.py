@@ -348,6 +348,14 @@ def test_a_path_that_is_another_each_time(where: str, tmp_path: object) -> None:
         assert done.status == 1 and "is learned, and" not in done.err, done
 
 
+def test_a_project_in_a_temporary_directory(tmp_path: object) -> None:
+    """It was there before the run, whatever it is called."""
+    top = os.path.join(str(tmp_path), "tmpab12_x9z")
+    os.mkdir(top)
+    project(top)
+    check(top, SIMPLE)
+
+
 def test_a_path_that_is_another_unforeseen_is_learned_once(tmp_path: object) -> None:
     project(tmp_path)
     code = START + "import time\nP = os.path.join(HERE, str(time.time()), 'libmoved.so')\n"
