@@ -229,11 +229,13 @@ class Finder:
     """The first one of ``sys.meta_path``: has the modules that were learned loaded by ``Loader``, wherever they lie."""
 
     def __init__(self, sources: "dict[str, tuple[str, frozenset[int]]]") -> "None":
-        self.sources = sources  #: name of a module -> (its file, numbers of expressions)
+        #: name of a module, or "/" and the last part of the name that a script has where it is imported, too
+        #: -> (its file, numbers of expressions)
+        self.sources = sources
 
     def find_spec(self, name: "str", path: "Any" = None, target: "Any" = None) -> "Any":
         """What the other finders say, with another loader where they say what was learned; None for other modules."""
-        known = self.sources.get(name)
+        known = self.sources.get(name) or self.sources.get("/" + name.rpartition(".")[2])
         if known is None:
             return None
         for finder in list(sys.meta_path):
@@ -359,6 +361,8 @@ def give(paths: "dict[str, str]", sources: "dict[str, str]", anyway: "Iterable[s
             _cells[file] = numbers
         elif name == "__main__":
             sys.path_hooks.insert(0, _hook_for(file, numbers))
+            if file.endswith(".py"):
+                modules["/" + os.path.basename(file)[:-3]] = (file, numbers)
         if name != "__main__" or file.endswith("/__main__.py"):  # of a directory: it is a module there
             modules[name] = (file, numbers)
     if modules:

@@ -348,6 +348,29 @@ def test_a_path_that_is_another_each_time(where: str, tmp_path: object) -> None:
         assert done.status == 1 and "is learned, and" not in done.err, done
 
 
+@pytest.mark.parametrize("name", ["script", "pool.train"])
+def test_a_script_that_is_imported_too(name: str, tmp_path: object) -> None:
+    """Under the name of its file, as modules do that take something of the program they are part of."""
+    file = write(tmp_path, name.replace(".", "/") + ".py", START.replace("HERE = ", "HERE = sys.path[0] = ") + """\
+P = %s
+if not os.path.isfile(P):
+    raise OSError('not built: ' + P)
+import user
+""" % OPS)
+    home = os.path.dirname(file)
+    where = "sys.path.append(%r)\n" % str(tmp_path)
+    write(home, "user.py", "import sys\n" + where + "import %s as it\nprint(it.__name__, it.__loader__.name)\n" % name)
+    with open(file, "a", encoding="utf-8") as stream:
+        stream.write("if __name__ == '__main__':\n    " + LOAD)
+    project(home)
+    assert "is learned" in start(tmp_path, file).err
+    again = start(tmp_path, file)
+    project(home, "ops")
+    whole = start(tmp_path, file, hooked=False)
+    assert whole.out.endswith("42\n"), whole
+    assert (again.status, again.out, own(again.err)) == (0, whole.out, whole.err), (again, whole)
+
+
 def test_a_project_in_a_temporary_directory(tmp_path: object) -> None:
     """It was there before the run, whatever it is called."""
     top = os.path.join(str(tmp_path), "tmpab12_x9z")
