@@ -159,6 +159,9 @@ def _complete(found: Found, text: str) -> None:
             around = program
         if around:
             found.obj = around
+    if found.facts.get("state") == "export" and found.obj and "." not in found.obj:  # from package.obj import ...
+        around = wrappers.context(text, found.pos, found.missing) or ""
+        found.obj = around if around.endswith("." + found.obj) else found.obj
     name = cut.base_name(found.obj or "")
     lost = found.kind == "not-found" and found.missing and found.missing != name and name.endswith(found.missing)
     if lost and name.startswith("lib"):  # the end of the same name: a line break cut it

@@ -48,6 +48,7 @@ PHRASES = (
     ("cannot allocate memory for program header", "no-memory", 9),
     ("cannot create shared object descriptor", "no-memory", 9),
     ("cannot create TLS data structures", "no-memory", 9),
+    ("cannot allocate TLS data structures", "no-memory", 9),
     ("cannot allocate symbol data", "no-memory", 9),
     ("cannot allocate dependency list", "no-memory", 9),
     ("cannot create search path array", "no-memory", 9),
@@ -163,9 +164,12 @@ def _one(text: str, at: int, words: str, kind: str, weight: int) -> Found | None
 def _note_program(text: str, at: int, found: Found) -> None:
     """Keep the program of ``PROGRAM: error while loading shared libraries: …`` (elf/rtld.c)."""
     line = text[text.rfind("\n", 0, at) + 1 : at]
-    mark = line.find(": error while loading shared libraries")
+    words = ": error while loading shared libraries"
+    mark = line.find(words)
     if mark > 0:
         found.facts["program"] = cut.strip_marks(line[:mark].rsplit(": ", 1)[-1].split(" ")[-1])
+        if line[mark + len(words) :].strip() == ":":  # no library is named: it is the program itself
+            found.obj = found.facts["program"]
 
 
 def _undefined(text: str, at: int, end: int, weight: int) -> Found | None:
@@ -206,6 +210,8 @@ def _object(text: str, at: int) -> str | None:
     if ": symbol lookup error: " in text[text.rfind("\n", 0, at) + 1 : at][-600:]:
         return obj  # a program, whatever its name looks like
     head = text[max(0, at - 40) : at].rstrip()
+    if head.endswith(",") and obj.startswith("_") and obj[1:2].isalpha():
+        return obj  # "Import error _ext, undefined symbol": no word of prose begins so
     spoken = not head.endswith(":") or head[-2:-1] in "])}" or ":" in obj or obj.isdigit() or obj.isupper()
     return None if spoken else obj
 

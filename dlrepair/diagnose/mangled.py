@@ -151,6 +151,30 @@ def is_fortran(symbol: str) -> bool:
     return symbol.endswith("_") and not symbol.startswith("_") and symbol.islower() and symbol.isidentifier()
 
 
+#: Names of the C library, of the C++ and OpenMP runtimes, of BLAS and MPI that all their releases have.
+_EVER = frozenset((
+    "dlopen", "dlsym", "dlclose", "dlerror", "dladdr", "shm_open", "shm_unlink", "pthread_create", "pthread_join",
+    "pthread_atfork", "pthread_mutexattr_settype", "pthread_mutex_trylock", "sem_open", "sem_init", "sem_post",
+    "sem_wait", "clock_gettime", "timer_create", "timer_settime", "mq_open", "aio_read", "crypt", "sqrt", "sqrtf",
+    "pow", "powf", "exp", "expf", "log", "logf", "log10", "sin", "sinf", "cos", "cosf", "tan", "atan2", "floor",
+    "ceil", "fmod", "lgamma", "__gxx_personality_v0", "__cxa_pure_virtual", "__cxa_guard_acquire",
+    "__cxa_begin_catch", "__cxa_allocate_exception", "_ZSt4cout", "_ZSt4cerr", "_ZSt4cin", "_ZNSt8ios_base4InitC1Ev",
+    "_ZNSt8ios_base4InitD1Ev", "_ZSt9terminatev", "_ZSt17__throw_bad_allocv", "_ZSt20__throw_length_errorPKc",
+    "_ZSt4endlIcSt11char_traitsIcEERSt13basic_ostreamIT_T0_ES6_", "MPI_Init", "MPI_Finalize", "MPI_Comm_rank",
+    "MPI_Comm_size", "GOMP_parallel", "GOMP_barrier", "GOMP_critical_start", "GOMP_parallel_start",
+))  # fmt: skip
+
+
+def is_ever_defined(symbol: str) -> bool:
+    """Whether every release of the library that defines it has it: undefined then means not linked with it."""
+    return symbol in _EVER or symbol.startswith(("omp_get_", "omp_set_", "__kmpc_", "cblas_"))
+
+
+def is_withdrawn(symbol: str) -> bool:
+    """Whether glibc 2.31 took it away: the variants for ``-ffinite-math-only`` (``__exp_finite``)."""
+    return symbol.endswith("_finite") and symbol.startswith(("__", "_ZGV"))
+
+
 def family(symbol: str) -> str:
     """Who would define the symbol.
 

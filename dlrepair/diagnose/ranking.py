@@ -100,12 +100,12 @@ def _permission(found: Found, text: str, loader: str) -> tuple[str, ...]:
 
 
 def _map_failed(found: Found, text: str, loader: str) -> tuple[str, ...]:
-    reason = found.facts.get("reason", "")
-    if reason.startswith("Cannot allocate memory"):
+    reason = found.facts.get("reason", "").lower()  # somebody may have typed it
+    if reason.startswith("cannot allocate memory"):
         return ("no-memory", "noexec", "truncated")
-    if reason.startswith("Permission denied"):
+    if reason.startswith("permission denied"):
         return ("permission", "noexec", "execstack")
-    if reason.startswith("Invalid argument"):
+    if reason.startswith("invalid argument"):
         return ("wrong-arch", "truncated", "noexec")
     if "memory protections" in found.facts.get("words", ""):
         return ("permission", "execstack", "no-memory")

@@ -49,7 +49,7 @@ def _not_found_path(path: str, loader: str) -> tuple[str, ...]:
     if path.startswith("/") and path.count("/") == 1:
         return ("search-path", "wrong-cwd", "file-missing")
     if not path.startswith("/"):
-        return ("file-missing", "wrong-cwd", "dependency-missing")
+        return ("file-missing", "wrong-cwd", "search-path")
     if hints.is_linker(path):
         return ("wrong-arch", "wrong-os", "file-missing")
     if hints.names_machine(path):

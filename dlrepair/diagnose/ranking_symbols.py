@@ -39,6 +39,10 @@ def undefined(found: Found, text: str, loader: str) -> tuple[str, ...]:
             return early
     if found.platform == "glibc" and symbol in hints.GLIBC_LATER:
         return ("libc-too-old", "undefined-symbol-version", "undefined-symbol-link")
+    if found.platform == "glibc" and mangled.is_ever_defined(symbol):
+        return ("undefined-symbol-link", "search-path", "undefined-symbol-version")
+    if found.platform == "glibc" and mangled.is_withdrawn(symbol):
+        return ("undefined-symbol-version", "undefined-symbol-link", "libc-too-old")
     if symbol in hints.OF_BIONIC:
         return ("wrong-os", "undefined-symbol-link", "wrong-arch")
     if kind == "python":

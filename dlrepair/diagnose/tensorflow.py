@@ -24,6 +24,11 @@ _TWICE = (
     "linked twice", "AlreadyExistsError", "cannot load module more than once per process",
     "already initialized", "was defined more than once", "duplicate OpKernel", "Two OpKernels",
     "loaded more than once", "Duplicate key in registry",
+    "Already exists: Op with name", "ALREADY_EXISTS: Op with name", "Duplicated gradient for",
+    "metric with the same name already exists", "Cannot register 2 metrics", "registered more than once",
+    "registered twice", "Only a single TORCH_LIBRARY", "with the same name and the same overload name",
+    "into descriptor pool: duplicate", "is already in the pool", "an object with that name is already defined",
+    "GeneratedDatabase()->Add(", "generated_database_->Add(", "omething wrong with flag '",
 )  # fmt: skip
 
 _LIBRARY = r"(?<![\w@./~+-])[\w@./~+-]*\.(?:so(?:\.\d+)*|dylib|dll|pyd)\b"
