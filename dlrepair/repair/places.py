@@ -33,6 +33,16 @@ _ASKS = frozenset((
 ))  # fmt: skip
 #: methods of a path that do the same
 _METHODS = frozenset(("exists", "is_file", "stat", "lstat", "is_symlink", "read_bytes"))
+#: what loads a library, as it stands in a source
+_LOADERS = (
+    "CDLL", "cdll", "PyDLL", "LoadLibrary", "load_library", "load_op_library", "dlopen", "import_module",
+    "spec_from_file_location", "load_dynamic", "load_module", "find_module", "__import__", "ExtensionFileLoader",
+)  # fmt: skip
+#: what does something else with a file than to read it
+_CHANGES = frozenset((
+    "remove", "unlink", "rename", "replace", "symlink", "link", "symlink_to", "copy", "copy2", "copyfile", "move",
+    "chmod", "truncate", "write", "touch", "write_bytes", "add",
+))  # fmt: skip
 #: what starts a program, and programs that only read the files they are given
 _RUNS = ("run", "call", "check_call", "check_output", "Popen")
 _READERS = ("ldd", "readelf", "objdump", "nm", "file", "strings", "md5sum", "sha1sum", "sha256sum", "ls", "test")
@@ -46,7 +56,9 @@ def find(path: str, seen: GiveUp, program: Program | None) -> tuple[tuple[str, s
         found = _Questions(path, frame, line).find(tree) if module else ()
         if found:
             numbers = [number for number, (_, _, _, node) in enumerate(sources.nodes(tree)) if id(node) in found]
-            if module != sources.CELL and not _compiles(file, frozenset(numbers)):
+            if module != sources.CELL and not (_loads(path, seen) and _compiles(file, frozenset(numbers))):
+                return ()
+            if _changes(tree, found):
                 return ()
             return ((file, "{} {}".format(module, ",".join(map(str, numbers)))),)
     return ()
@@ -89,6 +101,27 @@ def _compiles(file: str, numbers: frozenset[int]) -> bool:
     except Exception:
         return False
     return True
+
+
+def _loads(path: str, seen: GiveUp) -> bool:
+    """Whether the code of the traceback loads libraries: what copies, packs or removes them is not to have another."""
+    name = os.path.basename(path).partition(".")[0]
+    words = (*_LOADERS, "import " + name) if name.isidentifier() else _LOADERS
+    texts = [source.text_of(frame) for frame, _ in seen.steps]
+    return any(word.encode("ascii", "replace") in text for text in texts for word in words)
+
+
+def _changes(tree: Any, found: set[int]) -> bool:
+    """Whether the file copies, moves, links or removes the very thing that a question is about, by the same words."""
+    import ast
+
+    asked = {ast.dump(node) for _, _, _, node in sources.nodes(tree) if id(node) in found}
+    for _, _, _, node in sources.nodes(tree):
+        if type(node).__name__ == "Call" and dotted(node.func).rpartition(".")[2] in _CHANGES:
+            given = [*node.args, getattr(node.func, "value", node)]
+            if any(ast.dump(one) in asked for one in given):
+                return True
+    return False
 
 
 def _is_cell(frame: FrameType) -> bool:

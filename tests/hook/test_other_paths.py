@@ -259,6 +259,7 @@ def need(name):
         raise OSError('no ' + path)
     return path
 print(need('libmoved.so')[len(HERE):])
+ctypes.CDLL(need('libmoved.so'))
 """
     script = write(tmp_path, "script.py", code)
     shown = "False ['/ops/a.txt', '/ops/libmoved.so']\n"
@@ -369,6 +370,23 @@ import user
     whole = start(tmp_path, file, hooked=False)
     assert whole.out.endswith("42\n"), whole
     assert (again.status, again.out, own(again.err)) == (0, whole.out, whole.err), (again, whole)
+
+
+@pytest.mark.parametrize(
+    "then",
+    ["os.remove(P)", "import shutil; shutil.copy(P, HERE + '/new.so')", "os.symlink(P, HERE + '/new.so')",
+     "import zipfile; zipfile.ZipFile(HERE + '/new.zip', 'w').write(P)"],
+    ids=["remove", "copy", "symlink", "zip"],
+)  # fmt: skip
+@pytest.mark.parametrize("loads", ["", "lambda: ctypes.CDLL(P)\n"])
+def test_a_program_that_has_no_library_to_load(then: str, loads: str, tmp_path: object) -> None:
+    """What removes, copies, links or packs the library wants that very file: it is told, and ends as ever."""
+    project(tmp_path)
+    code = SIMPLE.replace("ctypes, ", "").replace(LOAD, "") + loads + then + "\n"
+    for _ in range(2):
+        done = run(tmp_path, code)
+        assert done.status == 1 and "is learned, and" not in done.err, done
+    assert not [one for one in os.listdir(str(tmp_path)) if one.startswith("new")]
 
 
 def test_a_project_in_a_temporary_directory(tmp_path: object) -> None:
