@@ -136,11 +136,14 @@ def _module(frame: FrameType, file: str, program: Program | None) -> str:
     plain = sys.modules["_frozen_importlib_external"].SourceFileLoader
     if type(name) is not str or type(loader) not in (plain, sources.Loader):
         return ""
+    spec, file = frame.f_globals.get("__spec__"), os.path.normpath(file)
+    origin = getattr(spec, "origin", None)
+    if spec is not None and (type(origin) is not str or os.path.abspath(origin) != file):
+        return ""  # code of another file that runs in the module's namespace
     if name not in ("__main__", "__mp_main__"):
         return name
     if program is None:
         return ""
-    spec, file = frame.f_globals.get("__spec__"), os.path.normpath(file)
     if spec is not None and program.kind == "module":
         name = getattr(spec, "name", "")
         return name if type(name) is str else ""
