@@ -199,6 +199,9 @@ def _in_frame(frame: FrameType, line: int, error: BaseException, variable: str) 
             return None  # it found what it needs: the exception is about something else
     if not found:
         found = [(text, "") for text in surrounding.looked_for_by(stmts, line, names) if is_library(text)]
+    if not found and inside and not variable:
+        made = surrounding.asked(surrounding.flags(nodes, source.whole_file(frame), names))
+        found = [(text, "") for node in made for text in texts(names, node) if is_library(text)]
     if any("/" not in text for text in told):
         found += [(text, "") for text in surrounding.in_loops(stmts, names) if os.path.basename(text) in told]
     if whole and (found or told) and not any(via for _, via in found):

@@ -7,7 +7,7 @@ from dlrepair.diagnose.syntax import dotted
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from types import FrameType
-    from typing import Any, Iterator
+    from typing import Any, Iterable, Iterator
 
     from dlrepair.diagnose.values import Names
 
@@ -86,9 +86,14 @@ def assigned(nodes: list[Any], stmts: list[Any]) -> Iterator[Any]:
 
 def looked_for(stmts: list[Any]) -> Iterator[Any]:
     """Arguments of all calls that look whether a file is there."""
+    yield from asked(everything(stmts))
+
+
+def asked(nodes: Iterable[Any]) -> Iterator[Any]:
+    """Arguments of the calls among ``nodes`` that look whether a file is there."""
     import ast
 
-    for node in everything(stmts):
+    for node in nodes:
         if isinstance(node, ast.Call) and dotted(node.func).rpartition(".")[2] in _LOOKS and node.args:
             yield node.args[0]
 
@@ -124,6 +129,18 @@ def looked_for_by(stmts: list[Any], line: int, names: Names) -> Iterator[str]:
             text = inner.text(one)
             if text is not None:
                 yield text
+
+
+def flags(nodes: list[Any], stmts: list[Any], names: Names) -> Iterator[Any]:
+    """What variables of the module among ``nodes`` were made of that are False or None: ``HAS_OP = exists(path)``."""
+    import ast
+
+    wanted = [one for one in nodes if isinstance(one, ast.Name) and _is_empty(names.look_up(one.id))]
+    yield from assigned(wanted, stmts) if wanted else ()
+
+
+def _is_empty(value: Any) -> bool:
+    return value is None or value is False
 
 
 def is_about_a_file(stmts: list[Any], line: int, error: BaseException) -> bool:

@@ -46,6 +46,8 @@ _CHANGES = frozenset((
 #: what starts a program, and programs that only read the files they are given
 _RUNS = ("run", "call", "check_call", "check_output", "Popen")
 _READERS = ("ldd", "readelf", "objdump", "nm", "file", "strings", "md5sum", "sha1sum", "sha256sum", "ls", "test")
+#: functions of that name whose mode, or first argument, is something else
+_OPENERS = ("os.open", "io.open", "codecs.open", "gzip.open", "bz2.open", "lzma.open", "tarfile.open")
 _GLOBS = ("glob.glob", "glob.iglob", "glob", "iglob")
 
 
@@ -168,7 +170,8 @@ class _Questions:
             stmts = next((one.body for one in _functions(tree) if _is(one, code)), [])
         nodes = list(surrounding.relevant(stmts, self.line))
         nodes += surrounding.assigned(nodes, stmts)
-        for tier in (nodes, self._called(nodes, tree), list(surrounding.everything(stmts))):
+        flags = [] if stmts is tree.body else list(surrounding.flags(nodes, tree.body, Names(self.frame)))
+        for tier in (nodes, self._called(nodes, tree), flags, list(surrounding.everything(stmts))):
             found = [one for node in tier for one in self._asked(node) if type(one[1]).__name__ != "Starred"]
             if any(self._may_be(value) for value, _ in found):
                 return {id(node) for _, node in found}
@@ -198,8 +201,10 @@ class _Questions:
         elif last.lower() in _ASKS:
             if "*" not in self.path or name in _GLOBS:
                 yield node.args[0], node.args[0]
-        elif name in ("open", "io.open") and _reads(node):
+        elif name in ("open", "io.open") and _reads(node, 1):
             yield node.args[0], node.args[0]
+        elif last == "open" and name not in _OPENERS and _is_method(func) and _reads(node, 0):
+            yield func.value, func.value
         elif last in _RUNS and type(node.args[0]).__name__ == "List" and node.args[0].elts:
             words = node.args[0].elts
             if constant(words[0]) in _READERS:
@@ -226,8 +231,8 @@ def _is_method(func: Any) -> bool:
     return type(func).__name__ == "Attribute" and dotted(func) not in _GLOBS
 
 
-def _reads(node: Any) -> bool:
-    """Whether a call of ``open`` says in so many words that it only reads."""
-    modes = [*node.args[1:2], *(one.value for one in node.keywords if one.arg == "mode")]
+def _reads(node: Any, at: int) -> bool:
+    """Whether a call of ``open``, whose mode is the argument ``at``, says in so many words that it only reads."""
+    modes = [*node.args[at : at + 1], *(one.value for one in node.keywords if one.arg == "mode")]
     texts = [getattr(one, "value", getattr(one, "s", None)) for one in modes]
     return all(type(text) is str and not set(text) & set("wax+") for text in texts)

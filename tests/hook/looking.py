@@ -255,6 +255,22 @@ def main():
     print(ctypes.CDLL(str(P)).answer())
 main()
 """,
+    "pathlib-open": """\
+from pathlib import Path
+P = Path(HERE) / 'ops' / 'libmoved.so'
+with P.open('rb') as stream:
+    assert stream.read(4) == b'\\x7fELF'
+print(ctypes.CDLL(str(P)).answer())
+""",
+    "flag-of-the-module": """\
+P = os.path.join(HERE, 'ops', 'libmoved.so')
+HAS_OP = os.path.isfile(P)
+def answer():
+    if not HAS_OP:
+        raise RuntimeError('the op is not available')
+    return ctypes.CDLL(P).answer()
+print(answer())
+""",
     "starred": """\
 P = os.path.join(HERE, 'ops', 'libmoved.so')
 assert os.path.exists(*[HERE]) and os.path.exists(P), 'not built'
