@@ -158,7 +158,7 @@ def _complete(found: Found, text: str) -> None:
         if program and bare:
             around = program
         if around:
-            found.obj = around
+            found.obj = wrappers.file_of(around, text) or around
     if found.facts.get("state") == "export" and found.obj and "." not in found.obj:  # from package.obj import ...
         around = wrappers.context(text, found.pos, found.missing) or ""
         found.obj = around if around.endswith("." + found.obj) else found.obj

@@ -160,6 +160,8 @@ def version(found: Found, text: str, loader: str) -> tuple[str, ...]:
         if leaked:
             return ("search-path", "libstdcxx-too-old", "symbol-version-missing")
         return ("libstdcxx-too-old", "search-path", "symbol-version-missing")
+    if version.startswith(("OPENSSL_", "lib")):  # built side by side: another copy was found
+        return ("search-path", "symbol-version-missing", "undefined-symbol-version")
     own_libraries = any(mark in needer for mark in hints.ENVIRONMENT) and not needer.startswith("/usr/local/lib/python")
     apart = hints.of_system(provider) and own_libraries
     if leaked or apart:

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+from dlrepair.diagnose.sentences_of_finders import FINDERS
 from dlrepair.diagnose.sentences_of_hosts import HOSTS
 
 #: Before the name of a library in prose.
@@ -173,7 +174,7 @@ _OF_LIBRARIES = (
     ),
     (
         " not found",
-        r"""(?<![^\s'\"(])(?P<obj>[^\s'\"(]+\.(?:so(?:\.\d+)*|dylib|pyd)) not found""",
+        r"""(?<![^\s'\"(])(?P<obj>[^\s'\"(]+\.(?:so(?:\.\d+)*|dylib|pyd)) (?:is |was )?not found""",
         "not-found",
         4,
         "file",
@@ -299,15 +300,6 @@ _OF_LIBRARIES = (
         6,
         "linker",
     ),
-    (
-        "library",
-        r"""(?<![\w.+-])(?P<obj>[\w.+-]+) (?:shared )?library (?:was )?not found""",
-        "not-found",
-        4,
-        "library",
-    ),
-    ("共享库", r"""\u65e0\u6cd5\u627e\u5230 ?(?P<obj>[\w.+-]+) ?\u5171\u4eab\u5e93""", "not-found", 5, "library"),
-    (" not found", r"""Library (?P<obj>[\w.+-]+) (?:is )?not found""", "not-found", 4, "library"),
     # An extension's own name begins with an underscore; whether another module is one, its name does not tell.
     ("No module named", r"""No module named '?(?P<obj>(?:\w+\.)*_\w+)'?""", "not-found", 2, "module"),
     ("cannot import name", r"""cannot import name '?(?P<obj>_\w+|pywrap_\w+)'?""", "not-found", 2, "module"),
@@ -392,6 +384,7 @@ _OF_LIBRARIES = (
 SENTENCES = (
     _OF_LIBRARIES
     + HOSTS
+    + FINDERS
     + tuple(
         (keyword, pattern, "not-found", 5, fact)
         for pattern, fact in ((_BY_FILE, "file"), (_BY_NAME, "library"))

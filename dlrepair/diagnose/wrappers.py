@@ -162,6 +162,17 @@ def alone(text: str, found: Found) -> str | None:
     return names.pop() if names else None
 
 
+def file_of(module: str, text: str) -> str | None:
+    """The path of the module that is being imported, where a text names it, too."""
+    import re
+
+    name = module.rsplit(".", 1)[-1]
+    if len(text) > 4000 or not name.isidentifier():
+        return None
+    match = re.search(r"(?<![\w@./\\:~+-])/[\w@./~+-]{1,400}/" + re.escape(name) + r"(?:\.[\w-]+)?\.so\b(?!:)", text)
+    return match.group(0) if match else None
+
+
 def _in_prose(text: str, pos: int, missing: str | None) -> str | None:
     """The one library that the line names before the message, where somebody tells what was said."""
     import re
