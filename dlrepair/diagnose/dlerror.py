@@ -162,6 +162,8 @@ def _complete(found: Found, text: str) -> None:
     if found.facts.get("state") == "export" and found.obj and "." not in found.obj:  # from package.obj import ...
         around = wrappers.context(text, found.pos, found.missing) or ""
         found.obj = around if around.endswith("." + found.obj) else found.obj
+    if found.facts.get("where") == "ldd" and found.obj == found.missing:
+        found.obj = wrappers.asked_of_ldd(text[: found.pos]) or found.obj
     name = cut.base_name(found.obj or "")
     lost = found.kind == "not-found" and found.missing and found.missing != name and name.endswith(found.missing)
     if lost and name.startswith("lib"):  # the end of the same name: a line break cut it

@@ -161,7 +161,7 @@ _EVER = frozenset((
     "__cxa_begin_catch", "__cxa_allocate_exception", "_ZSt4cout", "_ZSt4cerr", "_ZSt4cin", "_ZNSt8ios_base4InitC1Ev",
     "_ZNSt8ios_base4InitD1Ev", "_ZSt9terminatev", "_ZSt17__throw_bad_allocv", "_ZSt20__throw_length_errorPKc",
     "_ZSt4endlIcSt11char_traitsIcEERSt13basic_ostreamIT_T0_ES6_", "MPI_Init", "MPI_Finalize", "MPI_Comm_rank",
-    "MPI_Comm_size", "GOMP_parallel", "GOMP_barrier", "GOMP_critical_start", "GOMP_parallel_start",
+    "MPI_Comm_size", "GOMP_barrier", "GOMP_critical_start", "GOMP_parallel_start",
 ))  # fmt: skip
 
 

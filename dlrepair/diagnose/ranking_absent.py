@@ -23,6 +23,8 @@ def not_found(found: Found, text: str, loader: str) -> tuple[str, ...]:
     foreign = base.startswith(("libc.musl", "ld-musl")) or (
         found.platform == "musl" and base.startswith(("ld-linux", "libc.so.6", "libm.so.6", "libresolv.so.2"))
     )
+    if base == "ld-linux.so.2":  # of programs of 32 bits
+        return ("wrong-arch", "dependency-missing", "wrong-os")
     if foreign or base.startswith("ld-linux"):
         return ("wrong-os", "wrong-arch", "dependency-missing")
     if base.startswith(("libcygwin", "libSystem")):
@@ -114,7 +116,11 @@ def _not_found_stated(found: Found, state: str) -> tuple[str, ...]:
         if name.rsplit(".", 1)[-1].startswith("_"):
             return ("file-missing", "permission", "python-abi")
         return ("file-missing", "search-path", "python-abi")
+    if state == "interpreter":
+        return ("wrong-os", "wrong-arch", "dependency-missing")
     path = str(found.obj or "")
+    if hints.is_linker(path):
+        return ("wrong-arch", "wrong-os", "file-missing")
     if cut.is_path(path):
         if "\\" in path and path.endswith(".so"):  # a Windows path to a Linux library
             return ("wrong-os", "file-missing")

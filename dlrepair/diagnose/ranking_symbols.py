@@ -141,7 +141,7 @@ def version(found: Found, text: str, loader: str) -> tuple[str, ...]:
     version = found.missing or ""
     needer, provider = found.facts.get("needer", ""), found.facts.get("provider", "")
     state = found.facts.get("state", "")
-    if state == "cudnn":
+    if state in ("cudnn", "release"):
         return ("undefined-symbol-version", "search-path", "symbol-version-missing")
     if state == "plugin":
         return ("undefined-symbol-version", "file-missing")

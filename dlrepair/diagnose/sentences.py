@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from dlrepair.diagnose.sentences_of_finders import FINDERS
 from dlrepair.diagnose.sentences_of_hosts import HOSTS
+from dlrepair.diagnose.sentences_of_releases import RELEASES
 
 #: Before the name of a library in prose.
 _VERB = r"(?:[Uu]nable to|[Ff]ailed to|[Cc]ould not|[Cc]annot|[Cc]ouldn't|[Cc]an't) "
@@ -385,6 +386,7 @@ SENTENCES = (
     _OF_LIBRARIES
     + HOSTS
     + FINDERS
+    + RELEASES
     + tuple(
         (keyword, pattern, "not-found", 5, fact)
         for pattern, fact in ((_BY_FILE, "file"), (_BY_NAME, "library"))

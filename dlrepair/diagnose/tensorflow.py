@@ -29,6 +29,7 @@ _TWICE = (
     "registered twice", "Only a single TORCH_LIBRARY", "with the same name and the same overload name",
     "into descriptor pool: duplicate", "is already in the pool", "an object with that name is already defined",
     "GeneratedDatabase()->Add(", "generated_database_->Add(", "omething wrong with flag '",
+    "method already has a docstring",
 )  # fmt: skip
 
 _LIBRARY = r"(?<![\w@./~+-])[\w@./~+-]*\.(?:so(?:\.\d+)*|dylib|dll|pyd)\b"

@@ -12,9 +12,11 @@ _DEATHS = (
     ("Bus error", "bus"), ("SIGBUS", "bus"), ("exit code 135", "bus"),
     ("Segmentation fault", "crash"), ("SIGSEGV", "crash"), ("exit code 139", "crash"), ("0xC0000005", "crash"),
     ("free(): invalid pointer", "heap"), ("double free", "heap"), ("free invalid pointer", "heap"),
-    ("munmap_chunk", "heap"),
+    ("munmap_chunk", "heap"), ("stack smashing detected", "heap"), ("corrupted double-linked list", "heap"),
     ("malloc(): ", "heap"), ("corrupted size vs. prev_size", "heap"),
     ("terminate called", "crash"), ("SIGABRT", "crash"), ("exit code 134", "crash"),
+    ("Floating point exception", "crash"), ("pure virtual method called", "crash"), ("Trace/breakpoint trap", "crash"),
+    ("Fatal Python error: Aborted", "crash"), ("(core dumped)", "crash"),
 )  # fmt: skip
 
 _MEMORY = ("std::bad_alloc", "Cannot allocate memory", "out of memory", "MemoryError")
@@ -50,6 +52,7 @@ def scan(text: str) -> list[Found]:
         if name:
             found.append(Found("not-found", name, cut.base_name(name), text.find(name), 3, "", state="bare"))
     spoken = text.replace("llegal Instruction", "llegal instruction")
+    spoken = spoken.replace("segmentation fault", "Segmentation fault")  # zsh
     for words, fact in _DEATHS:
         at = spoken.find(words)
         if at >= 0:
@@ -160,6 +163,14 @@ def alone(text: str, found: Found) -> str | None:
         listed = re.findall(named, text[text.rfind("\n", 0, found.pos) + 1 : found.pos][-1000:])
         return str(listed[0]) if listed else None
     return names.pop() if names else None
+
+
+def asked_of_ldd(before: str) -> str | None:
+    """The file whose libraries the last ``ldd FILE`` in a shell's lines lists."""
+    import re
+
+    asked = re.findall(r"\bldd (?:-\w+ )*([^\s|;&<>-][^\s|;&<>]*)", before[-4000:])
+    return str(asked[-1]) if asked else None
 
 
 def file_of(module: str, text: str) -> str | None:
