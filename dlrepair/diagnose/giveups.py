@@ -202,6 +202,8 @@ def _in_frame(frame: FrameType, line: int, error: BaseException, variable: str) 
     if not found and inside and not variable:
         made = surrounding.asked(surrounding.flags(nodes, source.whole_file(frame), names))
         found = [(text, "") for node in made for text in texts(names, node) if is_library(text)]
+    if found and not any("/" in path for path, _ in found):  # a name among the entries of a directory
+        found += [(os.path.join(one, path), "") for one in surrounding.listed(stmts, names) for path, _ in found[:3]]
     if any("/" not in text for text in told):
         found += [(text, "") for text in surrounding.in_loops(stmts, names) if os.path.basename(text) in told]
     if whole and (found or told) and not any(via for _, via in found):

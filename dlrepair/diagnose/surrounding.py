@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 from dlrepair.diagnose.syntax import dotted
 
 TYPE_CHECKING = False
@@ -128,6 +130,20 @@ def looked_for_by(stmts: list[Any], line: int, names: Names) -> Iterator[str]:
         for one in [*found, *assigned(found, body)]:
             text = inner.text(one)
             if text is not None:
+                yield text
+
+
+def listed(stmts: list[Any], names: Names) -> Iterator[str]:
+    """Directories whose entries are listed: ``os.listdir(X)``, ``os.walk(X)``, ``X.iterdir()``."""
+    import ast
+
+    for node in everything(stmts):
+        if not isinstance(node, ast.Call):
+            continue
+        last = dotted(node.func).rpartition(".")[2] or getattr(node.func, "attr", "")
+        if last in ("listdir", "walk", "scandir", "iterdir"):
+            text = names.text(node.args[0] if node.args else getattr(node.func, "value", node))
+            if text is not None and not os.path.isfile(text):
                 yield text
 
 

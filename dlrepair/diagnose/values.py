@@ -189,7 +189,12 @@ class Names:
         if type(found) is str:
             return found
         name = dotted(node)
-        return _path_text(self.look_up(name)) if name else None
+        path = _path_text(self.look_up(name)) if name else None
+        if path is None and "pathlib" in sys.modules and type(node).__name__ in _OF_PATHS:
+            from dlrepair.diagnose import purepaths
+
+            return purepaths.text_of(self, node)
+        return path
 
     def _name(self, node: Any, depth: int) -> Any:
         found = self.look_up(dotted(node))
@@ -238,9 +243,10 @@ class Names:
     def _binary(self, node: Any, depth: int) -> Any:
         left, right = self.value(node.left, depth), self.value(node.right, depth)
         operator = type(node.op).__name__
-        if operator == "Div":
-            base = self.text(node.left)
-            return os.path.join(base, right) if base is not None and type(right) is str else UNKNOWN
+        if operator == "Div":  # what an inner division has not told, no second look will
+            known = type(left) is str or type(node.left).__name__ == "BinOp"
+            base = left if known else self.text(node.left)
+            return os.path.join(base, right) if type(base) is str and type(right) is str else UNKNOWN
         if type(left) not in PLAIN or type(right) not in PLAIN:
             return UNKNOWN
         if operator == "Add" and type(left) is type(right):
@@ -372,6 +378,8 @@ def _path_text(path: Any) -> str | None:
     return str(path) if type(path) in (known.get("PosixPath"), known.get("PurePosixPath")) else None
 
 
+#: expressions that may be a path of ``pathlib``
+_OF_PATHS = ("BinOp", "Attribute", "Subscript", "Call")
 _VALUES = {
     "Name": Names._name, "Attribute": Names._attribute, "List": Names._sequence, "Tuple": Names._sequence,
     "Dict": Names._dict, "JoinedStr": Names._joined, "BinOp": Names._binary, "UnaryOp": Names._unary,

@@ -49,7 +49,8 @@ def request(seen: GiveUp, script: str, start_cwd: str) -> LoadRequest:
     loader = "import" if seen.module else "tensorflow" if _loads_ops(seen) else "ctypes"
     if seen.question:
         name = "lib{}.so".format(seen.question)
-    name = name.replace("*", "")
+    if not os.path.basename(name.replace("*", "")).startswith("."):  # "*.so" names nothing
+        name = name.replace("*", "")
     return LoadRequest(loader, name, cwd, start_cwd, script, caller, op_loader=loader == "tensorflow")
 
 
@@ -98,7 +99,10 @@ def look(context: Context, seen: GiveUp) -> Outcome | None:
     if not found and (seen.module or seen.question):
         return None  # simply not installed
     step = context.diagnosis.next_step
-    summary = "{} would serve".format(found) if found else _would_build(context, context.request)
+    nameless = "*" in context.request.requested
+    if nameless:
+        step = "Build the library, or put it where {} matches it.".format(context.request.requested)
+    summary = "{} would serve".format(found) if found else "" if nameless else _would_build(context, context.request)
     if summary:
         shown, why = given.learn(context, seen, found)
         if shown:
@@ -199,7 +203,8 @@ def _wanted(context: Context, seen: GiveUp) -> Iterator[Wanted]:
         yield Wanted(name, "substitute", name, "import")
         return
     name = os.path.basename(request.requested)
-    yield Wanted(name, "substitute", request.requested, request.loader, request.op_loader)
+    if "*" not in name:
+        yield Wanted(name, "substitute", request.requested, request.loader, request.op_loader)
     pattern = os.path.basename(seen.path)
     if "*" in pattern:
         other = given.only_match(pattern, request)

@@ -29,10 +29,10 @@ BYTES = 1 << 20
 #: functions that ask about a path, their first argument, and change nothing
 _ASKS = frozenset((
     "exists", "lexists", "isfile", "islink", "access", "stat", "lstat", "getsize", "getmtime", "getctime", "glob",
-    "iglob"
+    "iglob", "realpath",
 ))  # fmt: skip
 #: methods of a path that do the same
-_METHODS = frozenset(("exists", "is_file", "stat", "lstat", "is_symlink", "read_bytes"))
+_METHODS = frozenset(("exists", "is_file", "stat", "lstat", "is_symlink", "read_bytes", "resolve"))
 #: what loads a library, as it stands in a source
 _LOADERS = (
     "CDLL", "cdll", "PyDLL", "LoadLibrary", "load_library", "load_op_library", "dlopen", "import_module",
@@ -193,6 +193,8 @@ class _Questions:
         name = dotted(func)
         last = func.attr if type(func).__name__ == "Attribute" else name
         by_itself = name in ("imp.find_module", "find_module") or (_is_method(func) and last in ("glob", "rglob"))
+        if last in ("resolve", "realpath") and not _is_strict(node):
+            return
         if not node.args:
             if _is_method(func) and last in _METHODS:
                 yield func.value, func.value
@@ -229,6 +231,11 @@ def _is(node: Any, code: Any) -> bool:
 
 def _is_method(func: Any) -> bool:
     return type(func).__name__ == "Attribute" and dotted(func) not in _GLOBS
+
+
+def _is_strict(node: Any) -> bool:
+    """Whether a path is resolved with an error where nothing is (3.10, and 3.6 for ``pathlib``)."""
+    return any(one.arg == "strict" and constant(one.value) is True for one in node.keywords)
 
 
 def _reads(node: Any, at: int) -> bool:

@@ -271,6 +271,15 @@ def answer():
     return ctypes.CDLL(P).answer()
 print(answer())
 """,
+    "resolved-strictly": """\
+from pathlib import Path
+P = (Path(HERE) / 'ops' / 'libmoved.so').resolve(strict=True)
+print(ctypes.CDLL(str(P)).answer())
+""",
+    "any-library": """\
+P = glob.glob(os.path.join(HERE, 'ops', '*.so'))[0]
+print(ctypes.CDLL(P).answer())
+""",
     "starred": """\
 P = os.path.join(HERE, 'ops', 'libmoved.so')
 assert os.path.exists(*[HERE]) and os.path.exists(P), 'not built'

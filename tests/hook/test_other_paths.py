@@ -300,6 +300,30 @@ def test_two_paths_one_after_the_other(tmp_path: object) -> None:
     assert run(tmp_path, code).out == "42 1\n"
 
 
+@pytest.mark.parametrize("how", ["walk", "listdir", "iterdir"])
+def test_a_name_among_the_entries_of_a_directory(how: str, tmp_path: object) -> None:
+    """No question that could be answered: the command that is told puts it where the program looks."""
+    project(tmp_path)
+    os.makedirs(os.path.join(str(tmp_path), "ops"))
+    names = {
+        "walk": "[one for _, _, names in os.walk(HERE + '/ops') for one in names]",
+        "listdir": "os.listdir(HERE + '/ops')",
+        "iterdir": "[one.name for one in Path(HERE + '/ops').iterdir()]",
+    }  # fmt: skip
+    code = START + "from pathlib import Path\ndef find(name):\n"
+    code += "    if name not in " + names[how] + ":\n        raise OSError('no ' + name)\n"
+    code += "    return os.path.join(HERE, 'ops', name)\nP = find('libmoved.so')\n" + LOAD
+    told = run(tmp_path, code)
+    place = os.path.join(str(tmp_path), "ops", "libmoved.so")
+    assert told.err.endswith("\nhelp: dlrepair fix --write {}\n".format(place)), told
+
+
+def test_a_pattern_that_names_nothing(tmp_path: object) -> None:
+    code = START + "P = glob.glob(os.path.join(HERE, 'ops', '*.so'))[0]\n" + LOAD
+    told = run(tmp_path, code)
+    assert "ops/*.so, needed by script.py:3: " in told.err and "ops/*.so matches it." in told.err, told
+
+
 def test_one_run_has_one_name(tmp_path: object) -> None:
     """What was applied at the start, and the load that was repaired after it."""
     project(tmp_path)
