@@ -105,5 +105,5 @@ def being_built(obj: str) -> bool:
 def own(obj: str, symbol: str) -> bool:
     """Whether a C symbol is named after its own library: a source file was left out when it was linked."""
     stem = cut.base_name(obj).split(".")[0].lower()
-    stem = stem[3:] if stem.startswith("lib") else stem
+    stem = (stem[3:] if stem.startswith("lib") else stem).lstrip("_")
     return len(stem) > 3 and symbol.lower().replace("lib", "", 1).startswith(stem)

@@ -151,7 +151,7 @@ def is_fortran(symbol: str) -> bool:
     return symbol.endswith("_") and not symbol.startswith("_") and symbol.islower() and symbol.isidentifier()
 
 
-#: Names of the C library, of the C++ and OpenMP runtimes, of BLAS and MPI that all their releases have.
+#: Names of the C library, of the C++ and OpenMP runtimes, of zlib, BLAS and MPI that all their releases have.
 _EVER = frozenset((
     "dlopen", "dlsym", "dlclose", "dlerror", "dladdr", "shm_open", "shm_unlink", "pthread_create", "pthread_join",
     "pthread_atfork", "pthread_mutexattr_settype", "pthread_mutex_trylock", "sem_open", "sem_init", "sem_post",
@@ -161,6 +161,7 @@ _EVER = frozenset((
     "__cxa_begin_catch", "__cxa_allocate_exception", "_ZSt4cout", "_ZSt4cerr", "_ZSt4cin", "_ZNSt8ios_base4InitC1Ev",
     "_ZNSt8ios_base4InitD1Ev", "_ZSt9terminatev", "_ZSt17__throw_bad_allocv", "_ZSt20__throw_length_errorPKc",
     "_ZSt4endlIcSt11char_traitsIcEERSt13basic_ostreamIT_T0_ES6_", "MPI_Init", "MPI_Finalize", "MPI_Comm_rank",
+    "inflate", "inflateEnd", "deflate", "deflateEnd", "gzopen", "gzclose", "compress", "uncompress", "zlibVersion",
     "MPI_Comm_size", "GOMP_barrier", "GOMP_critical_start", "GOMP_parallel_start",
 ))  # fmt: skip
 

@@ -26,6 +26,8 @@ RELEASES = (
     ("OpenSSL version mismatch", r"""OpenSSL version mismatch""", "version-not-found", 6, "release"),
     ("Protocol Buffer runtime", r"""requires version [\d.]+ of the Protocol Buffer runtime library""", "version-not-found", 6, "release"),
     ("built for another version of", r"""(?P<obj>_\w+) extension was built for another version of""", "version-not-found", 6, "release"),
+    ("custom op (", r"""trying to load a custom op \((?P<obj>[^()\s]+)\)""", "version-not-found", 5, "release"),
+    ("cannot import name", r"""cannot import name '(?P<missing>\w+)' from '[\w.]+' \((?P<obj>[^()\n]+\.(?:so|pyd))\)""", "undefined-symbol", 6, "dlsym"),
     # Kernels that are in no library that was loaded.
     ("does not exist", r"""operator (?P<obj>\w+::\w+) does not exist""", "not-found", 5, "op"),
     ("No OpKernel was registered", r"""No OpKernel was registered to support Op '(?P<obj>\w+)'""", "not-found", 5, "op"),

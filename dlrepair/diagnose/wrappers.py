@@ -115,6 +115,10 @@ _OPENER = (
         r"(?: the)?(?: \w+){0,3}?[: ]['\"`( ]{0,3}(?P<obj>[^\s'\"`:()]+\.(?:so(?:\.\d+)*|dylib|dll|node|pyd))"
     ),
     r"[Ll]oad library (?P<obj>\S+) failed",
+    (
+        r"(?:[Cc]ouldn't|[Cc]ould not|[Cc]annot|[Uu]nable to|[Ff]ailed to) import "
+        r"(?!module\b|the\b)['\"`]?(?P<obj>\w[\w.]*\w)"
+    ),
     r"Unable to import required dependencies:\s+(?P<obj>\w+):",
 )
 
