@@ -71,14 +71,15 @@ def find(
 
     ``unanswered``: (name, file of the caller) of the calls of ``find_library`` that answered None.
     """
-    from dlrepair.diagnose import questions
+    from dlrepair.diagnose import handed, questions
 
     try:
-        steps = []
+        steps: list[tuple[Any, int]] = []
         while trace is not None:
-            steps.append((trace.tb_frame, trace.tb_lineno))
+            steps.append((handed.real(trace.tb_frame, trace.tb_lineno), trace.tb_lineno))
             trace = trace.tb_next
         innermost = steps[-1:]
+        steps += handed.steps(error)
         steps = [one for one in reversed(steps) if kind_of(one[0]) == "user"][:FRAMES]
         for frame, line in steps:
             asked = questions.find(frame, line, error, unanswered)

@@ -260,11 +260,11 @@ CASES = [
     Case("first-process", first_process),
     Case("sitecustomize", with_sitecustomize, "nothing", theirs_too),
     Case("tree", words("top.py"), files=tree),
-    *(Case("{}-{}".format(way, count), words("train.py", way, count), "told", files=files(train=POOL), same_err=False)
+    *(Case("{}-{}".format(way, count), words("train.py", way, count), files=files(train=POOL), same_err=False)
       for way in ("fork", "spawn", "forkserver") for count in "14"),
     *(Case("own-{}".format(way), words("train.py", way, "1"), files=files(train=OWN_POOL), same_err=False)
       for way in ("fork", "spawn", "forkserver")),
-    Case("executor", words("train.py"), "told", files=files(train=EXECUTOR), same_err=False),
+    Case("executor", words("train.py"), files=files(train=EXECUTOR), same_err=False),
 ]  # fmt: skip
 
 
@@ -326,7 +326,7 @@ HOSTS = [
     Case("debugpy", words("-m", "debugpy", "--listen", "127.0.0.1:0", "train.py"), "no trial", files(train=USES),
          **VARIES),
     Case("ranks", mpirun, files=files(train=RANKS), processes=4, **VARIES),
-    Case("dask", words("train.py"), "told", files(train=DASK), **VARIES),
+    Case("dask", words("train.py"), files=files(train=DASK), **VARIES),
     Case("gunicorn", serve(False), "nothing", files(server=SERVER), **VARIES),
     Case("gunicorn-preload", serve(True), files=files(server=SERVER), **VARIES),
 ]  # fmt: skip
@@ -342,5 +342,5 @@ def test_host(case: Case, project: Project, ways_bare: str, ways: str) -> None:
 
 def test_joblib(project: Project, hooked_python: Callable[[str], str]) -> None:
     python = ways_python("joblib")
-    case = Case("joblib", words("train.py"), "told", files(train=JOBLIB), processes=2, **VARIES)
+    case = Case("joblib", words("train.py"), files=files(train=JOBLIB), processes=2, **VARIES)
     look(case, project, python, hooked_python(python))
