@@ -103,23 +103,25 @@ def spawn(
         actions += [(os.POSIX_SPAWN_DUP2, *pair) for pair in zip(further, numbers_of(further))]
         # SIGPIPE 13, SIGXFSZ 25 and SIGINT 2: Python and its users ignore or handle them; the child starts afresh.
         options: dict[str, Any] = {"file_actions": actions, "setsigdef": (2, 13, 25), "setsigmask": ()}
+        start = sys.modules["posix"].posix_spawn  # a debugger puts itself into what the one of ``os`` starts
         try:
-            return os.posix_spawn(program, argv, env, setsid=True, **options)
+            pid: int = start(program, argv, env, setsid=True, **options)
         except NotImplementedError:
-            return os.posix_spawn(program, argv, env, setpgroup=0, **options)
+            pid = start(program, argv, env, setpgroup=0, **options)
+        return pid
     import _posixsubprocess
 
     fork_exec: Any = _posixsubprocess.fork_exec  # with the 17 parameters of 3.7
 
     gone, error_pipe = pipe()
     try:
-        pid: int = fork_exec(
+        child: int = fork_exec(
             [os.fsencode(text) for text in argv], (os.fsencode(program),), True,
             tuple(sorted((error_pipe, *further))), None,
             [os.fsencode(name) + b"=" + os.fsencode(value) for name, value in env.items()],
             answers, -1, -1, output, -1, output, gone, error_pipe, True, True, None,
         )  # fmt: skip
-        return pid
+        return child
     finally:
         os.close(gone)
         os.close(error_pipe)

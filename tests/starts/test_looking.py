@@ -52,7 +52,7 @@ OURS = ("dlrepair[", "help:", "  tried:", "  rejected", "  fix:")
 class Case:
     name: str
     start: Callable[[Project, str], Did]
-    end: str = "cured"  #: or "told", "nothing", or "no trial": told, without what would serve
+    end: str = "cured"  #: or "told", "nothing"
     files: Callable[[Project], object] = lambda project: project.write("train.py", MODULE + MAIN)
     same_err: bool = True  #: whether standard error is the same from run to run
     same_out: bool = True
@@ -323,7 +323,7 @@ HOSTS = [
     Case("pytest-xdist", words(*PYTEST, "-n", "2"), "nothing", files(test_it=TEST), **VARIES),
     Case("coverage", words("-m", "coverage", "run", "--data-file=../coverage.sqlite", "train.py"), "nothing",
          files(train=USES)),
-    Case("debugpy", words("-m", "debugpy", "--listen", "127.0.0.1:0", "train.py"), "no trial", files(train=USES),
+    Case("debugpy", words("-m", "debugpy", "--listen", "127.0.0.1:0", "train.py"), files=files(train=USES),
          **VARIES),
     Case("ranks", mpirun, files=files(train=RANKS), processes=4, **VARIES),
     Case("dask", words("train.py"), files=files(train=DASK), **VARIES),
