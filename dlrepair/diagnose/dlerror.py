@@ -48,7 +48,7 @@ def _plain(text: str) -> Found | None:
     """The message of a text that is nothing else but one line of glibc; None: take the long way."""
     if len(text) > 4000 or "\n" in text or "\\" in text or "dlerror" in text or "ibrary" in text or not text.isascii():
         return None
-    if "[" in text or "&#" in text or " import " in text:  # colours, entities, "failed to import X: ..."
+    if any(mark in text for mark in ("[", "&#", " import ", "directory_")):  # colours, italics
         return None
     found = glibc.scan(text)
     if len(found) != 1:

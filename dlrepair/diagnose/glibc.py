@@ -152,6 +152,8 @@ def _one(text: str, at: int, words: str, kind: str, weight: int) -> Found | None
                 break
     if obj and obj.isalpha() and text[at - 1 : at] in ("'", '"', "`") and text[:at].rstrip("'\"` ").endswith(obj):
         obj = None  # somebody quotes the words in a sentence
+    if obj and obj.isalpha() and obj.islower() and not text[:at].rstrip().endswith(":"):
+        obj = None  # "it shows invalid ELF header": the verb
     found = Found(kind, obj, None, at, weight, "glibc", reason=tail.split("\n")[0][:60], words=words)
     if kind == "not-found" and obj:
         found.missing = cut.base_name(obj)

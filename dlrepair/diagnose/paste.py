@@ -48,6 +48,8 @@ def readable(text: str) -> str:
         text = re.sub(r"</?(?:pre|code|p|div|span|b|strong|em|i|li|td|tr|blockquote)(?: [^<>\n]{0,200})?>", "", text)
     if "](" in text:  # a link of markdown, as editors make it of a path
         text = re.sub(r"\[([^\[\]\n]{1,1000})\]\([a-z][a-z0-9+.-]{1,20}:[^()\s]{1,2000}\)", r"\1", text)
+    if "directory_" in text:  # italics of markdown
+        text = re.sub(r"(?<![^\s(])_(\S[^\n]{0,2000}?file or directory)_(?!\w)", r"\1", text)
     if "&#" in text:
         text = re.sub(r"&#(?:x([0-9A-Fa-f]{1,5})|([0-9]{1,6}));", _character, text)
     if text.count("%2F") + text.count("%2f") >= 3:  # the words of a search, copied out of a browser's address

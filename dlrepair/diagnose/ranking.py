@@ -84,7 +84,8 @@ def _bad_header(found: Found, text: str, loader: str) -> tuple[str, ...]:
         return ("wrong-arch", "wrong-os")
     if found.platform == "musl":
         return ("wrong-arch", "wrong-os", "not-a-library")
-    if hints.installed(obj) or loader == "import" or obj.endswith(".node"):
+    told = "under Linux" in text or "on Linux" in text  # as if it did elsewhere
+    if told or hints.installed(obj) or loader == "import" or obj.endswith(".node"):
         return ("wrong-os", "not-a-library", "truncated")
     return ("not-a-library", "wrong-os", "truncated")
 

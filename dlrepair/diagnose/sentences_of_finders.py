@@ -6,6 +6,8 @@ from __future__ import annotations
 
 _FILE = r"""(?<![^\s'"`(])(?P<obj>[^\s'"`(]+\.(?:so(?:\.\d+)*|dylib|dll|pyd))['"`]? """
 
+_NAMED = r"""['"`]?(?P<missing>[^\s:'"`]+\.so(?:\.[\w.]*\w)?)"""
+
 #: As ``sentences.SENTENCES``.
 FINDERS = (
     ("library", r"""(?<![\w.+-])(?P<obj>(?!C )[\w.+-]+)['"]? (?:C |shared )*library (?:was )?not found""", "not-found", 4, "library"),
@@ -17,6 +19,9 @@ FINDERS = (
     ),
     (" failed to load", _FILE + r"""failed to load""", "not-found", 4, "file"),
     (" is missing", _FILE + r"""is missing""", "not-found", 4, "file"),
+    # the dynamic linker's, in a title: the reason was left out
+    ("while loading shared librar", r"""(?P<obj>[^\s:'"`]+): error while loading shared libraries: """ + _NAMED, "not-found", 3, "start"),
+    ("while loading shared librar", r"""while loading shared librar(?:ies|y):? """ + _NAMED.replace("missing", "obj"), "not-found", 3, "start"),
     # cairocffi
     ("no library called ", r"""no library called ['"](?P<obj>[\w.+-]+)['"] was found""", "not-found", 4, "library"),
     # python-magic

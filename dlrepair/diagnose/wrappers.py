@@ -41,6 +41,8 @@ def scan(text: str) -> list[Found]:
         item = Found(kind, obj, missing, start + match.start(), weight, "", state=fact)
         if fact == "export":
             item.obj = obj
+        if fact == "start":
+            item.platform, item.facts = "glibc", {}
         if fact == "spoken":
             name, _, number = missing.rpartition(" ")
             item.missing = name.split(" ")[0].upper() + "_" + number.lstrip("v")
