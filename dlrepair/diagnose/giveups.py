@@ -79,7 +79,8 @@ def find(
             steps.append((handed.real(trace.tb_frame, trace.tb_lineno), trace.tb_lineno))
             trace = trace.tb_next
         innermost = steps[-1:]
-        steps += handed.steps(error)
+        error, text = handed.unwrapped(error)
+        steps += handed.steps(text)
         steps = [one for one in reversed(steps) if kind_of(one[0]) == "user"][:FRAMES]
         for frame, line in steps:
             asked = questions.find(frame, line, error, unanswered)

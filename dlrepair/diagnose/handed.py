@@ -3,7 +3,8 @@
 A pool raises the worker's exception in the parent, with the worker's traceback for its cause, as
 ``traceback.format_exception`` has it (``RemoteTraceback`` of multiprocessing/pool.py, ``_RemoteTraceback`` of
 concurrent/futures/process.py and of loky). Dask makes frames of it whose globals are nearly empty (tblib). The
-functions are there in the parent, too; their variables are not.
+functions are there in the parent, too; their variables are not. Ray's own exception has the worker's for its ``cause``
+(``RayTaskError``, ray/exceptions.py); its workers are no children of the program, and get nothing that it is given.
 """
 
 from __future__ import annotations
@@ -45,15 +46,21 @@ class Frame:
         self.f_lineno = line
 
 
-def steps(error: BaseException) -> list[tuple[Any, int]]:
-    """(frame, line) of the worker's stack, from the outermost; [] where the exception comes from none."""
+def unwrapped(error: BaseException) -> tuple[BaseException, str]:
+    """(the worker's exception, the text of its stack); (the exception itself, "") where it comes from no worker."""
     cause = error.__cause__
-    if cause is None or type(cause).__name__ not in _TRACEBACKS:
-        return []
+    if cause is not None and type(cause).__name__ in _TRACEBACKS:
+        return error, str(cause)
+    inner = getattr(error, "cause", None) if type(error).__name__.startswith("RayTaskError") else None
+    return (inner if isinstance(inner, BaseException) else error), ""
+
+
+def steps(text: str) -> list[tuple[Any, int]]:
+    """(frame, line) of the worker's stack, from the outermost, as its text tells."""
     import re
 
     found = []
-    for file, line, name in re.findall(_LINE, str(cause)[-_MOST:], re.MULTILINE):
+    for file, line, name in re.findall(_LINE, text[-_MOST:], re.MULTILINE):
         frame = _frame(file, name, int(line))
         if frame is not None:
             found.append((frame, int(line)))

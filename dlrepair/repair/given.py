@@ -138,7 +138,7 @@ def _speaks_against(seen: GiveUp, value: str) -> str:
 
     name = seen.variable
     if not value:
-        return "the path follows from no variable of the environment"
+        return "neither a variable of the environment nor code that can be met decides where it looks"
     if name in _SHARED or name.startswith(_SHARED_BEGINNINGS):
         return "other programs go by {}, too".format(name)
     now = os.environ.get(name, "")
