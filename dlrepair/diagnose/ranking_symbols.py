@@ -29,7 +29,7 @@ def undefined(found: Found, text: str, loader: str) -> tuple[str, ...]:
         return ("undefined-symbol-version", "undefined-symbol-link", "wrong-os")
     if found.platform == "musl" and kind == "c" and "musl" in cut.base_name(found.obj or ""):  # made for it
         return ("undefined-symbol-version", "undefined-symbol-link", "search-path")
-    if found.platform == "musl" and kind in ("glibc-fortify", "c"):
+    if found.platform == "musl" and (kind in ("glibc-fortify", "c") or symbol in hints.GLIBC_LATER):
         return ("wrong-os", "undefined-symbol-link", "undefined-symbol-version")
     if facts.get("android"):
         return _undefined_android(kind, symbol)

@@ -22,6 +22,15 @@ FINDERS = (
     # the dynamic linker's, in a title: the reason was left out
     ("while loading shared librar", r"""(?P<obj>[^\s:'"`]+): error while loading shared libraries: """ + _NAMED, "not-found", 3, "start"),
     ("while loading shared librar", r"""while loading shared librar(?:ies|y):? """ + _NAMED.replace("missing", "obj"), "not-found", 3, "start"),
+    # the words in the middle were left out, or only the subject of the message is told
+    *(
+        (words, r"""(?:ImportError|OSError): (?P<obj>[^\s:'"`]+\.so(?:\.\d+)*): """ + words, "not-found", 3, "start")
+        for words in ("No such file or directory", "no such file")
+    ),
+    *(
+        (words, r"""\b(?:ELF|elf) (?:class|CLASS) (?:error|mismatch)""", "wrong-class", 3, "start")
+        for words in ("ELF class", "ELF CLASS", "elf class")
+    ),
     # cairocffi
     ("no library called ", r"""no library called ['"](?P<obj>[\w.+-]+)['"] was found""", "not-found", 4, "library"),
     # python-magic
