@@ -199,6 +199,8 @@ def family(symbol: str) -> str:
         return "c++"
     if name.startswith(("Py", "_Py", "init")) and "PyInit" not in name:
         return "python"
+    if name.startswith(("pyfloat_", "pylong_", "pyobject_", "pyexc_", "pyunicode_", "pymodule_", "pyclass_")):
+        return "python"  # as somebody typed it
     if name.startswith(("__cxa_", "__gxx_", "_Unwind_")):
         return "libstdc++"
     if name.startswith("__") and name.endswith("_chk"):

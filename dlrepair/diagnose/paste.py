@@ -174,5 +174,6 @@ def recased(text: str) -> str:
     pattern = "|".join(re.escape(words) for words in phrases)
     text = re.sub(r"\bcan not (?=open|load|allocate|enable|restore|map)", "cannot ", text, flags=re.I)
     text = re.sub(r"(?<=cannot open shared) (?=file\b)", " object ", text, flags=re.I)
+    text = re.sub(r"\bundefined (?:s[iy]m?bol|symbl|symobl|smybol)\b ?:?", "undefined symbol:", text, flags=re.I)
     text = re.sub(pattern, lambda match: phrases.get(match.group(0).lower(), match.group(0)), text, flags=re.I)
     return re.sub(r"\b(?:glibc|glibcxx|cxxabi|openssl)_(?=\d)", lambda match: match.group(0).upper(), text, flags=re.I)

@@ -127,6 +127,8 @@ def _undefined_cxx(found: Found, symbol: str, kind: str) -> tuple[str, ...]:
         return ("undefined-symbol-version", "undefined-symbol-abi", "undefined-symbol-link")
     if kind == "c++" and hints.installed(obj) and ("/torch/_C." in obj or "/torch/lib/" in obj):
         return ("undefined-symbol-version", "undefined-symbol-link", "search-path")  # a framework's own: mixed releases
+    if kind == "c++" and ("PyModuleDef" in symbol or symbol.startswith("_ZN5boost6python")):  # one build a Python
+        return ("python-abi", "undefined-symbol-link", "undefined-symbol-version")
     if kind == "c++" and not mangled.is_of_host(symbol) and not hints.packaged(obj):
         return ("undefined-symbol-link", "undefined-symbol-version", "undefined-symbol-abi")
     opened = found.facts.get("opened")

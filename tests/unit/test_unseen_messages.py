@@ -38,7 +38,7 @@ def fits(expected, got):
 @pytest.mark.parametrize(
     ("batch", "count"),
     [(1, 124), (2, 64), (3, 29), (4, 30), (5, 13), (6, 13), (7, 12), (8, 16), (9, 6), (10, 5), (11, 40), (12, 8),
-     (21, 22), (22, 12), (23, 26), (24, 5), (25, 7)],
+     (21, 22), (22, 12), (23, 26), (24, 5), (25, 9)],
 )
 def test_unseen(batch, count):
     rows = [row for row in lines_of("messages_unseen.jsonl") if row["batch"] == batch]
